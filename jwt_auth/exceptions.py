@@ -1,0 +1,176 @@
+"""Every error of the package, one tree.
+
+::
+
+    JWTAuthError
+    ├── AccessTokenRefused        a bearer token that is not, or no longer, good (carries a Refusal)
+    ├── RefreshTokenRefused       missing, malformed, forged, expired, revoked or reused: one answer
+    ├── RefreshSuperseded         an honest retry that comes too late to be answered
+    ├── OldPasswordRefused        the current password given for a change is wrong
+    ├── NewPasswordRefused        the password validators object (carries their messages)
+    ├── SessionNotFound           no such live session of this user
+    ├── ClaimsInvalid             the project's claims or roles callable gave what a token can't carry
+    └── KeyFailure
+        ├── InvalidKey            key material that is malformed, weak or of the wrong kind
+        ├── UnknownKey            no key of that kid verifies now
+        ├── NoSigningKey          the ring has no key that signs now
+        ├── KeyRingExists         a ring stands where a first one was to be made
+        ├── KeyRingConflict       somebody else saved the ring in between
+        └── KeyStoreError         the store can't be read or written
+            ├── KeyRingMissing    there is no ring yet
+            ├── KeyRingTorn       what lies there is not a ring
+            └── KeyStoreExposed   others than the owner can read the private keys
+
+No message holds a token, a key or other input: these texts reach logs and, translated once in
+``jwt_auth.http.errors``, clients.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Refusal(StrEnum):
+    """Why an access token was refused: the reason code of the event and the log record."""
+
+    TOO_LONG = "too_long"
+    MALFORMED = "malformed"
+    ENCODING = "encoding"
+    DUPLICATE_NAME = "duplicate_name"
+    HEADER_CRIT = "header_crit"
+    HEADER_FORBIDDEN = "header_forbidden"
+    HEADER_TYP = "header_typ"
+    HEADER_KID = "header_kid"
+    HEADER_ALG = "header_alg"
+    UNKNOWN_KEY = "unknown_key"
+    SIGNATURE = "signature"
+    CLAIM_MISSING = "claim_missing"
+    CLAIM_TYPE = "claim_type"
+    ISSUER = "issuer"
+    AUDIENCE = "audience"
+    TOKEN_USE = "token_use"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    USER_UNKNOWN = "user_unknown"
+    USER_INACTIVE = "user_inactive"
+    TOKEN_VERSION = "token_version"
+    SESSION_ENDED = "session_ended"
+    TOKEN_REVOKED = "token_revoked"
+    CREDENTIALS_MALFORMED = "credentials_malformed"
+
+
+class JWTAuthError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    message: ClassVar[str] = "Authentication failed."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.message)
+
+
+class AccessTokenRefused(JWTAuthError):
+    """A bearer token was refused; ``reason`` says why, to the log and not to the client."""
+
+    code = "invalid_token"
+    message = "The access token is invalid, expired or revoked."
+
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class RefreshTokenRefused(JWTAuthError):
+    """One answer for every refresh token that gets nothing, so that none tells a thief more."""
+
+    code = "invalid_refresh_token"
+    message = "The refresh token is missing, invalid, expired or revoked."
+
+    def __init__(self, hint: str | None = None) -> None:
+        super().__init__()
+        #: What a developer may want to know (shown only with ``DEBUG`` on); never part of the answer else.
+        self.hint = hint
+
+
+class RefreshSuperseded(JWTAuthError):
+    """The retry's successor has itself been used: the client already holds a newer token."""
+
+    code = "refresh_superseded"
+    message = "A newer refresh token of this session is in use; nothing was changed."
+
+
+class OldPasswordRefused(JWTAuthError):
+    code = "invalid_password"
+    message = "The old password is not correct."
+
+
+class NewPasswordRefused(JWTAuthError):
+    """The project's password validators object; ``messages`` are theirs, meant for the user."""
+
+    code = "password_refused"
+    message = "The new password was refused."
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__()
+        self.messages = messages
+
+
+class SessionNotFound(JWTAuthError):
+    code = "not_found"
+    message = "There is no such session."
+
+
+class ClaimsInvalid(JWTAuthError):
+    code = "claims_invalid"
+    message = "The project's claims can't be put into a token."
+
+
+class KeyFailure(JWTAuthError):
+    code = "key_error"
+    message = "The signing keys are not available."
+
+
+class InvalidKey(KeyFailure):
+    code = "invalid_key"
+    message = "The key is malformed, too weak or of the wrong kind."
+
+
+class UnknownKey(KeyFailure):
+    code = "unknown_key"
+    message = "No key of that id verifies tokens now."
+
+
+class NoSigningKey(KeyFailure):
+    code = "no_signing_key"
+    message = "The key ring has no key that signs now: run `manage.py rotate_keys --now`."
+
+
+class KeyRingExists(KeyFailure):
+    code = "key_ring_exists"
+    message = "There is a key ring already: run `manage.py rotate_keys` for the next key."
+
+
+class KeyRingConflict(KeyFailure):
+    code = "key_ring_conflict"
+    message = "The key ring was changed by somebody else in between: run the command again."
+
+
+class KeyStoreError(KeyFailure):
+    code = "key_store_error"
+    message = "The key store can't be read or written."
+
+
+class KeyRingMissing(KeyStoreError):
+    code = "key_ring_missing"
+    message = "There is no key ring yet: run `manage.py generate_keys`."
+
+
+class KeyRingTorn(KeyStoreError):
+    code = "key_ring_torn"
+    message = "The stored key ring is torn or is not a key ring."
+
+
+class KeyStoreExposed(KeyStoreError):
+    code = "key_store_exposed"
+    message = "The private keys can be read by others than their owner."
