@@ -1,0 +1,1 @@
+"""Three endpoints that show how a project guards its own."""

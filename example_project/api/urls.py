@@ -1,0 +1,11 @@
+"""The endpoints' paths, with and without the trailing slash, as jwt_auth's own."""
+
+from django.urls import re_path
+
+from example_project.api import views
+
+urlpatterns = [
+    re_path(r"^hello/?$", views.HelloView.as_view(), name="hello"),
+    re_path(r"^admin/metrics/?$", views.MetricsView.as_view(), name="metrics"),
+    re_path(r"^tenant/?$", views.TenantView.as_view(), name="tenant"),
+]

@@ -1,0 +1,113 @@
+"""Set everything up and serve it, in one command."""
+
+import socket
+from argparse import ArgumentParser
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from example_project.accounts.models import User
+
+HOST = "127.0.0.1"
+PASSWORD = "only-for-the-demo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A user that the demo makes; both have the same password, which the README prints."""
+
+    username: str
+    groups: tuple[str, ...]
+    tenant: str = ""
+    is_administrator: bool = False
+
+
+ACCOUNTS = (
+    Account(username="demo", groups=("editor", "support"), tenant="acme"),
+    Account(username="demo-admin", groups=("admin",), is_administrator=True),
+)
+
+MESSAGE = """
+  Page    {address}/
+  Log in  demo / {password}   (demo-admin / {password}: role admin, and {address}/admin/)
+
+  curl -c jar {address}/api/auth/login/ -d username=demo -d password={password}
+  curl {address}/api/hello/ -H "Authorization: Bearer <access_token from above>"
+  curl -c jar -b jar -X POST {address}/api/auth/refresh/
+
+  README.md goes on from here.
+"""
+
+
+class Command(BaseCommand):
+    """Make the database, the key ring and two users, then run the development server."""
+
+    help = "Sets up a SQLite database, a key ring and two users, and serves the example."
+    # They run after the set-up, which mends what they would complain about.
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the port, and whether to serve at all."""
+        parser.add_argument("--port", type=int, default=8000, help="Port on 127.0.0.1 (8000).")
+        parser.add_argument("--no-serve", action="store_true", help="Stop before serving.")
+
+    def handle(self, *args: Any, port: int, no_serve: bool, **options: Any) -> None:
+        """Do it all; a second time, only what is missing."""
+        if not settings.DEBUG:
+            # Two accounts with a password that everybody knows, one of them a superuser.
+            raise CommandError("The demo runs with DEBUG on only: run `manage.py demo`.")
+        if not no_serve:
+            require_free_port(port)
+        call_command("migrate", verbosity=0)
+        make_key_ring()
+        for account in ACCOUNTS:
+            make_user(account)
+        self.check()
+        self.stdout.write(MESSAGE.format(address=f"http://{HOST}:{port}", password=PASSWORD))
+        if not no_serve:
+            # The reloader would run this command a second time, in a child process.
+            call_command("runserver", f"{HOST}:{port}", use_reloader=False)
+
+
+def require_free_port(port: int) -> None:
+    """Find out now: the development server would end the process without an exception.
+
+    Raises:
+        CommandError: somebody listens there already, or may not be asked to.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            raise CommandError(
+                f"Port {port} on {HOST} is not free ({error}). Choose another one with --port."
+            ) from error
+
+
+def make_key_ring() -> None:
+    """Generate the first key where there is none."""
+    # TODO(wire): ask the store
+    call_command("generate_keys")
+
+
+def make_user(account: Account) -> None:
+    """Create the user, or bring an existing one back to what the demo promises."""
+    user, _ = User.objects.update_or_create(
+        username=account.username,
+        defaults={
+            "email": f"{account.username}@example.test",
+            "tenant": account.tenant,
+            "is_active": True,
+            "is_staff": account.is_administrator,
+            "is_superuser": account.is_administrator,
+        },
+    )
+    if not user.check_password(PASSWORD):  # setting it anew would end the user's sessions
+        user.set_password(PASSWORD)
+        user.save(update_fields=["password"])
+    user.groups.set([Group.objects.get_or_create(name=name)[0] for name in account.groups])

@@ -1,0 +1,199 @@
+"""Settings of the example project, from environment variables.
+
+`manage.py demo` needs none of them. Anywhere else SECRET_KEY and ALLOWED_HOSTS are the two that
+have to be set; README.md lists the others.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from example_project import environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# The SQLite file and the key ring: what the project writes when it is told nothing else.
+DATA_DIR = Path(os.environ.get("EXAMPLE_DATA_DIR") or BASE_DIR / ".demo").resolve()
+
+DEBUG = environment.flag(os.environ, "DEBUG", default=False)
+SECRET_KEY = os.environ.get("SECRET_KEY", "")
+if not SECRET_KEY and DEBUG:
+    SECRET_KEY = "django-insecure-only-for-the-demo-of-jwt-auth-on-your-own-machine"
+if not SECRET_KEY:
+    raise ImproperlyConfigured("Set the environment variable SECRET_KEY, or DEBUG=1 for a try.")
+SECRET_KEY_FALLBACKS = environment.items(os.environ, "SECRET_KEY_FALLBACKS")
+
+ALLOWED_HOSTS = environment.items(os.environ, "ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = environment.items(os.environ, "CSRF_TRUSTED_ORIGINS")
+FORCE_SCRIPT_NAME = os.environ.get("FORCE_SCRIPT_NAME") or None
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "jwt_auth",
+    "example_project.accounts",
+    "example_project.demo",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "example_project.urls"
+WSGI_APPLICATION = "example_project.wsgi.application"
+ASGI_APPLICATION = "example_project.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+
+# Storage
+
+
+def _database() -> dict[str, Any]:
+    """Return the default database: DATABASE_URL, or a SQLite file in the data directory."""
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        # 0700: the key ring stands beside the file.
+        DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        url = f"sqlite:///{DATA_DIR / 'db.sqlite3'}"
+    database: dict[str, Any] = dict(
+        dj_database_url.parse(
+            url,
+            # Django's development server makes a thread, and so a connection, per request.
+            conn_max_age=environment.number(os.environ, "CONN_MAX_AGE", default=0 if DEBUG else 60),
+            conn_health_checks=True,
+        )
+    )
+    database["ATOMIC_REQUESTS"] = environment.flag(os.environ, "ATOMIC_REQUESTS", default=False)
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        # Several processes may write: wait for one another instead of failing, and take the
+        # write lock when a transaction begins, because SQLite refuses to wait for it later.
+        database["OPTIONS"] = {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+        } | database.get("OPTIONS", {})
+    return database
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
+if REDIS_URL := os.environ.get("REDIS_URL"):
+    CACHES["default"] = {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        # Seconds. Redis is an accelerator here: better to go on without it than to wait for it.
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5},
+    }
+
+
+# Users and passwords
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+
+# The API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["jwt_auth.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "jwt_auth.http.errors.exception_handler",
+    # How many reverse proxies of yours stand in front. None of them: X-Forwarded-For, which any
+    # client can write, is not believed.
+    "NUM_PROXIES": environment.number(os.environ, "NUM_PROXIES", default=0),
+}
+
+JWT_AUTH_ISSUER = "https://auth.example.test"
+JWT_AUTH_AUDIENCE = "example-api"
+JWT_AUTH_KEY_STORE = {
+    "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+    "OPTIONS": {"PATH": str(DATA_DIR / "keys")},
+}
+JWT_AUTH_CLAIMS = "example_project.accounts.claims.claims_of"
+# Last, so that the environment has the last word.
+globals().update(environment.jwt_auth_settings(os.environ))
+
+
+# HTTP
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+SESSION_COOKIE_SECURE = not DEBUG
+CSRF_COOKIE_SECURE = not DEBUG
+# Off unless asked for: only whoever runs the proxy knows that it speaks TLS, and HSTS binds
+# the browsers of everybody who came by for as long as it says.
+SECURE_SSL_REDIRECT = environment.flag(os.environ, "SECURE_SSL_REDIRECT", default=False)
+SECURE_HSTS_SECONDS = environment.number(os.environ, "SECURE_HSTS_SECONDS", default=0)
+if environment.flag(os.environ, "TRUST_X_FORWARDED_PROTO", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+
+# Language and time
+
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = environment.flag(os.environ, "USE_TZ", default=True)
+TIME_ZONE = "UTC"
+
+
+# Logging: everything to standard error, where a container's log collector reads it
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+    },
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "jwt_auth": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "jwt_auth.security": {"level": "INFO"},
+    },
+}

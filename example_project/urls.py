@@ -1,0 +1,20 @@
+"""Where everything is mounted."""
+
+from django.contrib import admin
+from django.contrib.staticfiles.views import serve
+from django.urls import include, path
+
+from example_project.demo.views import page
+
+urlpatterns = [
+    path("", page, name="page"),
+    path("api/auth/", include("jwt_auth.urls")),
+    # The same endpoints for clients without a cookie jar: the refresh token is in the body.
+    path("api/mobile/auth/", include("jwt_auth.urls.body")),
+    path("api/", include("example_project.api.urls")),
+    path(".well-known/", include("jwt_auth.urls.well_known")),
+    path("admin/", admin.site.urls),
+    # So that the page also works under a bare WSGI server with DEBUG off. It is slow; a real
+    # site lets its web server or WhiteNoise answer these.
+    path("static/<path:path>", serve, {"insecure": True}),
+]
