@@ -1,11 +1,11 @@
 """What a project's own views look like behind jwt_auth: the three usual ways to ask for more."""
 
-from django.contrib.auth import get_user_model
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from example_project.accounts.models import User
 from jwt_auth.models import RefreshTokenFamily
 from jwt_auth.permissions import requires_claim, requires_role
 
@@ -25,12 +25,11 @@ class MetricsView(APIView):
 
     def get(self, request: Request) -> Response:
         """Count the users, and the sessions that could still be refreshed."""
-        now = timezone.now()
-        live = RefreshTokenFamily.objects.filter(
-            revoked_at=None, expires_at__gt=now, absolute_expires_at__gt=now
-        )
         return Response(
-            {"users": get_user_model()._default_manager.count(), "sessions": live.count()}
+            {
+                "users": User.objects.count(),
+                "sessions": RefreshTokenFamily.objects.live(timezone.now()).count(),
+            }
         )
 
 

@@ -81,7 +81,12 @@ class Migration(migrations.Migration):
                         default=django.utils.timezone.now, verbose_name="date joined"
                     ),
                 ),
-                ("token_version", models.PositiveIntegerField(default=0, editable=False)),
+                (
+                    "token_version",
+                    models.PositiveIntegerField(
+                        default=0, editable=False, verbose_name="token version"
+                    ),
+                ),
                 ("tenant", models.CharField(blank=True, max_length=100)),
                 (
                     "groups",
