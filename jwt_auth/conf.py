@@ -21,6 +21,9 @@ JWKS_MAX_AGE: Final = timedelta(minutes=5)
 
 ALGORITHMS: Final = ("ES256", "EdDSA", "PS256", "RS256", "HS256")
 
+#: The longest lifetime that the checks let an access token have.
+MAX_ACCESS_TOKEN_LIFETIME: Final = timedelta(hours=24)
+
 THROTTLE_RATES: Final = {
     "login_account": "5/min",
     "login_address": "30/min",

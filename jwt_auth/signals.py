@@ -20,7 +20,7 @@ session_refreshed = Signal()
 refresh_retried = Signal()
 
 #: Sessions ended. Arguments: ``user_id``, ``session_ids`` (list of UUID), ``reason``
-#: (:class:`jwt_auth.models.Reason`), ``client``.
+#: (:class:`jwt_auth.models.Reason`), ``client``. Both are ``None`` where every session of everybody ended.
 session_ended = Signal()
 
 #: A consumed refresh token came back and its family was ended. Arguments: ``family``, ``generation``
@@ -33,15 +33,12 @@ refresh_token_forged = Signal()
 #: A genuine refresh token was refused. Arguments: ``reason`` (a short code), ``session_id``, ``client``.
 refresh_token_refused = Signal()
 
-#: An access token was refused. Arguments: ``reason`` (:class:`jwt_auth.exceptions.Refusal`), ``claims``
-#: (of a token whose signature is good, else ``None``), ``client``.
+#: An access token was refused. Arguments: ``reason`` (:class:`jwt_auth.exceptions.Refusal`), ``token``
+#: (:class:`jwt_auth.tokens.claims.AccessToken` where all but its revocation was good, else ``None``), ``client``.
 token_refused = Signal()
 
 #: A single access token was denied by its ``jti``. Arguments: ``jti``, ``user_id`` (or ``None``).
 token_denied = Signal()
-
-#: A log-in was refused. Arguments: ``client``. The account stands in Django's ``user_login_failed``.
-log_in_refused = Signal()
 
 #: The key ring was loaded or saved, or a key changed its state. Arguments: ``event`` (``"loaded"``,
 #: ``"saved"``, ``"published"``, ``"activated"``, ``"retired"``, ``"compromised"``, ``"refused"``),

@@ -1,0 +1,107 @@
+"""Sessions in the admin: to look at and to end. Digests, nonces and retries are on no page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth import get_permission_codename, get_user_model
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from jwt_auth import flows
+from jwt_auth.http.addresses import client_of
+from jwt_auth.models import Reason, RefreshTokenFamily
+
+
+@admin.register(RefreshTokenFamily)
+class SessionAdmin(admin.ModelAdmin[RefreshTokenFamily]):
+    """Read-only but for its actions."""
+
+    list_display = ("id", "user", "is_live", "created_at", "last_used_at", "ip_address")
+    list_filter = ("revocation_reason", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("=id", "=ip_address")
+    ordering = ("-created_at",)
+    show_full_result_count = False
+    actions = ("end_sessions", "end_all_sessions_of_users")
+    fields = readonly_fields = (
+        "id",
+        "user",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+        "absolute_expires_at",
+        "generation",
+        "ip_address",
+        "user_agent",
+        "revoked_at",
+        "revocation_reason",
+        "revoked_by_ip",
+    )
+
+    @admin.display(boolean=True, description=_("live"))
+    def is_live(self, session: RefreshTokenFamily) -> bool:
+        return session.is_live(datetime.now(UTC))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        """Who may end sessions: whoever has the change permission that the pages themselves don't give."""
+        codename = get_permission_codename("change", self.opts)
+        return request.user.has_perm(f"{self.opts.app_label}.{codename}")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may delete users may delete what goes with them, else the admin would refuse the user too."""
+        users = get_user_model()._meta
+        may_delete_users = f"{users.app_label}.{get_permission_codename('delete', users)}"
+        return super().has_delete_permission(request, obj) or request.user.has_perm(
+            may_delete_users
+        )
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)  # a session is ended, and its row cleared when it can't matter
+        return actions
+
+    @admin.action(description=_("End the selected sessions"), permissions=["end"])
+    def end_sessions(self, request: HttpRequest, queryset: QuerySet[RefreshTokenFamily]) -> None:
+        ended = sum(
+            flows.end_session(
+                session_id,
+                reason=Reason.ADMINISTRATOR,
+                client=client_of(request),
+                now=datetime.now(UTC),
+            )
+            for session_id in queryset.values_list("pk", flat=True)
+        )
+        self._report(request, ended)
+
+    @admin.action(
+        description=_("End all sessions of the users of the selected sessions"), permissions=["end"]
+    )
+    def end_all_sessions_of_users(
+        self, request: HttpRequest, queryset: QuerySet[RefreshTokenFamily]
+    ) -> None:
+        ended = 0
+        for user_id in set(queryset.values_list("user_id", flat=True)):
+            ended += len(
+                flows.end_user_sessions(
+                    user_id,
+                    reason=Reason.ADMINISTRATOR,
+                    client=client_of(request),
+                    now=datetime.now(UTC),
+                )
+            )
+        self._report(request, ended)
+
+    def _report(self, request: HttpRequest, ended: int) -> None:
+        text = ngettext("%d session was ended.", "%d sessions were ended.", ended) % ended
+        self.message_user(request, text, messages.SUCCESS)

@@ -1,0 +1,1 @@
+"""What an operator and a security team see: structured records, without any secret in them."""

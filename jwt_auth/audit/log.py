@@ -1,0 +1,140 @@
+"""Structured records of every security event, on the logger ``jwt_auth.security``.
+
+Each record's message is a short sentence and its ``extra`` holds the fields, so that a plain format reads well and
+a JSON format is complete. Tokens, digests and keys never get here: the signals don't carry any.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from jwt_auth import signals
+from jwt_auth.exceptions import Refusal
+from jwt_auth.models import Client, Reason, RefreshTokenFamily
+from jwt_auth.tokens.claims import AccessToken
+
+logger: Final = logging.getLogger("jwt_auth.security")
+
+#: Characters of a client's user agent that a record holds.
+_USER_AGENT: Final = 120
+
+
+def connect() -> None:
+    """Listen to the package's signals; called once, when the apps are ready."""
+    for signal, receiver in (
+        (signals.session_opened, _session_opened),
+        (signals.session_refreshed, _session_refreshed),
+        (signals.refresh_retried, _refresh_retried),
+        (signals.session_ended, _session_ended),
+        (signals.reuse_detected, _reuse_detected),
+        (signals.refresh_token_forged, _refresh_token_forged),
+        (signals.refresh_token_refused, _refresh_token_refused),
+        (signals.token_refused, _token_refused),
+        (signals.token_denied, _token_denied),
+        (signals.key_event, _key_event),
+    ):
+        signal.connect(receiver, dispatch_uid=f"jwt_auth.audit{receiver.__name__}")
+
+
+def _session_opened(*, family: RefreshTokenFamily, client: Client, **kwargs: Any) -> None:
+    _record(logging.INFO, "session_opened", client, **_of(family))
+
+
+def _session_refreshed(*, family: RefreshTokenFamily, client: Client, **kwargs: Any) -> None:
+    _record(logging.INFO, "session_refreshed", client, **_of(family))
+
+
+def _refresh_retried(
+    *, family: RefreshTokenFamily, client: Client, superseded: bool, **kwargs: Any
+) -> None:
+    _record(logging.INFO, "refresh_retried", client, superseded=superseded, **_of(family))
+
+
+def _session_ended(
+    *,
+    user_id: Any,
+    session_ids: list[Any] | None,
+    reason: Reason,
+    client: Client | None,
+    **kwargs: Any,
+) -> None:
+    ended = "all" if session_ids is None else [str(session_id) for session_id in session_ids]
+    _record(
+        logging.INFO,
+        "session_ended",
+        client,
+        user_id=_text(user_id),
+        session_ids=ended,
+        reason=str(reason),
+    )
+
+
+def _reuse_detected(
+    *, family: RefreshTokenFamily, generation: int, client: Client, hint: str | None, **kwargs: Any
+) -> None:
+    _record(
+        logging.WARNING,
+        "reuse_detected",
+        client,
+        token_generation=generation,
+        generation=family.generation,
+        hint=hint,
+        **_of(family),
+    )
+
+
+def _refresh_token_forged(*, client: Client, **kwargs: Any) -> None:
+    _record(logging.WARNING, "refresh_token_forged", client)
+
+
+def _refresh_token_refused(
+    *, reason: str, session_id: Any, client: Client, **kwargs: Any
+) -> None:
+    level = logging.WARNING if reason == "impossible" else logging.INFO
+    _record(level, "refresh_token_refused", client, reason=reason, session_id=str(session_id))
+
+
+def _token_refused(
+    *, reason: Refusal, token: AccessToken | None, client: Client, **kwargs: Any
+) -> None:
+    fields = {}
+    if token is not None:
+        fields = {
+            "user_id": token.subject,
+            "session_id": str(token.session_id),
+            "jti": token.jti,
+            "kid": token.kid,
+        }
+    # An expired token is how every session asks for its next one.
+    level = logging.DEBUG if reason == Refusal.EXPIRED else logging.INFO
+    _record(level, "token_refused", client, reason=str(reason), **fields)
+
+
+def _token_denied(*, jti: str, user_id: Any, **kwargs: Any) -> None:
+    _record(logging.INFO, "token_denied", None, jti=jti, user_id=_text(user_id))
+
+
+def _key_event(*, event: str, kid: str | None, store: str, **kwargs: Any) -> None:
+    level = logging.DEBUG if event == "loaded" else logging.INFO
+    _record(level, f"key_{event}", None, kid=kid, store=store)
+
+
+def _of(family: RefreshTokenFamily) -> dict[str, Any]:
+    return {"user_id": _text(family.user_id), "session_id": str(family.pk)}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _record(level: int, event: str, client: Client | None, **fields: Any) -> None:
+    if not logger.isEnabledFor(level):
+        return
+    fields = {"event": event, **fields}
+    if client is not None:
+        fields["ip_address"] = client.ip_address
+        fields["user_agent"] = client.user_agent[:_USER_AGENT]
+    # Values from outside are quoted, so that none can start a line that looks like another record.
+    text = " ".join(f"{name}={value!r}" for name, value in fields.items() if name != "event")
+    logger.log(level, "%s %s", event, text, extra={"jwt_auth": fields})

@@ -1,0 +1,48 @@
+"""The authentication class that a project names in ``DEFAULT_AUTHENTICATION_CLASSES``.
+
+It keeps REST framework's contract: ``None`` for a request that brings no bearer token, a pair of user and
+:class:`~jwt_auth.tokens.claims.AccessToken` for a good one, an exception for any other.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Final
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from jwt_auth import flows
+from jwt_auth.exceptions import AccessTokenRefused, KeyFailure
+from jwt_auth.http.addresses import client_of
+from jwt_auth.http.credentials import find_bearer_token
+from jwt_auth.http.errors import CHALLENGE, INVALID_TOKEN_CHALLENGE, Unavailable
+from jwt_auth.tokens.claims import AccessToken
+
+logger: Final = logging.getLogger("jwt_auth")
+
+#: Where a refusal is noted for :meth:`JWTAuthentication.authenticate_header`, which gets a new instance.
+_REFUSED = "_jwt_auth_refused"
+
+
+class JWTAuthentication(BaseAuthentication):
+    """Authenticates by the access token of an ``Authorization: Bearer`` header (RFC 6750)."""
+
+    def authenticate(self, request: Request) -> tuple[AbstractBaseUser, AccessToken] | None:
+        try:
+            token = find_bearer_token(request)
+            if token is None:
+                return None
+            return flows.authenticate(token, client=client_of(request), now=datetime.now(UTC))
+        except AccessTokenRefused as refused:
+            setattr(request, _REFUSED, True)
+            raise AuthenticationFailed({"detail": str(refused), "code": refused.code}) from None
+        except KeyFailure as failure:
+            logger.error("Access tokens can't be verified: %s", failure)
+            raise Unavailable from None
+
+    def authenticate_header(self, request: Request) -> str:
+        return INVALID_TOKEN_CHALLENGE if hasattr(request, _REFUSED) else CHALLENGE

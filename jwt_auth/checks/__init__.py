@@ -1,0 +1,40 @@
+"""System checks: ``jwt_auth.E…`` is wrong and stops the start, ``W…`` is unwise.
+
+Each message says what and why, each hint the line to write. ``settings`` judges values, ``keys`` the key
+store, ``deployment`` what is unwise in production (``check --deploy``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.core import checks
+from django.core.checks import CheckMessage
+
+from jwt_auth.checks.deployment import check_deployment
+from jwt_auth.checks.keys import check_keys, find_key_problem
+from jwt_auth.checks.settings import check_settings
+
+TAG = "jwt_auth"
+
+
+def register() -> None:
+    checks.register(check_settings, TAG)
+    checks.register(check_keys, TAG)
+    checks.register(check_deployment, TAG, deploy=True)
+
+
+def start_problems(*, serving: bool) -> list[CheckMessage]:
+    """The errors that a process must not start with; a server needs its keys, too."""
+    errors = [message for message in check_settings(None) if message.is_serious()]
+    if serving and not errors and (problem := find_key_problem()) is not None:
+        errors.append(problem)
+    return errors
+
+
+def explain(problems: Sequence[CheckMessage]) -> str:
+    """One text that lists every problem with its id, its reason and the line to write."""
+    lines = [f"jwt_auth can't start with {len(problems)} problem(s):"]
+    for problem in problems:
+        lines += ["", f"{problem.id}: {problem.msg}", f"    HINT: {problem.hint}"]
+    return "\n".join(lines)

@@ -1,0 +1,138 @@
+"""What works, and is unwise in production (``manage.py check --deploy``)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Warning  # noqa: A004  the framework's own name
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils.encoding import force_bytes
+
+from jwt_auth.checks.keys import find_key_problem
+from jwt_auth.conf import conf
+from jwt_auth.encoding import base64url_encode
+from jwt_auth.exceptions import KeyFailure
+from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.keys.stores.file import FileKeyStore
+
+#: Caches whose counters another process does not see.
+_PER_PROCESS: Final = (
+    "django.core.cache.backends.locmem.LocMemCache",
+    "django.core.cache.backends.dummy.DummyCache",
+)
+
+
+def check_deployment(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
+    problem = find_key_problem()
+    messages: list[CheckMessage] = [] if problem is None else [problem]
+    for check in (_check_transport, _check_keys, _check_throttles, _check_views):
+        messages += check()
+    return messages
+
+
+def _warning(number: str, message: str, hint: str) -> Warning:
+    return Warning(message, hint=hint, id=f"jwt_auth.{number}")
+
+
+def _check_transport() -> Iterator[CheckMessage]:
+    if settings.DEBUG:
+        yield _warning(
+            "W014", "DEBUG is on: answers explain more than strangers should read.", "Write DEBUG = False"
+        )
+    if not settings.SECURE_SSL_REDIRECT and settings.SECURE_PROXY_SSL_HEADER is None:
+        yield _warning(
+            "W010",
+            "Nothing keeps tokens from travelling over plain HTTP.",
+            "Write SECURE_SSL_REDIRECT = True, or SECURE_PROXY_SSL_HEADER behind a proxy that ends TLS.",
+        )
+    if not conf.refresh_cookie_secure:
+        yield _warning(
+            "W011",
+            "The refresh cookie is sent over plain HTTP, too.",
+            "Write JWT_AUTH_REFRESH_COOKIE_SECURE = True",
+        )
+
+
+def _check_keys() -> Iterator[CheckMessage]:
+    try:
+        store = get_key_store()
+        ring = store.load()
+        signing_key = ring.signing_key(datetime.now(UTC))
+    except (ImproperlyConfigured, KeyFailure):
+        return  # named by another check
+    if isinstance(store, FileKeyStore) and _is_inside_code(store.path):
+        yield _warning(
+            "W012",
+            f"The private keys lie inside the code folder ({store.path}): they end up in images and archives.",
+            'Write JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
+            '"OPTIONS": {"PATH": "/etc/example/keys"}}',
+        )
+    if datetime.now(UTC) - signing_key.activates_at > conf.key_rotation_interval:
+        yield _warning(
+            "W013",
+            f"The key {signing_key.kid} has signed for longer than JWT_AUTH_KEY_ROTATION_INTERVAL.",
+            "Run `manage.py rotate_keys`, and `manage.py rotate_keys --if-due` from cron.",
+        )
+    if _has_secret_key(ring):
+        yield _warning(
+            "W015",
+            "A JWT secret is equal to SECRET_KEY: whoever verifies tokens can sign cookies, too.",
+            "Run `manage.py rotate_keys --compromised KID` with its kid.",
+        )
+
+
+def _check_throttles() -> Iterator[CheckMessage]:
+    if settings.CACHES["default"]["BACKEND"] in _PER_PROCESS:
+        yield _warning(
+            "W016",
+            "The default cache is a process's own, so each process counts log-in attempts by itself.",
+            'Write CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://…"}}',
+        )
+
+
+def _check_views() -> Iterator[CheckMessage]:
+    """Log-in, refresh and logout must not answer 401 to a stale Authorization header that comes along."""
+    for route, callback in _callbacks(get_resolver().url_patterns):
+        view = getattr(callback, "view_class", None)
+        if getattr(view, "authenticates_itself", False):
+            given = getattr(callback, "view_initkwargs", {})
+            if given.get("authentication_classes", view.authentication_classes):
+                yield _warning(
+                    "W017",
+                    f"The endpoint {route} has authentication_classes, which refuse a stale Authorization "
+                    "header, so that a client with an expired token can't log in.",
+                    "Write authentication_classes = () in that view.",
+                )
+
+
+def _callbacks(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _callbacks(pattern.url_patterns, route)
+        elif isinstance(pattern, URLPattern):
+            yield route, pattern.callback
+
+
+def _is_inside_code(path: Path) -> bool:
+    package = settings.SETTINGS_MODULE.partition(".")[0]
+    module = sys.modules.get(package)
+    if module is None or not getattr(module, "__file__", None):
+        return False
+    project = Path(str(module.__file__)).resolve().parent.parent
+    return path.resolve().is_relative_to(project)
+
+
+def _has_secret_key(ring: KeyRing) -> bool:
+    secrets = {
+        base64url_encode(force_bytes(key))
+        for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    }
+    return any(key.jwk.get("k") in secrets for key in ring.keys)

@@ -1,0 +1,33 @@
+"""The use cases, each a function: what the views, the admin, the commands and a project's own code call.
+
+They know no request and no DRF. ``now`` is an aware datetime; ``client`` says where the request came from.
+"""
+
+from jwt_auth.flows.bearer import authenticate
+from jwt_auth.flows.ending import (
+    deny_token,
+    end_all_sessions,
+    end_deleted_user,
+    end_session,
+    end_user_sessions,
+    log_out,
+    log_out_everywhere,
+)
+from jwt_auth.flows.passwords import change_password
+from jwt_auth.flows.sessions import Issued, list_sessions, log_in, refresh
+
+__all__ = [
+    "Issued",
+    "authenticate",
+    "change_password",
+    "deny_token",
+    "end_all_sessions",
+    "end_deleted_user",
+    "end_session",
+    "end_user_sessions",
+    "list_sessions",
+    "log_in",
+    "log_out",
+    "log_out_everywhere",
+    "refresh",
+]

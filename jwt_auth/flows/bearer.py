@@ -1,0 +1,34 @@
+"""From a bearer token to its user, at every request (RFC 6750)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib.auth.base_user import AbstractBaseUser
+
+from jwt_auth import signals
+from jwt_auth.exceptions import AccessTokenRefused
+from jwt_auth.models import Client
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.tokens import access
+from jwt_auth.tokens.claims import AccessToken
+
+
+def authenticate(
+    text: str, *, client: Client, now: datetime
+) -> tuple[AbstractBaseUser, AccessToken]:
+    """Verify an access token, and that its user, session and version still count.
+
+    Raises:
+        AccessTokenRefused: with the reason, which the signal ``token_refused`` has told before.
+        KeyFailure: the keys are not available.
+    """
+    token: AccessToken | None = None
+    try:
+        token = access.verify(text, now=now)
+        return get_backend().get_user(token), token
+    except AccessTokenRefused as refused:
+        signals.token_refused.send_robust(
+            sender=AccessToken, reason=refused.reason, token=token, client=client
+        )
+        raise

@@ -1,0 +1,135 @@
+"""The ends of sessions and tokens: every revocation there is goes through here.
+
+Each is committed before it is answered, and is told to the revocation backend before and after the database
+(:func:`jwt_auth.revocation.base.revoking`). A session that has ended stays so.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from jwt_auth import signals
+from jwt_auth.exceptions import AccessTokenRefused, RefreshTokenRefused
+from jwt_auth.models import (
+    Client,
+    Reason,
+    RefreshTokenFamily,
+    RevokedToken,
+    TokenVersion,
+    write_database,
+)
+from jwt_auth.revocation.base import Denial, revoking
+from jwt_auth.tokens import access, refresh
+
+
+def log_out(
+    *, refresh_token: str | None, access_token: str | None, client: Client, now: datetime
+) -> None:
+    """End the session of whatever genuine token is presented, and deny the access token itself.
+
+    Any genuine refresh token of the family will do, consumed or not, so that a logout wins every race with a
+    refresh. What is not genuine is passed over: nobody needs a good token to leave.
+    """
+    session_ids = set()
+    if refresh_token is not None:
+        try:
+            session_ids.add(refresh.parse(refresh_token).family_id)
+        except RefreshTokenRefused:
+            signals.refresh_token_forged.send_robust(sender=RefreshTokenFamily, client=client)
+    if access_token is not None:
+        try:
+            token = access.verify(access_token, now=now)
+        except AccessTokenRefused:
+            pass  # expired or not ours: there is nothing left to deny
+        else:
+            session_ids.add(token.session_id)
+            deny_token(token.jti, user_id=token.subject, expires_at=token.expires_at, now=now)
+    for session_id in session_ids:
+        end_session(session_id, reason=Reason.LOGOUT, client=client, now=now)
+
+
+def log_out_everywhere(user_id: Any, *, client: Client, now: datetime) -> None:
+    end_user_sessions(user_id, reason=Reason.LOGOUT_ALL, client=client, now=now)
+
+
+def end_session(
+    session_id: UUID,
+    *,
+    reason: Reason,
+    client: Client | None,
+    now: datetime,
+    user_id: Any | None = None,
+) -> bool:
+    """End one session; with ``user_id``, only if it is that user's. True where it was live before."""
+    sessions = RefreshTokenFamily.objects.deciding().filter(pk=session_id)
+    if user_id is not None:
+        sessions = sessions.filter(user_id=user_id)
+    owner_id = sessions.filter(revoked_at=None).values_list("user_id", flat=True).first()
+    if owner_id is None:
+        return False
+    with revoking(Denial(user_id=owner_id, session_ids=[session_id])):
+        ended = sessions.end(reason=reason, ip_address=_address(client), now=now)
+    if ended:
+        _announce(owner_id, [session_id], reason=reason, client=client)
+    return bool(ended)
+
+
+def end_user_sessions(
+    user_id: Any, *, reason: Reason, client: Client | None, now: datetime
+) -> list[UUID]:
+    """End all sessions of a user and refuse every access token from before, in one transaction."""
+    sessions = RefreshTokenFamily.objects.deciding().filter(user_id=user_id, revoked_at=None)
+    with (
+        revoking(Denial(user_id=user_id, whole_user=True)),
+        transaction.atomic(using=write_database(RefreshTokenFamily)),
+    ):
+        TokenVersion.objects.bump(user_id)
+        session_ids = list(sessions.values_list("pk", flat=True))
+        sessions.end(reason=reason, ip_address=_address(client), now=now)
+    _announce(user_id, session_ids, reason=reason, client=client)
+    return session_ids
+
+
+def end_deleted_user(user_id: Any) -> None:
+    """Refuse what a user holds who is about to be deleted; the rows themselves go with the user."""
+    sessions = RefreshTokenFamily.objects.deciding().filter(user_id=user_id, revoked_at=None)
+    session_ids = list(sessions.values_list("pk", flat=True))
+    with revoking(Denial(user_id=user_id, whole_user=True)):
+        _announce(user_id, session_ids, reason=Reason.USER_DEACTIVATED, client=None)
+
+
+def end_all_sessions(*, reason: Reason, client: Client | None, now: datetime) -> int:
+    """End every session of everybody; gives their number."""
+    with revoking(Denial(user_id=None)):
+        ended = RefreshTokenFamily.objects.end(
+            reason=reason, ip_address=_address(client), now=now
+        )
+    _announce(None, None, reason=reason, client=client)
+    return ended
+
+
+def deny_token(jti: str, *, user_id: Any | None, expires_at: datetime, now: datetime) -> None:
+    """Refuse one access token until ``expires_at``, when it is over by itself."""
+    with revoking(Denial(user_id=user_id, jtis=[jti])):
+        RevokedToken.objects.deny(jti, user_id=user_id, expires_at=expires_at, now=now)
+    signals.token_denied.send_robust(sender=RevokedToken, jti=jti, user_id=user_id)
+
+
+def _announce(
+    user_id: Any, session_ids: list[UUID] | None, *, reason: Reason, client: Client | None
+) -> None:
+    signals.session_ended.send_robust(
+        sender=RefreshTokenFamily,
+        user_id=user_id,
+        session_ids=session_ids,
+        reason=reason,
+        client=client,
+    )
+
+
+def _address(client: Client | None) -> str | None:
+    return None if client is None else client.ip_address

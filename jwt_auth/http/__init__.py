@@ -1,0 +1,1 @@
+"""The edge: HTTP and Django REST Framework stand here and nowhere below."""

@@ -1,0 +1,44 @@
+"""Where a request came from.
+
+``X-Forwarded-For`` is whatever its sender wrote, so it counts only as far as the project says how many
+proxies of its own stand in front: REST framework's ``NUM_PROXIES``. Unset means none, unlike in REST
+framework's own throttles, which then believe the whole header.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from django.http import HttpRequest
+from rest_framework.settings import api_settings
+
+from jwt_auth.models import Client
+
+
+def client_of(request: HttpRequest) -> Client:
+    return Client(
+        ip_address=_address(request), user_agent=request.headers.get("User-Agent", "").replace("\0", "")
+    )
+
+
+def network_of(address: str) -> str:
+    """The address, or for IPv6 its /64: one customer commands the whole of that."""
+    parsed = ip_address(address)
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ip_network((parsed, 64), strict=False))
+    return address
+
+
+def _address(request: HttpRequest) -> str | None:
+    candidate = request.META.get("REMOTE_ADDR", "")
+    proxies = api_settings.NUM_PROXIES or 0
+    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
+    if proxies and forwarded != [""]:
+        candidate = forwarded[-min(proxies, len(forwarded))]
+    try:
+        # A scope such as fe80::1%eth0 means nothing elsewhere, and no database column takes it.
+        return str(ip_address(candidate.partition("%")[0]))
+    except ValueError:
+        return None  # a Unix socket has no address

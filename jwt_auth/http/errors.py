@@ -1,0 +1,134 @@
+"""From our errors to HTTP answers, in one place: ``{"detail": …, "code": …}`` with the right status and headers."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import DatabaseError, OperationalError, ProgrammingError
+from django.http import Http404
+from rest_framework import exceptions, status
+from rest_framework.exceptions import APIException
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as default_exception_handler
+
+from jwt_auth.exceptions import (
+    AccessTokenRefused,
+    JWTAuthError,
+    NewPasswordRefused,
+    OldPasswordRefused,
+    RefreshSuperseded,
+    RefreshTokenRefused,
+    SessionNotFound,
+)
+
+REALM: Final = "api"
+
+#: The challenge of a request without credentials (RFC 6750 §3: no error code then).
+CHALLENGE: Final = f'Bearer realm="{REALM}"'
+
+#: The challenge of a request whose token was refused.
+INVALID_TOKEN_CHALLENGE: Final = (
+    f'{CHALLENGE}, error="invalid_token", error_description="{AccessTokenRefused.message}"'
+)
+
+logger: Final = logging.getLogger("jwt_auth")
+
+_STATUS: Final[dict[type[JWTAuthError], int]] = {
+    AccessTokenRefused: status.HTTP_401_UNAUTHORIZED,
+    RefreshTokenRefused: status.HTTP_401_UNAUTHORIZED,
+    RefreshSuperseded: status.HTTP_409_CONFLICT,
+    OldPasswordRefused: status.HTTP_400_BAD_REQUEST,
+    NewPasswordRefused: status.HTTP_400_BAD_REQUEST,
+    SessionNotFound: status.HTTP_404_NOT_FOUND,
+}
+
+
+class InvalidCredentials(APIException):
+    """One answer for an unknown user, a wrong password and an inactive user."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "No active account has these credentials."
+    default_code = "invalid_credentials"
+
+
+class CrossSiteRequest(APIException):
+    status_code = status.HTTP_403_FORBIDDEN
+    default_detail = "A browser sent this request for another site's page; nothing was done."
+    default_code = "cross_site_request"
+
+
+class Unavailable(APIException):
+    """The keys or the database are away; the log has the reason, the client gets none."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The service is not available at the moment."
+    default_code = "unavailable"
+
+
+class BodyTooLarge(APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The request body is too large."
+    default_code = "body_too_large"
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer an error as every endpoint of this package does; usable as REST framework's ``EXCEPTION_HANDLER``."""
+    match exc:
+        case JWTAuthError() if type(exc) in _STATUS:
+            return _answer(exc)
+        case JWTAuthError():
+            logger.error("%s: %s", type(exc).__name__, exc)
+            exc = Unavailable()
+        case DatabaseError():
+            logger.error("%s", database_failure(exc), exc_info=exc)
+            exc = Unavailable()
+        case Http404():
+            exc = exceptions.NotFound()
+        case PermissionDenied():
+            exc = exceptions.PermissionDenied()
+        case SuspiciousOperation():
+            exc = exceptions.ParseError("The request is malformed.")
+    response = default_exception_handler(exc, context)
+    if response is not None and isinstance(exc, APIException):
+        response.data = _body(exc)
+        if response.status_code == status.HTTP_401_UNAUTHORIZED:
+            response.headers.setdefault("WWW-Authenticate", CHALLENGE)
+    return response
+
+
+def _answer(exc: JWTAuthError) -> Response:
+    code = _STATUS[type(exc)]
+    body: dict[str, Any] = {"detail": str(exc), "code": exc.code}
+    if isinstance(exc, NewPasswordRefused):
+        body["errors"] = {"new_password": exc.messages}
+    if isinstance(exc, RefreshTokenRefused) and exc.hint and settings.DEBUG:
+        body["detail"] += f" {exc.hint}"
+    response = Response(body, status=code)
+    if code == status.HTTP_401_UNAUTHORIZED:
+        refused = isinstance(exc, AccessTokenRefused)
+        response["WWW-Authenticate"] = INVALID_TOKEN_CHALLENGE if refused else CHALLENGE
+    return response
+
+
+def _body(exc: APIException) -> dict[str, Any]:
+    if isinstance(exc.detail, dict) and {"detail", "code"} <= exc.detail.keys():
+        return exc.detail
+    if isinstance(exc, exceptions.ValidationError):
+        return {
+            "detail": "The request is not valid.",
+            "code": "invalid",
+            "errors": exc.detail,
+        }
+    codes = exc.get_codes()
+    return {"detail": exc.detail, "code": codes if isinstance(codes, str) else exc.default_code}
+
+
+def database_failure(exc: DatabaseError) -> str:
+    """Say what an operator can do about it: most often, the tables are not there."""
+    missing = isinstance(exc, ProgrammingError | OperationalError) and "jwt_auth_" in str(exc)
+    if missing:
+        return "The tables of jwt_auth are missing or old: run `manage.py migrate`."
+    return "The database failed."

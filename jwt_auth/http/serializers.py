@@ -1,0 +1,59 @@
+"""The bodies that the endpoints take and give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from jwt_auth.models import RefreshTokenFamily
+
+
+class TextField(serializers.CharField):
+    """A JSON string as it stands: not trimmed, no number or boolean made into one, none that can't be encoded."""
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(trim_whitespace=False, **named)
+
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        try:
+            data.encode()
+        except UnicodeEncodeError:
+            self.fail("invalid")  # a lone surrogate, which JSON can spell and UTF-8 can't
+        return str(super().to_internal_value(data))
+
+
+class LoginSerializer(serializers.Serializer[Any]):
+    username = TextField(max_length=1024)
+    password = TextField(max_length=4096)
+
+
+class RefreshTokenSerializer(serializers.Serializer[Any]):
+    refresh_token = TextField(required=False, allow_blank=True, max_length=1024)
+
+
+class PasswordChangeSerializer(serializers.Serializer[Any]):
+    old_password = TextField(max_length=4096)
+    new_password = TextField(max_length=4096)
+
+
+class SessionSerializer(serializers.ModelSerializer[RefreshTokenFamily]):
+    current = serializers.SerializerMethodField()
+
+    class Meta:
+        model = RefreshTokenFamily
+        fields = (
+            "id",
+            "created_at",
+            "last_used_at",
+            "expires_at",
+            "ip_address",
+            "user_agent",
+            "current",
+        )
+        read_only_fields = fields
+
+    def get_current(self, session: RefreshTokenFamily) -> bool:
+        return bool(session.pk == self.context["current"])

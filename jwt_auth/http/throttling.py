@@ -1,0 +1,129 @@
+"""Counters that slow a guesser down: per account and per address apart, and refreshes per session.
+
+Rates are REST framework's (``"5/min"``), the counters atomic increments in the default cache, so that a
+burst of simultaneous requests is counted whole. A window begins with its first attempt. With a cache that is
+down nobody is locked out, and the log says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import unicodedata
+from hashlib import sha256
+from typing import Final
+
+from django.core.cache import cache
+from rest_framework.exceptions import Throttled
+from rest_framework.throttling import SimpleRateThrottle
+
+from jwt_auth.conf import conf
+from jwt_auth.exceptions import RefreshTokenRefused
+from jwt_auth.http.addresses import network_of
+from jwt_auth.models import Client
+from jwt_auth.tokens import refresh
+
+logger: Final = logging.getLogger("jwt_auth")
+
+
+def count_login(username: str, client: Client, *, now: float) -> None:
+    """Count a guess at a password, by the account and by where it came from.
+
+    Raises:
+        Throttled: too many of either.
+    """
+    if client.ip_address is not None:
+        count("login_address", network_of(client.ip_address), now=now)
+    count("login_account", _account(username), now=now)
+
+
+def forget_login(username: str) -> None:
+    """Forget an account's guesses: the password was right. The address keeps its count."""
+    forget("login_account", _account(username))
+
+
+def count_refresh(presented: str, *, now: float) -> None:
+    """Count a refresh by its session, which only a genuine token can name; any other is not counted.
+
+    Raises:
+        Throttled: too many.
+    """
+    try:
+        token = refresh.parse(presented)
+    except RefreshTokenRefused:
+        return  # refused a moment later, without SQL
+    count("refresh", str(token.family_id), now=now)
+
+
+def count(scope: str, ident: str, *, now: float) -> None:
+    """Count one attempt of ``ident``, ``now`` in seconds since the epoch.
+
+    Raises:
+        Throttled: more than the rate of ``scope`` allows, with the seconds until the window ends.
+    """
+    rate = conf.throttle_rates.get(scope)
+    if rate is None:
+        return
+    limit, period = parse_rate(rate)
+    try:
+        started = _window(scope, ident, period=period, now=now)
+        counter = f"{_key(scope, ident)}:{started}"
+        cache.add(counter, 0, timeout=period)
+        attempts = cache.incr(counter)
+    except ValueError:
+        return  # the counter expired between the two steps: as good as a first attempt
+    except Exception:
+        # Any cache, any error: a log-in must not answer 500 because a counter is away.
+        logger.exception("The cache is not available: attempts are not being throttled.")
+        return
+    if attempts > limit:
+        raise Throttled(wait=max(1, math.ceil(started + period - now)))
+
+
+def forget(scope: str, ident: str) -> None:
+    """Start the window of ``ident`` anew: the attempts so far were its owner's."""
+    if conf.throttle_rates.get(scope) is None:
+        return
+    try:
+        cache.delete(_key(scope, ident))
+    except Exception:
+        logger.exception("The cache is not available: attempts are not being throttled.")
+
+
+def _window(scope: str, ident: str, *, period: int, now: float) -> float:
+    """When the window began: at its first attempt, in whichever process that was."""
+    key = _key(scope, ident)
+    started = cache.get(key)
+    if started is None:
+        cache.add(key, now, timeout=period)
+        started = cache.get(key, now)
+    return float(started)
+
+
+def parse_rate(rate: str) -> tuple[int, int]:
+    """Attempts and the seconds that they are for, from ``"5/min"``.
+
+    Raises:
+        ValueError, KeyError: not a rate.
+    """
+    limit, period = _RateParser().parse_rate(rate)
+    if limit is None or period is None or limit < 1:
+        raise ValueError("A rate is a positive number, a slash and a period.")
+    return limit, period
+
+
+class _RateParser(SimpleRateThrottle):
+    rate = "1/day"  # else the constructor asks for REST framework's own rates
+
+
+def _key(scope: str, ident: str) -> str:
+    return f"jwt_auth:throttle:{scope}:{_digest(ident)}"
+
+
+def _digest(ident: str) -> str:
+    # A user name may be an address that the cache has no business to hold, and may be of any length.
+    return sha256(ident.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _account(username: str) -> str:
+    return unicodedata.normalize("NFKC", username).casefold()

@@ -1,0 +1,1 @@
+"""The endpoints; only ``jwt_auth.urls`` imports them."""

@@ -1,0 +1,88 @@
+"""What a logged-in user does with their own account: look, see and end sessions, change the password."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jwt_auth import flows
+from jwt_auth.exceptions import SessionNotFound
+from jwt_auth.flows.issuing import roles_of
+from jwt_auth.http import throttling
+from jwt_auth.http.addresses import client_of
+from jwt_auth.http.serializers import PasswordChangeSerializer, SessionSerializer
+from jwt_auth.http.views.base import BearerView
+from jwt_auth.models import Reason
+
+
+class LogoutAllView(BearerView):
+    route = "logout-all/"
+
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        flows.log_out_everywhere(request.user.pk, client=client_of(request), now=self.now)
+        return self.forget_refresh_token(request, Response(status=status.HTTP_204_NO_CONTENT))
+
+
+class MeView(BearerView):
+    route = "me/"
+
+    def get(self, request: Request, **kwargs: Any) -> Response:
+        user = request.user
+        return Response(
+            {
+                "id": user.pk,
+                "username": user.get_username(),
+                "email": getattr(user, user.get_email_field_name(), ""),
+                "roles": roles_of(user),
+            }
+        )
+
+
+class SessionListView(BearerView):
+    route = "sessions/"
+
+    def get(self, request: Request, **kwargs: Any) -> Response:
+        sessions = flows.list_sessions(request.user.pk, now=self.now)
+        context = {"current": request.auth.session_id}
+        return Response(SessionSerializer(sessions, many=True, context=context).data)
+
+
+class SessionView(BearerView):
+    route = "sessions/"
+
+    def delete(self, request: Request, session_id: str, **kwargs: Any) -> Response:
+        try:
+            family_id = UUID(session_id)
+        except ValueError:
+            raise SessionNotFound from None
+        ended = flows.end_session(
+            family_id,
+            user_id=request.user.pk,
+            reason=Reason.LOGOUT,
+            client=client_of(request),
+            now=self.now,
+        )
+        if not ended:
+            raise SessionNotFound
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PasswordChangeView(BearerView):
+    route = "password/change/"
+
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        body = PasswordChangeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        client = client_of(request)
+        # Whoever has stolen an access token could else guess the password here as often as they like.
+        throttling.count_login(
+            request.user.get_username(), client, now=self.now.timestamp()
+        )
+        issued = flows.change_password(
+            request.user, client=client, now=self.now, **body.validated_data
+        )
+        return self.token_response(request, issued)

@@ -1,0 +1,109 @@
+"""What all endpoints share, set here so that no project-wide REST framework setting changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from django.db import connections, transaction
+from django.http import HttpResponseBase
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from jwt_auth.authentication import JWTAuthentication
+from jwt_auth.flows import Issued
+from jwt_auth.http.errors import CrossSiteRequest, exception_handler
+from jwt_auth.http.origins import is_cross_site
+from jwt_auth.http.parsers import PARSERS, refuse_large_body
+from jwt_auth.http.transports import CookieTransport, Transport
+
+
+class AlwaysJSON(BaseContentNegotiation):
+    """Whatever a client accepts, it gets JSON rather than a 406."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return next((p for p in parsers if _matches(p.media_type, request.content_type)), None)
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], renderers[0].media_type
+
+
+class AuthView(APIView):
+    """An endpoint that authenticates by what it is given itself, so never by the bearer token that came along."""
+
+    #: The endpoint's path below its mount.
+    route: ClassVar[str]
+    #: Whether another site's page could gain by having a browser send this.
+    refuses_cross_site: ClassVar[bool] = False
+    #: Whether it must not be put under an authentication class (the deployment checks look).
+    authenticates_itself: ClassVar[bool] = True
+    transport: Transport = CookieTransport()
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = ()
+    parser_classes = PARSERS
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = AlwaysJSON
+    versioning_class = None
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        view = super().as_view(**initkwargs)
+        # Each statement commits by itself: a 401 under ATOMIC_REQUESTS would else roll the revocation back.
+        for alias in connections:
+            view = transaction.non_atomic_requests(using=alias)(view)
+        return view
+
+    def get_exception_handler(self) -> Callable[..., Response | None]:
+        return exception_handler
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if self.refuses_cross_site and self.transport.is_ambient and is_cross_site(request):
+            raise CrossSiteRequest
+        refuse_large_body(request)
+        self.now = datetime.now(UTC)
+        super().initial(request, *args, **kwargs)
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        final = super().finalize_response(request, response, *args, **kwargs)
+        final.headers["Cache-Control"] = "no-store"
+        return final
+
+    def token_response(self, request: Request, issued: Issued) -> Response:
+        """Answer with an access token (RFC 6749 §5.1), the refresh token by the transport."""
+        response = Response(
+            {
+                "access_token": issued.access_token.text,
+                "token_type": "Bearer",
+                "expires_in": issued.access_token.expires_in,
+            },
+            headers={"Pragma": "no-cache"},
+        )
+        self.transport.write(response, issued, request=request, route=self.route)
+        return response
+
+    def forget_refresh_token(self, request: Request, response: Response) -> Response:
+        self.transport.forget(response, request=request, route=self.route)
+        return response
+
+
+class BearerView(AuthView):
+    """An endpoint for whoever has a good access token."""
+
+    authenticates_itself = False
+    authentication_classes = (JWTAuthentication,)
+    permission_classes = (IsAuthenticated,)
+
+
+def _matches(media_type: str, content_type: str) -> bool:
+    return media_type == content_type.partition(";")[0].strip().lower()

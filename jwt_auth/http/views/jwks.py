@@ -1,0 +1,42 @@
+"""The public keys, for other services to verify our tokens with (RFC 7517 §5, §8.5)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import get_conditional_response
+from django.views.decorators.http import require_safe
+
+from jwt_auth.conf import JWKS_MAX_AGE
+from jwt_auth.exceptions import KeyFailure
+from jwt_auth.http.errors import Unavailable
+from jwt_auth.keys import active
+
+logger: Final = logging.getLogger("jwt_auth")
+
+
+@require_safe
+def jwks(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    try:
+        body = json.dumps(active.jwk_set(datetime.now(UTC)), separators=(",", ":")).encode()
+    except KeyFailure as failure:
+        logger.error("The JWK Set can't be published: %s", failure)
+        return JsonResponse(
+            {"detail": Unavailable.default_detail, "code": Unavailable.default_code},
+            status=Unavailable.status_code,
+        )
+    etag = f'"{sha256(body).hexdigest()[:32]}"'
+    response = HttpResponse(
+        body,
+        content_type="application/jwk-set+json",
+        headers={
+            "Cache-Control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}",
+            "ETag": etag,
+        },
+    )
+    return get_conditional_response(request, etag=etag, response=response)

@@ -1,0 +1,82 @@
+"""``manage.py revoke_tokens``: end sessions and access tokens at once, from a shell."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from jwt_auth import flows
+from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME, conf
+from jwt_auth.management.database import requires_tables
+from jwt_auth.models import Reason, write_database
+
+
+class Command(BaseCommand):
+    help = "Ends sessions at once: a user's, one, or everybody's; or refuses one access token by its jti."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--user", metavar="U", help="a user name, or else a primary key")
+        what.add_argument("--session", metavar="SID", help="the sid claim, or the id in the admin")
+        what.add_argument("--jti", metavar="JTI", help="the jti claim of one access token")
+        what.add_argument("--all", action="store_true", help="every session of every user")
+
+    @requires_tables
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = datetime.now(UTC)
+        if options["user"] is not None:
+            self._revoke_user(options["user"], now=now)
+        elif options["session"] is not None:
+            self._revoke_session(options["session"], now=now)
+        elif options["jti"] is not None:
+            self._deny_token(options["jti"], now=now)
+        else:
+            ended = flows.end_all_sessions(reason=Reason.ADMINISTRATOR, client=None, now=now)
+            self.stdout.write(f"Ended {ended} sessions of all users.")
+
+    def _revoke_user(self, name: str, *, now: datetime) -> None:
+        user = _find_user(name)
+        if user is None:
+            raise CommandError("There is no such user: give a user name or a primary key.")
+        ended = flows.end_user_sessions(
+            user.pk, reason=Reason.ADMINISTRATOR, client=None, now=now
+        )
+        self.stdout.write(
+            f"Ended {len(ended)} sessions of the user; every access token from before is refused."
+        )
+
+    def _revoke_session(self, text: str, *, now: datetime) -> None:
+        try:
+            session_id = UUID(text)
+        except ValueError:
+            raise CommandError("A session id is a UUID, as in the sid claim.") from None
+        if not flows.end_session(
+            session_id, reason=Reason.ADMINISTRATOR, client=None, now=now
+        ):
+            raise CommandError("There is no such session, or it has ended already.")
+        self.stdout.write("Ended the session.")
+
+    def _deny_token(self, jti: str, *, now: datetime) -> None:
+        if not 0 < len(jti) <= 255 or not jti.isprintable() or "." in jti:
+            raise CommandError("A jti is the value of the claim, not the token itself.")
+        # Its exp is not known here, so the denial lasts as long as any token can.
+        expires_at = now + MAX_ACCESS_TOKEN_LIFETIME + conf.clock_leeway
+        flows.deny_token(jti, user_id=None, expires_at=expires_at, now=now)
+        self.stdout.write("The access token of that jti is refused from now on.")
+
+
+def _find_user(name: str) -> Any | None:
+    user_model = get_user_model()
+    users = user_model._default_manager.using(write_database(user_model))
+    user = users.filter(**{user_model.USERNAME_FIELD: name}).first()
+    if user is not None:
+        return user
+    try:
+        return users.filter(pk=name).first()
+    except (ValueError, ValidationError, OverflowError):
+        return None

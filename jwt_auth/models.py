@@ -1,0 +1,252 @@
+"""Sessions and token versions: the truth that every revocation stands on.
+
+A session is one row for ever, a refresh token family that rotates in place. The querysets own every
+conditional UPDATE; what a rotation decides stands in :mod:`jwt_auth.rotation`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import models, router
+from django.db.models import F
+from django.utils.translation import gettext_lazy as _
+
+USER_AGENT_LENGTH = 256
+
+
+class Reason(models.TextChoices):
+    """Why a session ended."""
+
+    LOGOUT = "logout", _("logged out")
+    LOGOUT_ALL = "logout_all", _("logged out everywhere")
+    REUSE_DETECTED = "reuse_detected", _("a consumed refresh token came back")
+    PASSWORD_CHANGED = "password_changed", _("password changed")
+    USER_DEACTIVATED = "user_deactivated", _("user deactivated")
+    ADMINISTRATOR = "administrator", _("ended by an administrator")
+    KEY_COMPROMISE = "key_compromise", _("signing key compromised")
+    SESSION_LIMIT = "session_limit", _("too many sessions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Where a request came from, as far as that can be known."""
+
+    ip_address: str | None
+    user_agent: str
+
+
+class TokenVersionField(models.PositiveIntegerField[Any, Any]):
+    """A count that ``save()`` never writes back: an instance loaded before a bump would undo it."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        return super().pre_save(model_instance, add) if add else F(self.attname)
+
+
+class TokenVersionMixin(models.Model):
+    """Adds the token version to a project's own user model; all others get it in :class:`TokenVersion`."""
+
+    token_version = TokenVersionField(_("token version"), default=0, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class TokenVersionQuerySet(models.QuerySet["TokenVersion"]):
+    def bump(self, user_id: Any) -> None:
+        """Count the user's version up by one, so that every access token from before is refused."""
+        user_model = get_user_model()
+        if has_version_field(user_model):
+            users = user_model._base_manager.using(write_database(user_model))
+            users.filter(pk=user_id).update(token_version=F("token_version") + 1)
+            return
+        # Two statements that lose no count, however many processes make the row at once.
+        versions = self.using(write_database(self.model))
+        versions.bulk_create([TokenVersion(user_id=user_id)], ignore_conflicts=True)
+        versions.filter(user_id=user_id).update(token_version=F("token_version") + 1)
+
+
+class TokenVersion(models.Model):
+    """The token version of a user whose model has none; no row means version 0."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="jwt_auth_token_version",
+    )
+    token_version = models.PositiveIntegerField(default=0)
+
+    objects = TokenVersionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("token version")
+        verbose_name_plural = _("token versions")
+
+    def __str__(self) -> str:
+        return f"version {self.token_version} of user {self.user_id}"
+
+
+class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
+    """All statements on sessions. Reads that decide go to the write database, whatever the routers say."""
+
+    def deciding(self) -> Self:
+        return self.using(write_database(self.model))
+
+    def live(self, now: datetime) -> Self:
+        return self.filter(revoked_at=None, expires_at__gt=now)
+
+    def load(self, family_id: uuid.UUID) -> RefreshTokenFamily | None:
+        """Read a family, its user, the user's token version and groups: one SELECT, a row for each group."""
+        user_model = get_user_model()
+        families = self.deciding().filter(pk=family_id).select_related("user")
+        if not has_version_field(user_model):
+            families = families.select_related("user__jwt_auth_token_version")
+        if not has_groups(user_model):
+            return next(iter(families), None)
+        rows = list(
+            families.annotate(group_pk=F("user__groups"), group_name=F("user__groups__name"))
+        )
+        if not rows:
+            return None
+        _remember_groups(
+            rows[0].user,
+            {row.group_pk: row.group_name for row in rows if row.group_pk is not None},
+        )
+        return rows[0]
+
+    def rotate(self, family: RefreshTokenFamily, **changes: Any) -> bool:
+        """Replace the token of a family if nobody was faster; True where this call has done it."""
+        return bool(
+            self.deciding()
+            .filter(pk=family.pk, current_digest=family.current_digest, revoked_at=None)
+            .update(**changes)
+        )
+
+    def end(self, *, reason: Reason, ip_address: str | None, now: datetime) -> int:
+        """Revoke those of these sessions that are not revoked yet. Final: nothing brings one back."""
+        return (
+            self.deciding()
+            .filter(revoked_at=None)
+            .update(revoked_at=now, revocation_reason=reason, revoked_by_ip=ip_address)
+        )
+
+    def expired(self, before: datetime) -> Self:
+        return self.deciding().filter(absolute_expires_at__lt=before)
+
+
+class RefreshTokenFamily(models.Model):
+    """A session: all refresh tokens that descend from one log-in, in one row that rotates in place.
+
+    Nothing that a rotation changes is indexed, so that PostgreSQL can update the row in place (HOT).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="refresh_token_families",
+        verbose_name=_("user"),
+    )
+    created_at = models.DateTimeField(_("created at"))
+    last_used_at = models.DateTimeField(_("last used at"))
+    expires_at = models.DateTimeField(_("expires at"))
+    absolute_expires_at = models.DateTimeField(_("ends at the latest"), db_index=True)
+    #: The user's version at the log-in. A refresh needs it unchanged, so that a log-in which raced with the
+    #: change of the password that it used leaves nothing behind that lives.
+    token_version = models.PositiveIntegerField(default=0)
+    generation = models.PositiveIntegerField(default=1)
+    #: SHA-256 of the one token that can be used now, in hex.
+    current_digest = models.CharField(max_length=64)
+    #: What the current token was derived with, in hex; empty for a family's first token.
+    rotation_nonce = models.CharField(max_length=64, blank=True, default="")
+    #: ``[generation consumed, digest of the retry key or None, seconds since the epoch]``, the oldest first.
+    recent_rotations = models.JSONField(default=list)
+    revoked_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    revocation_reason = models.CharField(
+        _("why it ended"), max_length=32, blank=True, default="", choices=Reason.choices
+    )
+    revoked_by_ip = models.GenericIPAddressField(_("ended by"), null=True, blank=True)
+    ip_address = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    user_agent = models.CharField(
+        _("user agent"), max_length=USER_AGENT_LENGTH, blank=True, default=""
+    )
+
+    objects = RefreshTokenFamilyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+
+    def __str__(self) -> str:
+        return f"session {self.pk}"
+
+    def is_live(self, now: datetime) -> bool:
+        return self.revoked_at is None and now < self.expires_at
+
+
+class RevokedTokenQuerySet(models.QuerySet["RevokedToken"]):
+    def deny(self, jti: str, *, user_id: Any, expires_at: datetime, now: datetime) -> None:
+        """Write the denial; a second one of the same ``jti`` changes nothing."""
+        denial = RevokedToken(jti=jti, user_id=user_id, revoked_at=now, expires_at=expires_at)
+        self.using(write_database(self.model)).bulk_create([denial], ignore_conflicts=True)
+
+    def expired(self, before: datetime) -> Self:
+        return self.using(write_database(self.model)).filter(expires_at__lt=before)
+
+
+class RevokedToken(models.Model):
+    """One access token that is denied by its ``jti`` until it would have expired by itself."""
+
+    jti = models.CharField(max_length=255, primary_key=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+"
+    )
+    revoked_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    objects = RevokedTokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("revoked access token")
+        verbose_name_plural = _("revoked access tokens")
+
+    def __str__(self) -> str:
+        return f"revoked access token of user {self.user_id}"
+
+
+def write_database(model: type[models.Model]) -> str:
+    """The database that a decision is read from: a replica may lag behind a revocation."""
+    return router.db_for_write(model)
+
+
+def has_version_field(user_model: type[models.Model]) -> bool:
+    return any(field.name == "token_version" for field in user_model._meta.concrete_fields)
+
+
+def has_groups(user_model: type[models.Model]) -> bool:
+    return any(field.name == "groups" for field in user_model._meta.many_to_many)
+
+
+def token_version_of(user: AbstractBaseUser) -> int:
+    """The version that the user's access tokens must carry; costs no SQL on a user that :meth:`load` gave."""
+    if has_version_field(type(user)):
+        return int(user.token_version)  # type: ignore[attr-defined]  # guarded by the line above
+    try:
+        return int(user.jwt_auth_token_version.token_version)  # type: ignore[attr-defined]  # reverse one-to-one
+    except TokenVersion.DoesNotExist:
+        return 0
+
+
+def _remember_groups(user: AbstractBaseUser, names: dict[Any, str]) -> None:
+    """Put groups that a join has brought where ``prefetch_related("groups")`` would have put them."""
+    groups = user.groups.all()  # type: ignore[attr-defined]  # the caller has looked
+    groups._result_cache = [groups.model(pk=pk, name=name) for pk, name in names.items()]
+    groups._prefetch_done = True
+    user._prefetched_objects_cache = {"groups": groups}  # type: ignore[attr-defined]

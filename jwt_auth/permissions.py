@@ -1,0 +1,38 @@
+"""Permissions by what an access token says: its roles and its claims.
+
+They judge the token, not the database: a role that was taken away counts until the next refresh.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from jwt_auth.tokens.claims import AccessToken
+
+
+def requires_role(*roles: str) -> type[BasePermission]:
+    """A permission for tokens that have at least one of ``roles``."""
+
+    class RequiresRole(BasePermission):
+        def has_permission(self, request: Request, view: APIView) -> bool:
+            token = request.auth
+            return isinstance(token, AccessToken) and not set(roles).isdisjoint(token.roles)
+
+    return RequiresRole
+
+
+def requires_claim(name: str, *values: Any) -> type[BasePermission]:
+    """A permission for tokens that carry the claim ``name``, with one of ``values`` where some are given."""
+
+    class RequiresClaim(BasePermission):
+        def has_permission(self, request: Request, view: APIView) -> bool:
+            token = request.auth
+            if not isinstance(token, AccessToken) or name not in token.claims:
+                return False
+            return not values or token.claims[name] in values
+
+    return RequiresClaim

@@ -1,0 +1,1 @@
+"""Whether a verified access token still counts: its user, its session, its version and its ``jti``."""

@@ -1,0 +1,94 @@
+"""The contract of a revocation backend.
+
+The database is the truth and is written by :mod:`jwt_auth.flows` whatever the backend; a backend
+answers for requests, and may keep a faster copy, which the flows tell of every denial twice: before the
+database is written, and once that has been committed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.utils.module_loading import import_string
+
+from jwt_auth.conf import conf
+from jwt_auth.models import RefreshTokenFamily, write_database
+from jwt_auth.tokens.claims import AccessToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """What is being revoked, of one user or, with ``user_id`` ``None``, of whoever has it.
+
+    ``whole_user`` stands for everything that the user holds: all sessions, and all versions before the
+    next one. With neither user nor sessions nor tokens, every session there is.
+    """
+
+    user_id: Any | None
+    session_ids: Sequence[UUID] = ()
+    jtis: Sequence[str] = ()
+    whole_user: bool = False
+
+
+class RevocationBackend(ABC):
+    """Answers for one request whether its access token still counts."""
+
+    @abstractmethod
+    def get_user(self, token: AccessToken) -> AbstractBaseUser:
+        """Give the token's user if token, session and user are all in good standing.
+
+        Raises:
+            AccessTokenRefused: ``USER_UNKNOWN``, ``USER_INACTIVE``, ``TOKEN_VERSION``, ``SESSION_ENDED`` or
+                ``TOKEN_REVOKED``.
+        """
+
+    def deny(self, denial: Denial) -> None:  # noqa: B027  a backend without a copy has nothing to do
+        """Refuse what is denied from now on; the database does not know yet."""
+
+    def confirm(self, denial: Denial) -> None:  # noqa: B027
+        """Refuse it for good: the database has committed."""
+
+
+def get_backend() -> RevocationBackend:
+    """The backend that ``JWT_AUTH_REVOCATION`` names, one per process and value.
+
+    Raises:
+        ImproperlyConfigured: it can't be imported, or does not take its options.
+    """
+    value = conf.revocation
+    return _build(value["BACKEND"], tuple(sorted(value.get("OPTIONS", {}).items())))
+
+
+@contextmanager
+def revoking(denial: Denial) -> Iterator[None]:
+    """Write a revocation to the database between the backend's two steps.
+
+    The second waits for the commit, so that it also holds inside somebody's atomic block (the admin, a
+    signal receiver), whose writes nobody else sees before.
+    """
+    backend = get_backend()
+    backend.deny(denial)
+    yield
+    transaction.on_commit(
+        partial(backend.confirm, denial), using=write_database(RefreshTokenFamily)
+    )
+
+
+@lru_cache(maxsize=8)
+def _build(path: str, options: tuple[tuple[str, Any], ...]) -> RevocationBackend:
+    try:
+        backend = import_string(path)(**dict(options))
+    except (ImportError, TypeError) as error:
+        raise ImproperlyConfigured(f"JWT_AUTH_REVOCATION: {path}: {error}") from error
+    if not isinstance(backend, RevocationBackend):
+        raise ImproperlyConfigured(f"JWT_AUTH_REVOCATION: {path} is not a RevocationBackend.")
+    return backend

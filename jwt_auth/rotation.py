@@ -1,0 +1,165 @@
+"""What a presented refresh token gets: its successor, the successor again, or the end of its family (RFC 9700 §4.14.2).
+
+The rules, each with what breaks where it is missing:
+
+- The successor is written by one conditional UPDATE. A request that loses the race reads again and goes
+  on: zero changed rows are no proof of theft, and nobody's child is killed for being second.
+- A retry with the key of the request that consumed the token gets that request's outcome again: a lost
+  answer logs nobody out. A thief has no such key.
+- A retry whose successor has itself been used is told so and nothing changes: it was stuck while its own
+  page went on.
+- Anything else with an older generation is a replay, and ends the family.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from hashlib import sha256
+from typing import Any, Final
+
+from jwt_auth.conf import conf
+from jwt_auth.models import USER_AGENT_LENGTH, Client, RefreshTokenFamily
+from jwt_auth.tokens.refresh import RefreshToken
+
+_NONCE_BYTES: Final = 32
+
+#: Rotations that a family remembers for honest retries; older ones are forgotten first.
+_REMEMBERED: Final = 12
+
+#: A replay this soon after the rotation, by the same browser, is more likely a mistake than a theft.
+_MISTAKE_WITHIN: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotated:
+    successor: RefreshToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """The same successor as before: the family has not changed."""
+
+    successor: RefreshToken
+
+
+class Verdict(Enum):
+    """What else a genuine token of a live family can get; none of it changes the row by itself."""
+
+    LOST_RACE = auto()  # somebody else rotated in between: read again
+    SUPERSEDED = auto()
+    REUSED = auto()
+    #: Ahead of the row, or beside it: a database restored from a backup, or a forger with our SECRET_KEY.
+    IMPOSSIBLE = auto()
+
+
+Outcome = Rotated | Retried | Verdict
+
+
+def rotate(
+    family: RefreshTokenFamily,
+    token: RefreshToken,
+    *,
+    retry_key: str | None,
+    client: Client,
+    now: datetime,
+) -> Outcome:
+    """Exchange ``token`` of a live ``family``, whose row was just read, for its successor."""
+    if token.generation > family.generation:
+        return Verdict.IMPOSSIBLE
+    if token.generation < family.generation:
+        return _judge_consumed(family, token, retry_key=retry_key, now=now)
+    if token.digest != family.current_digest:
+        return Verdict.IMPOSSIBLE
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    successor = token.successor(nonce)
+    changes = {
+        "generation": successor.generation,
+        "current_digest": successor.digest,
+        "rotation_nonce": nonce.hex(),
+        "recent_rotations": _remember(family, retry_key=retry_key, now=now),
+        "expires_at": expiry(family.absolute_expires_at, now=now),
+        "last_used_at": now,
+        "ip_address": client.ip_address,
+        "user_agent": client.user_agent[:USER_AGENT_LENGTH],
+    }
+    if not RefreshTokenFamily.objects.rotate(family, **changes):
+        return Verdict.LOST_RACE
+    for name, value in changes.items():
+        setattr(family, name, value)
+    return Rotated(successor=successor)
+
+
+def expiry(absolute: datetime, *, now: datetime) -> datetime:
+    """When a refresh token issued ``now`` is over: its session's end is the last moment."""
+    return min(now + conf.refresh_token_lifetime, absolute)
+
+
+def likely_mistake(
+    family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str | None, client: Client, now: datetime
+) -> str | None:
+    """Say what a replay most likely was, where it looks like the client's own mistake; else ``None``.
+
+    It is refused all the same: from here a thief in the same network would look no different.
+    """
+    same_browser = (family.ip_address, family.user_agent) == (
+        client.ip_address,
+        client.user_agent[:USER_AGENT_LENGTH],
+    )
+    soon = any(
+        consumed == token.generation and _age(seconds, now=now) <= _MISTAKE_WITHIN
+        for consumed, _, seconds in family.recent_rotations
+    )
+    if retry_key is not None or not same_browser or not soon:
+        return None
+    return (
+        "The same browser sent this refresh token twice within seconds and without a key: most likely "
+        "two tabs, a component mounted twice or a reload. Use jwt_auth/client.js, send an "
+        "Idempotency-Key header that stays the same for a retry, or set JWT_AUTH_REFRESH_REUSE_LEEWAY."
+    )
+
+
+def _judge_consumed(
+    family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str | None, now: datetime
+) -> Outcome:
+    if not _is_honest_retry(family, token, retry_key=retry_key, now=now):
+        return Verdict.REUSED
+    if token.generation < family.generation - 1:
+        return Verdict.SUPERSEDED
+    # That the successor's digest is the current one also proves the presented token genuine.
+    for successor in token.successors(bytes.fromhex(family.rotation_nonce)):
+        if successor.digest == family.current_digest:
+            return Retried(successor=successor)
+    return Verdict.REUSED
+
+
+def _is_honest_retry(
+    family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str | None, now: datetime
+) -> bool:
+    for consumed, key_digest, seconds in family.recent_rotations:
+        if consumed != token.generation:
+            continue
+        age = _age(seconds, now=now)
+        if retry_key is not None and key_digest == _key_digest(retry_key):
+            return age <= conf.refresh_retry_window or age <= conf.refresh_reuse_leeway
+        return timedelta(0) < conf.refresh_reuse_leeway and age <= conf.refresh_reuse_leeway
+    return False
+
+
+def _remember(
+    family: RefreshTokenFamily, *, retry_key: str | None, now: datetime
+) -> list[list[Any]]:
+    window = max(conf.refresh_retry_window, conf.refresh_reuse_leeway, _MISTAKE_WITHIN)
+    recent = [entry for entry in family.recent_rotations if _age(entry[2], now=now) <= window]
+    key_digest = None if retry_key is None else _key_digest(retry_key)
+    return [*recent, [family.generation, key_digest, now.timestamp()]][-_REMEMBERED:]
+
+
+def _key_digest(retry_key: str) -> str:
+    return sha256(retry_key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _age(seconds: float, *, now: datetime) -> timedelta:
+    return timedelta(seconds=now.timestamp() - seconds)

@@ -1,0 +1,143 @@
+"""Access tokens: signed JWTs of the profile RFC 9068, issued and verified.
+
+The order of the refusals is the order of the code: length, form, header, key, algorithm, signature,
+claims, times. Nothing is computed with a key before the header has named one that we own and that key's
+one algorithm; no header ever leads anywhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+from jwt_auth.conf import conf
+from jwt_auth.encoding import base64url_encode
+from jwt_auth.exceptions import AccessTokenRefused, ClaimsInvalid, Refusal, UnknownKey
+from jwt_auth.keys import active
+from jwt_auth.keys.jwk import VerificationKey
+from jwt_auth.tokens import jws
+from jwt_auth.tokens.claims import RESERVED, TOKEN_USE, AccessToken, verify_claims
+from jwt_auth.tokens.verified import VerifiedSignatures
+
+TYPE: Final = "at+jwt"
+
+#: Header parameters that would have the token bring its own key, or change what is signed (RFC 7797).
+_FORBIDDEN: Final = frozenset({"b64", "jku", "jwk", "x5u", "x5c"})
+
+_verified: Final = VerifiedSignatures()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedAccessToken:
+    """A fresh token: its text, which ``repr`` leaves out, and its lifetime in seconds."""
+
+    text: str
+    expires_in: int
+
+    def __repr__(self) -> str:
+        return f"<IssuedAccessToken for {self.expires_in} s>"
+
+
+def issue(
+    *,
+    subject: str,
+    session_id: UUID,
+    token_version: int,
+    roles: Sequence[str],
+    own_claims: Mapping[str, Any],
+    expires_at: datetime,
+    now: datetime,
+) -> IssuedAccessToken:
+    """Sign an access token that is over at ``expires_at``.
+
+    Raises:
+        ClaimsInvalid: the project's claims take a reserved name, have no JSON form or are too large.
+        KeyFailure: there is no key that signs.
+    """
+    if not RESERVED.isdisjoint(own_claims):
+        raise ClaimsInvalid(f"JWT_AUTH_CLAIMS may not set {sorted(RESERVED & set(own_claims))}.")
+    issued_at, over_at = int(now.timestamp()), int(expires_at.timestamp())
+    key = active.signing_key(now)
+    try:
+        signing_input = jws.serialize(
+            {"alg": key.algorithm, "kid": key.kid, "typ": TYPE},
+            {
+                "iss": conf.issuer,
+                "aud": conf.audience,
+                "sub": subject,
+                "iat": issued_at,
+                "nbf": issued_at,
+                "exp": over_at,
+                "jti": secrets.token_urlsafe(16),
+                "sid": str(session_id),
+                "token_version": token_version,
+                "token_use": TOKEN_USE,
+                "client_id": conf.client_id,
+                "roles": list(roles),
+                **own_claims,
+            },
+        )
+    except (TypeError, ValueError):
+        raise ClaimsInvalid("JWT_AUTH_CLAIMS gave a value that JSON has no form for.") from None
+    text = f"{signing_input}.{base64url_encode(key.sign(signing_input.encode('ascii')))}"
+    if len(text) > jws.MAX_LENGTH:
+        raise ClaimsInvalid("The claims make a token of over 8 KiB, which nobody accepts.")
+    return IssuedAccessToken(text=text, expires_in=over_at - issued_at)
+
+
+def verify(token: str, *, now: datetime) -> AccessToken:
+    """Give the token's claims if everything but its revocation is in order.
+
+    Raises:
+        AccessTokenRefused: with the reason.
+        KeyFailure: the keys are not available, so that nothing can be judged.
+    """
+    if len(token) > jws.MAX_LENGTH:
+        raise AccessTokenRefused(Refusal.TOO_LONG)
+    # The generation is read before the keys: what is verified with an older ring stays with that ring.
+    verified = _verified.of_generation(active.generation())
+    digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
+    if (known := verified.get(digest)) is not None:
+        kid, payload = known
+        _verification_key(kid, now=now)  # by now the key may be gone by the clock alone
+        return verify_claims(json.loads(payload), kid=kid, now=now)
+    parsed = jws.parse(token)
+    key = _key_of(parsed.header, now=now)
+    if not key.verify(parsed.signing_input, parsed.signature):
+        raise AccessTokenRefused(Refusal.SIGNATURE)
+    claims = jws.parse_object(parsed.payload)
+    access_token = verify_claims(claims, kid=key.kid, now=now)
+    verified.add(digest, (key.kid, parsed.payload))
+    return access_token
+
+
+def _key_of(header: dict[str, Any], *, now: datetime) -> VerificationKey:
+    if "crit" in header:
+        raise AccessTokenRefused(Refusal.HEADER_CRIT)
+    if not _FORBIDDEN.isdisjoint(header):
+        raise AccessTokenRefused(Refusal.HEADER_FORBIDDEN)
+    if header.get("typ") != TYPE:
+        raise AccessTokenRefused(Refusal.HEADER_TYP)
+    kid, algorithm = header.get("kid"), header.get("alg")
+    if not isinstance(kid, str) or not kid:
+        raise AccessTokenRefused(Refusal.HEADER_KID)
+    if not isinstance(algorithm, str):
+        raise AccessTokenRefused(Refusal.HEADER_ALG)
+    key = _verification_key(kid, now=now)
+    # The key says how it is used, the token only may agree (CVE-2022-29217): before any cryptography.
+    if not key.accepts(algorithm):
+        raise AccessTokenRefused(Refusal.HEADER_ALG)
+    return key
+
+
+def _verification_key(kid: str, *, now: datetime) -> VerificationKey:
+    try:
+        return active.verification_key(kid, now)
+    except UnknownKey:
+        raise AccessTokenRefused(Refusal.UNKNOWN_KEY) from None

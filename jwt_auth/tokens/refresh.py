@@ -1,0 +1,115 @@
+"""Refresh tokens: opaque to the client, self-proving to us (RFC 9700 §4.14).
+
+A token is base64url(format, family id, generation, secret, tag): 1 + 16 + 4 + 32 + 16 bytes, 92
+characters. The tag is an HMAC over the rest under a key derived from ``SECRET_KEY``: a forged, truncated
+or foreign token ends at it, without SQL and without touching anybody's family. The secret is random
+in a family's first token; a successor's is an HMAC over a fresh random nonce and the token it replaces,
+so that a lost answer can be given again without the server ever storing a usable token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+from uuid import UUID
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.utils.encoding import force_bytes
+
+from jwt_auth.encoding import base64url_decode, base64url_encode
+from jwt_auth.exceptions import RefreshTokenRefused
+
+_FORMAT: Final = 1
+_BODY: Final = struct.Struct(">B16sI32s")
+_TAG_BYTES: Final = 16
+_SECRET_BYTES: Final = 32
+LENGTH: Final = (_BODY.size + _TAG_BYTES) * 4 // 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshToken:
+    """A token that we issued: its tag was good, or it was made here."""
+
+    family_id: UUID
+    generation: int
+    text: str
+
+    def __repr__(self) -> str:
+        return f"<RefreshToken {self.generation} of family {self.family_id}>"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole token in hex: all that the database ever holds of it."""
+        return hashlib.sha256(self.text.encode("ascii")).hexdigest()
+
+    def successor(self, nonce: bytes) -> RefreshToken:
+        """The token that replaces this one; ``nonce`` is fresh and random at each rotation."""
+        return next(self.successors(nonce))
+
+    def successors(self, nonce: bytes) -> Iterator[RefreshToken]:
+        """The successor under ``SECRET_KEY``, then under each of ``SECRET_KEY_FALLBACKS``.
+
+        A retry may arrive after a rotation of ``SECRET_KEY`` in between; the stored digest tells which it was.
+        """
+        for secret_key in _secret_keys():
+            key = _derived(secret_key, b"jwt_auth refresh token successor 1")
+            secret = hmac.digest(key, nonce + self.text.encode("ascii"), "sha256")
+            yield _make(self.family_id, self.generation + 1, secret, secret_key=secret_key)
+
+
+def issue_first(family_id: UUID) -> RefreshToken:
+    """The first token of a family, of 256 bits from the system's random source."""
+    secret_key = next(_secret_keys())
+    return _make(family_id, 1, secrets.token_bytes(_SECRET_BYTES), secret_key=secret_key)
+
+
+def parse(text: str) -> RefreshToken:
+    """Read a presented token, believing nothing before its tag.
+
+    Raises:
+        RefreshTokenRefused: malformed, truncated, or not made with any of our secret keys.
+    """
+    if len(text) != LENGTH:
+        raise RefreshTokenRefused
+    try:
+        value = base64url_decode(text)
+    except ValueError:
+        raise RefreshTokenRefused from None
+    body, tag = value[: _BODY.size], value[_BODY.size :]
+    tags = [_tag(body, secret_key=secret_key) for secret_key in _secret_keys()]
+    if not any([hmac.compare_digest(tag, good) for good in tags]):
+        raise RefreshTokenRefused
+    version, family_id, generation, _ = _BODY.unpack(body)
+    if version != _FORMAT:
+        raise RefreshTokenRefused
+    return RefreshToken(family_id=UUID(bytes=family_id), generation=generation, text=text)
+
+
+def _make(family_id: UUID, generation: int, secret: bytes, *, secret_key: bytes) -> RefreshToken:
+    body = _BODY.pack(_FORMAT, family_id.bytes, generation, secret)
+    text = base64url_encode(body + _tag(body, secret_key=secret_key))
+    return RefreshToken(family_id=family_id, generation=generation, text=text)
+
+
+def _tag(body: bytes, *, secret_key: bytes) -> bytes:
+    key = _derived(secret_key, b"jwt_auth refresh token tag 1")
+    return hmac.digest(key, body, "sha256")[:_TAG_BYTES]
+
+
+def _secret_keys() -> Iterator[bytes]:
+    yield force_bytes(settings.SECRET_KEY)
+    yield from map(force_bytes, settings.SECRET_KEY_FALLBACKS)
+
+
+@lru_cache(maxsize=32)
+def _derived(secret_key: bytes, purpose: bytes) -> bytes:
+    """A key of its own for each purpose (RFC 5869), so that no use of ``SECRET_KEY`` elsewhere helps against it."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(secret_key)
