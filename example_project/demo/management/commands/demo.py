@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from example_project.accounts.models import User
 
 HOST = "127.0.0.1"
-PASSWORD = "only-for-the-demo"
+PASSWORD = "only-for-the-demo"  # noqa: S105  no secret: README.md prints it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000, help="Port on 127.0.0.1 (8000).")
         parser.add_argument("--no-serve", action="store_true", help="Stop before serving.")
 
-    def handle(self, *args: Any, port: int, no_serve: bool, **options: Any) -> None:
+    def handle(self, *_args: Any, port: int, no_serve: bool, **_options: Any) -> None:
         """Do it all; a second time, only what is missing."""
         if not settings.DEBUG:
             # Two accounts with a password that everybody knows, one of them a superuser.
