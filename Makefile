@@ -1,0 +1,77 @@
+# Everything runs in .venv, which the first target that needs it makes. All that has to be there
+# is make and Python 3.11 or newer.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+ARGS ?=
+
+# Linters and the type checker load the example's settings, which ask for a secret or for DEBUG.
+lint types imports docs check: export DEBUG = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types imports migrations docs bench check dist clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.demo-ready  ## Set up the example project and serve it on 127.0.0.1:8000
+	$(BIN)/python manage.py demo $(ARGS)
+
+test: .venv/.dev-ready  ## Run all tests on every database found; ARGS="-k name" goes to pytest
+	@$(BIN)/python -m tests.matrix $(ARGS)
+
+lint: .venv/.dev-ready  ## Check style, format and spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+format: .venv/.dev-ready  ## Mend style and format
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+types: .venv/.dev-ready  ## Check the types
+	$(BIN)/mypy
+
+imports: .venv/.dev-ready  ## Check that each layer imports only what stands below it
+	$(BIN)/lint-imports
+
+migrations: .venv/.dev-ready  ## Check that no migration is missing
+	@$(BIN)/python -m tests.migrations
+
+docs: .venv/.dev-ready  ## Build the documentation in docs/_build/html
+	$(BIN)/sphinx-build -W -n --keep-going -q docs docs/_build/html
+
+bench: .venv/.dev-ready  ## Measure side by side with other packages
+	$(BIN)/python -m benchmarks $(ARGS)
+
+check: lint types imports migrations docs  ## All of the checks above, without the tests
+
+dist: .venv/.dev-ready  ## Build the sdist and the wheel
+	rm -rf dist
+	$(BIN)/python -m build
+
+clean:  ## Delete all that was made, .venv and .demo too
+	rm -rf .venv .tox .demo .test-results .coverage .coverage.* htmlcov build dist docs/_build \
+		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+# The pip that came with Python may be too old to read dependency groups.
+	@$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+
+.venv/.demo-ready: pyproject.toml | .venv/bin/python
+	@echo "Installing what the demo needs into .venv ..."
+	@$(BIN)/pip install --quiet --editable '.[example,redis]'
+	@touch $@
+
+# mysqlclient is compiled here: without a compiler and the client library's headers everything
+# else still works, and the tests say that they go without MariaDB.
+.venv/.dev-ready: pyproject.toml | .venv/bin/python
+	@echo "Installing what the tests and tools need into .venv ..."
+	@$(BIN)/pip install --quiet --editable '.[argon2,example,postgres,redis]' --group dev
+	@$(BIN)/pip install --quiet --editable '.[mysql]' >.venv/mysqlclient.log 2>&1 \
+		|| echo "mysqlclient can't be built here (see .venv/mysqlclient.log): going on without it."
+	@touch $@ .venv/.demo-ready

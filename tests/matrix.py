@@ -1,0 +1,203 @@
+"""Run the tests once for each database and user model: what `make test` does.
+
+Arguments go to pytest. Environment variables:
+
+DATABASE_URL, REDIS_URL   where a server is that doesn't stand at its usual local address
+REQUIRE_ALL=1             a server that is missing is a failure (for continuous integration)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from tests.servers import MARIADB, POSTGRESQL, REDIS, Found, Missing, find_database, find_redis
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / ".test-results"
+
+SQLITE = "SQLite"
+USER_MODELS = ("accounts.User", "auth.User", "users.UUIDKeyUser", "users.StringKeyUser")
+ROWS = (
+    *((SQLITE, user_model) for user_model in USER_MODELS),
+    (POSTGRESQL, "accounts.User"),
+    (POSTGRESQL, "users.UUIDKeyUser"),
+    (MARIADB, "accounts.User"),
+    (MARIADB, "auth.User"),
+)
+
+# pytest's exit codes that are no failure: all passed; nothing was selected by the given arguments.
+_OK, _NOTHING_SELECTED = 0, 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One run of pytest."""
+
+    database: str
+    user_model: str
+    # Servers and browsers are slow to start, and see little of the user model.
+    is_first_of_database: bool
+
+    @property
+    def title(self) -> str:
+        """What the row is called on the screen."""
+        return f"{self.database}, {self.user_model}"
+
+    @property
+    def slug(self) -> str:
+        """What the row's files are called."""
+        return f"{self.database}-{self.user_model}".lower().replace(".", "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many tests ended how."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            passed=self.passed + other.passed,
+            failed=self.failed + other.failed,
+            skipped=self.skipped + other.skipped,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run all rows that can be run, say which could not, and return the exit code."""
+    require_all = os.environ.get("REQUIRE_ALL") == "1"
+    shutil.rmtree(RESULTS, ignore_errors=True)
+    RESULTS.mkdir()
+
+    found, missing = _servers()
+    rows = [row for row in _rows() if row.database == SQLITE or row.database in found]
+    outcomes = [_run(row, found, arguments) for row in rows]
+    total = sum((counts for counts, _ in outcomes), Counts())
+    is_good = all(ok for _, ok in outcomes)
+
+    _report_missing(missing)
+    if missing and require_all:
+        print("REQUIRE_ALL=1: a server that is missing is a failure.")
+        is_good = False
+    # A part of the tests covers a part of the code; and what failed has to be mended first.
+    if is_good and not missing and not arguments:
+        is_good = _covers_everything()
+    print(total)
+    return 0 if is_good else 1
+
+
+def _servers() -> tuple[Mapping[str, Found], Mapping[str, Missing]]:
+    answers = {kind: find_database(kind) for kind in (POSTGRESQL, MARIADB)} | {REDIS: find_redis()}
+    found = {kind: answer for kind, answer in answers.items() if isinstance(answer, Found)}
+    missing = {kind: answer for kind, answer in answers.items() if isinstance(answer, Missing)}
+    return found, missing
+
+
+def _rows() -> list[Row]:
+    seen: set[str] = set()
+    rows = []
+    for database, user_model in ROWS:
+        is_first = database not in seen
+        seen.add(database)
+        rows.append(
+            Row(database=database, user_model=user_model, is_first_of_database=is_first)
+        )
+    return rows
+
+
+def _run(row: Row, found: Mapping[str, Found], arguments: Sequence[str]) -> tuple[Counts, bool]:
+    print(f"{row.title:<36}", end="", flush=True)
+    started = time.monotonic()
+    report, log = RESULTS / f"{row.slug}.xml", RESULTS / f"{row.slug}.log"
+    with log.open("w") as output:
+        code = subprocess.run(
+            _command(row, report, arguments),
+            cwd=ROOT,
+            env=_environment(row, found),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
+    counts = _read(report)
+    is_good = code == _OK or (code == _NOTHING_SELECTED and bool(arguments))
+    if not is_good and not counts.failed:
+        counts += Counts(failed=1)  # pytest itself came to grief
+    print(f"{counts}  ({time.monotonic() - started:.0f} s)", flush=True)
+    if not is_good:
+        print(log.read_text(errors="replace"), flush=True)
+    return counts, is_good
+
+
+def _command(row: Row, report: Path, arguments: Sequence[str]) -> list[str]:
+    command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", "--quiet"]
+    command += [f"--junitxml={report}"]
+    if not row.is_first_of_database:
+        command += ["-m", "not live and not browser"]
+    return [*command, *arguments]
+
+
+def _environment(row: Row, found: Mapping[str, Found]) -> dict[str, str]:
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"DATABASE_URL", "REDIS_URL", "REQUIRE_ALL"}
+        # The machine's own settings of the example are none of the tests' business.
+        and not name.startswith("JWT_AUTH_")
+    }
+    servers = {"DATABASE_URL": row.database, "REDIS_URL": REDIS}
+    urls = {name: found[kind].url for name, kind in servers.items() if kind in found}
+    own = {
+        "TEST_USER_MODEL": row.user_model,
+        "COVERAGE_FILE": str(RESULTS / f"{row.slug}.coverage"),
+    }
+    return inherited | urls | own
+
+
+def _read(report: Path) -> Counts:
+    """Sum up a JUnit report; a row that wrote none has run nothing."""
+    if not report.exists():
+        return Counts()
+    suites = list(ET.parse(report).iter("testsuite"))  # noqa: S314  # pytest wrote it just now
+
+    def number(*names: str) -> int:
+        return sum(int(suite.get(name, "0")) for suite in suites for name in names)
+
+    failed, skipped = number("failures", "errors"), number("skipped")
+    return Counts(passed=number("tests") - failed - skipped, failed=failed, skipped=skipped)
+
+
+def _report_missing(missing: Mapping[str, Missing]) -> None:
+    if not missing:
+        return
+    print("\nNot run for want of a server:")
+    for kind, why in missing.items():
+        what = f"{kind} rows" if kind != REDIS else "tests with Redis"
+        print(f"  {what}: {why.reason}.\n    To have them run: {why.hint}.")
+
+
+def _covers_everything() -> bool:
+    """Combine what the rows have measured and hold it to the bar: every branch of the package."""
+    environment = {**os.environ, "COVERAGE_FILE": str(ROOT / ".coverage")}
+    coverage = [sys.executable, "-m", "coverage"]
+    data = sorted(str(path) for path in RESULTS.glob("*.coverage*"))
+    subprocess.run([*coverage, "combine", "--quiet", "--keep", *data], env=environment, check=True)
+    bar = [*coverage, "report", "--include=jwt_auth/*", "--fail-under=100"]
+    return subprocess.run(bar, cwd=ROOT, env=environment, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

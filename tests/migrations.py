@@ -1,0 +1,33 @@
+"""Ask for every user model whether a migration is missing: `python -m tests.migrations`.
+
+A process each, because AUTH_USER_MODEL can't change in a running one, and what a migration
+depends on changes with it.
+"""
+
+import os
+import subprocess
+import sys
+
+from tests.matrix import USER_MODELS
+
+COMMAND = [sys.executable, "-m", "django", "makemigrations", "--check", "--dry-run"]
+
+
+def main() -> int:
+    """Return 0 where no migration is missing."""
+    results = [_check(user_model) for user_model in USER_MODELS]
+    return 0 if all(results) else 1
+
+
+def _check(user_model: str) -> bool:
+    print(f"{user_model}: ", end="", flush=True)
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "TEST_USER_MODEL": user_model,
+    }
+    return subprocess.run(COMMAND, env=environment, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
