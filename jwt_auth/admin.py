@@ -54,12 +54,16 @@ class SessionAdmin(admin.ModelAdmin[RefreshTokenFamily]):
         return False
 
     def has_end_permission(self, request: HttpRequest) -> bool:
-        """Who may end sessions: whoever has the change permission that the pages themselves don't give."""
+        """Who may end sessions: whoever has the change permission that the pages themselves don't
+        give.
+        """
         codename = get_permission_codename("change", self.opts)
         return request.user.has_perm(f"{self.opts.app_label}.{codename}")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may delete users may delete what goes with them, else the admin would refuse the user too."""
+        """Whoever may delete users may delete what goes with them, else the admin would refuse the
+        user too.
+        """
         users = get_user_model()._meta
         may_delete_users = f"{users.app_label}.{get_permission_codename('delete', users)}"
         return super().has_delete_permission(request, obj) or request.user.has_perm(
@@ -68,7 +72,9 @@ class SessionAdmin(admin.ModelAdmin[RefreshTokenFamily]):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
-        actions.pop("delete_selected", None)  # a session is ended, and its row cleared when it can't matter
+        actions.pop(
+            "delete_selected", None
+        )  # a session is ended, and its row cleared when it can't matter
         return actions
 
     @admin.action(description=_("End the selected sessions"), permissions=["end"])

@@ -1,4 +1,6 @@
-"""The app, and the moment it starts: a wrong setting stops a server there, not at its first request."""
+"""The app, and the moment it starts: a wrong setting stops a server there, not at its first
+request.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,9 @@ class JWTAuthConfig(AppConfig):
 def _entry_point() -> str:
     """What is starting: ``"server"``, ``"command"``, or ``"script"`` for anything else.
 
-    Django runs system checks for management commands only, so a WSGI or ASGI server would start with
-    settings that ``check`` refuses. Nothing but the callers of ``setup()`` tells the two apart.
+    Django runs system checks for management commands only, so a WSGI or ASGI server would start
+    with settings that ``check`` refuses. Nothing but the callers of ``setup()`` tells the two
+    apart.
     """
     frame = sys._getframe()
     while frame is not None:

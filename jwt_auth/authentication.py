@@ -1,7 +1,7 @@
 """The authentication class that a project names in ``DEFAULT_AUTHENTICATION_CLASSES``.
 
-It keeps REST framework's contract: ``None`` for a request that brings no bearer token, a pair of user and
-:class:`~jwt_auth.tokens.claims.AccessToken` for a good one, an exception for any other.
+It keeps REST framework's contract: ``None`` for a request that brings no bearer token, a pair of
+user and :class:`~jwt_auth.tokens.claims.AccessToken` for a good one, an exception for any other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from jwt_auth.tokens.claims import AccessToken
 
 logger: Final = logging.getLogger("jwt_auth")
 
-#: Where a refusal is noted for :meth:`JWTAuthentication.authenticate_header`, which gets a new instance.
+#: Where a refusal is noted for :meth:`JWTAuthentication.authenticate_header`, which gets a new
+#: instance.
 _REFUSED = "_jwt_auth_refused"
 
 

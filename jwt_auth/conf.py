@@ -42,7 +42,9 @@ class Conf:
 
     @property
     def audience(self) -> str | list[str]:
-        """The ``aud`` claim (RFC 7519 §4.1.3): issued as it stands, accepted where one matches. Required."""
+        """The ``aud`` claim (RFC 7519 §4.1.3): issued as it stands, accepted where one matches.
+        Required.
+        """
         return self._read("AUDIENCE", "")
 
     @property
@@ -91,7 +93,9 @@ class Conf:
 
     @property
     def refresh_cookie_name(self) -> str:
-        """The setting, else ``refresh_token`` with the strictest prefix its attributes allow (RFC 6265bis §4.1.3)."""
+        """The setting, else ``refresh_token`` with the strictest prefix its attributes allow (RFC
+        6265bis §4.1.3).
+        """
         name: str | None = self._read("REFRESH_COOKIE_NAME", None)
         if name is not None:
             return name
@@ -143,7 +147,9 @@ class Conf:
 
     @property
     def revocation(self) -> dict[str, Any]:
-        return self._read("REVOCATION", {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"})
+        return self._read(
+            "REVOCATION", {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"}
+        )
 
     @property
     def claims(self) -> str | None:
@@ -152,7 +158,9 @@ class Conf:
 
     @property
     def roles(self) -> str | None:
-        """Dotted path of a callable of the user that gives the ``roles``; ``None``: the names of the groups."""
+        """Dotted path of a callable of the user that gives the ``roles``; ``None``: the names of
+        the groups.
+        """
         return self._read("ROLES", None)
 
     @property
@@ -174,7 +182,8 @@ class Conf:
         return getattr(settings, PREFIX + name, default)
 
     def _default_key_store(self) -> dict[str, Any]:
-        # A ring belongs to an issuer, so that two projects of one operating-system user never share keys.
+        # A ring belongs to an issuer, so that two projects of one operating-system user never share
+        # keys.
         data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
         folder = re.sub(r"[^A-Za-z0-9.-]+", "_", str(self.issuer)) or "default"
         return {

@@ -14,7 +14,8 @@ def base64url_decode(text: str) -> bytes:
     """Decode strictly.
 
     Raises:
-        ValueError: padded, with other characters, or not the canonical text of its value: the spare bits
+        ValueError: padded, with other characters, or not the canonical text of its value: the spare
+        bits
             of the last character would else give one token many texts.
     """
     padded = text.encode("ascii", "strict") + b"=" * (-len(text) % 4)

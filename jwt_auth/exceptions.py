@@ -9,8 +9,8 @@
     ├── OldPasswordRefused        the current password given for a change is wrong
     ├── NewPasswordRefused        the password validators object (carries their messages)
     ├── SessionNotFound           no such live session of this user
-    ├── ClaimsInvalid             the project's claims or roles callable gave what a token can't carry
-    └── KeyFailure
+    ├── ClaimsInvalid             the project's claims or roles callable gave what a token can't
+    carry └── KeyFailure
         ├── InvalidKey            key material that is malformed, weak or of the wrong kind
         ├── UnknownKey            no key of that kid verifies now
         ├── NoSigningKey          the ring has no key that signs now
@@ -89,7 +89,8 @@ class RefreshTokenRefused(JWTAuthError):
 
     def __init__(self, hint: str | None = None) -> None:
         super().__init__()
-        #: What a developer may want to know (shown only with ``DEBUG`` on); never part of the answer else.
+        #: What a developer may want to know (shown only with ``DEBUG`` on); never part of the
+        #: answer else.
         self.hint = hint
 
 

@@ -50,7 +50,9 @@ class TokenVersionField(models.PositiveIntegerField[Any, Any]):
 
 
 class TokenVersionMixin(models.Model):
-    """Adds the token version to a project's own user model; all others get it in :class:`TokenVersion`."""
+    """Adds the token version to a project's own user model; all others get it in
+    :class:`TokenVersion`.
+    """
 
     token_version = TokenVersionField(_("token version"), default=0, editable=False)
 
@@ -94,7 +96,9 @@ class TokenVersion(models.Model):
 
 
 class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
-    """All statements on sessions. Reads that decide go to the write database, whatever the routers say."""
+    """All statements on sessions. Reads that decide go to the write database, whatever the routers
+    say.
+    """
 
     def deciding(self) -> Self:
         return self.using(write_database(self.model))
@@ -103,7 +107,9 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
         return self.filter(revoked_at=None, expires_at__gt=now)
 
     def load(self, family_id: uuid.UUID) -> RefreshTokenFamily | None:
-        """Read a family, its user, the user's token version and groups: one SELECT, a row for each group."""
+        """Read a family, its user, the user's token version and groups: one SELECT, a row for each
+        group.
+        """
         user_model = get_user_model()
         families = self.deciding().filter(pk=family_id).select_related("user")
         if not has_version_field(user_model):
@@ -130,7 +136,7 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
         )
 
     def end(self, *, reason: Reason, ip_address: str | None, now: datetime) -> int:
-        """Revoke those of these sessions that are not revoked yet. Final: nothing brings one back."""
+        """Revoke those of these sessions that are not revoked yet; nothing brings one back."""
         return (
             self.deciding()
             .filter(revoked_at=None)
@@ -144,7 +150,8 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
 class RefreshTokenFamily(models.Model):
     """A session: all refresh tokens that descend from one log-in, in one row that rotates in place.
 
-    Nothing that a rotation changes is indexed, so that PostgreSQL can update the row in place (HOT).
+    Nothing that a rotation changes is indexed, so that PostgreSQL can update the row in place
+    (HOT).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -158,15 +165,16 @@ class RefreshTokenFamily(models.Model):
     last_used_at = models.DateTimeField(_("last used at"))
     expires_at = models.DateTimeField(_("expires at"))
     absolute_expires_at = models.DateTimeField(_("ends at the latest"), db_index=True)
-    #: The user's version at the log-in. A refresh needs it unchanged, so that a log-in which raced with the
-    #: change of the password that it used leaves nothing behind that lives.
+    #: The user's version at the log-in. A refresh needs it unchanged, so that a log-in which raced
+    #: with the change of the password that it used leaves nothing behind that lives.
     token_version = models.PositiveIntegerField(default=0)
     generation = models.PositiveIntegerField(default=1)
     #: SHA-256 of the one token that can be used now, in hex.
     current_digest = models.CharField(max_length=64)
     #: What the current token was derived with, in hex; empty for a family's first token.
     rotation_nonce = models.CharField(max_length=64, blank=True, default="")
-    #: ``[generation consumed, digest of the retry key or None, seconds since the epoch]``, the oldest first.
+    #: ``[generation consumed, digest of the retry key or None, seconds since the epoch]``, the
+    #: oldest first.
     recent_rotations = models.JSONField(default=list)
     revoked_at = models.DateTimeField(_("ended at"), null=True, blank=True)
     revocation_reason = models.CharField(
@@ -235,7 +243,9 @@ def has_groups(user_model: type[models.Model]) -> bool:
 
 
 def token_version_of(user: AbstractBaseUser) -> int:
-    """The version that the user's access tokens must carry; costs no SQL on a user that :meth:`load` gave."""
+    """The version that the user's access tokens must carry; costs no SQL on a user that
+    :meth:`load` gave.
+    """
     if has_version_field(type(user)):
         return int(user.token_version)  # type: ignore[attr-defined]  # guarded by the line above
     try:
@@ -245,7 +255,7 @@ def token_version_of(user: AbstractBaseUser) -> int:
 
 
 def _remember_groups(user: AbstractBaseUser, names: dict[Any, str]) -> None:
-    """Put groups that a join has brought where ``prefetch_related("groups")`` would have put them."""
+    """Put groups that a join has brought where ``prefetch_related`` would have put them."""
     groups = user.groups.all()  # type: ignore[attr-defined]  # the caller has looked
     groups._result_cache = [groups.model(pk=pk, name=name) for pk, name in names.items()]
     groups._prefetch_done = True

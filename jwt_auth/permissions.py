@@ -26,7 +26,9 @@ def requires_role(*roles: str) -> type[BasePermission]:
 
 
 def requires_claim(name: str, *values: Any) -> type[BasePermission]:
-    """A permission for tokens that carry the claim ``name``, with one of ``values`` where some are given."""
+    """A permission for tokens that carry the claim ``name``, with one of ``values`` where some are
+    given.
+    """
 
     class RequiresClaim(BasePermission):
         def has_permission(self, request: Request, view: APIView) -> bool:

@@ -1,8 +1,8 @@
 """A changed password, a deactivation and a deletion end the user's sessions wherever they happen.
 
 They listen to the models, so that the admin, the shell, a view and a command all count. A bulk
-``update()`` sends no signal: the database sees ``is_active=False`` at the next request by itself, and
-:func:`jwt_auth.flows.end_user_sessions` is the call for the rest.
+``update()`` sends no signal: the database sees ``is_active=False`` at the next request by itself,
+and :func:`jwt_auth.flows.end_user_sessions` is the call for the rest.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from jwt_auth.models import Reason
 def connect() -> None:
     """Listen to the user model, its proxies and its children; called once, when the apps are ready.
 
-    Each is named: a receiver for every sender would take the fast path from every bulk delete of the project.
+    Each is named: a receiver for every sender would take the fast path from every bulk delete of
+    the project.
     """
     for model in apps.get_models():
         if issubclass(model, get_user_model()):
             post_save.connect(end_sessions_on_save, sender=model, dispatch_uid="jwt_auth.save")
-            pre_delete.connect(
-                end_sessions_on_delete, sender=model, dispatch_uid="jwt_auth.delete"
-            )
+            pre_delete.connect(end_sessions_on_delete, sender=model, dispatch_uid="jwt_auth.delete")
 
 
 def end_sessions_on_save(

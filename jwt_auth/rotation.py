@@ -1,12 +1,16 @@
-"""What a presented refresh token gets: its successor, the successor again, or the end of its family (RFC 9700 §4.14.2).
+"""What a presented refresh token gets: its successor, the successor again, or the end of its family
+(RFC 9700 §4.14.2).
 
 The rules, each with what breaks where it is missing:
 
-- The successor is written by one conditional UPDATE. A request that loses the race reads again and goes
+- The successor is written by one conditional UPDATE. A request that loses the race reads again and
+  goes
   on: zero changed rows are no proof of theft, and nobody's child is killed for being second.
-- A retry with the key of the request that consumed the token gets that request's outcome again: a lost
+- A retry with the key of the request that consumed the token gets that request's outcome again: a
+  lost
   answer logs nobody out. A thief has no such key.
-- A retry whose successor has itself been used is told so and nothing changes: it was stuck while its own
+- A retry whose successor has itself been used is told so and nothing changes: it was stuck while
+  its own
   page went on.
 - Anything else with an older generation is a replay, and ends the family.
 """
@@ -29,7 +33,8 @@ _NONCE_BYTES: Final = 32
 #: Rotations that a family remembers for honest retries; older ones are forgotten first.
 _REMEMBERED: Final = 12
 
-#: A replay this soon after the rotation, by the same browser, is more likely a mistake than a theft.
+#: A replay this soon after the rotation, by the same browser, is more likely a mistake than a
+#: theft.
 _MISTAKE_WITHIN: Final = timedelta(seconds=10)
 
 
@@ -51,7 +56,8 @@ class Verdict(Enum):
     LOST_RACE = auto()  # somebody else rotated in between: read again
     SUPERSEDED = auto()
     REUSED = auto()
-    #: Ahead of the row, or beside it: a database restored from a backup, or a forger with our SECRET_KEY.
+    #: Ahead of the row, or beside it: a database restored from a backup, or a forger with our
+    #: SECRET_KEY.
     IMPOSSIBLE = auto()
 
 
@@ -98,9 +104,15 @@ def expiry(absolute: datetime, *, now: datetime) -> datetime:
 
 
 def likely_mistake(
-    family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str | None, client: Client, now: datetime
+    family: RefreshTokenFamily,
+    token: RefreshToken,
+    *,
+    retry_key: str | None,
+    client: Client,
+    now: datetime,
 ) -> str | None:
-    """Say what a replay most likely was, where it looks like the client's own mistake; else ``None``.
+    """Say what a replay most likely was, where it looks like the client's own mistake; else
+    ``None``.
 
     It is refused all the same: from here a thief in the same network would look no different.
     """
@@ -115,9 +127,10 @@ def likely_mistake(
     if retry_key is not None or not same_browser or not soon:
         return None
     return (
-        "The same browser sent this refresh token twice within seconds and without a key: most likely "
-        "two tabs, a component mounted twice or a reload. Use jwt_auth/client.js, send an "
-        "Idempotency-Key header that stays the same for a retry, or set JWT_AUTH_REFRESH_REUSE_LEEWAY."
+        "The same browser sent this refresh token twice within seconds and without a key: most "
+        "likely two tabs, a component mounted twice or a reload. Use jwt_auth/client.js, send an "
+        "Idempotency-Key header that stays the same for a retry, or set "
+        "JWT_AUTH_REFRESH_REUSE_LEEWAY."
     )
 
 

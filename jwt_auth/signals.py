@@ -1,8 +1,8 @@
 """What happened, for the project's own receivers and for ``jwt_auth.audit``, which logs it.
 
-Every signal is sent with ``send_robust``: a receiver that fails is logged by Django and can neither undo
-a revocation nor turn an answer into a 500. No argument ever holds a token, a digest or private key
-material. ``client`` is a :class:`jwt_auth.models.Client` (address and user agent) or ``None``.
+Every signal is sent with ``send_robust``: a receiver that fails is logged by Django and can neither
+undo a revocation nor turn an answer into a 500. No argument ever holds a token, a digest or private
+key material. ``client`` is a :class:`jwt_auth.models.Client` (address and user agent) or ``None``.
 """
 
 from __future__ import annotations
@@ -15,26 +15,30 @@ session_opened = Signal()
 #: A refresh token was exchanged for its successor. Arguments: ``family``, ``client``.
 session_refreshed = Signal()
 
-#: A retry was given the successor it had lost, or told that it came too late (``superseded``, a bool).
-#: Arguments: ``family``, ``client``, ``superseded``.
+#: A retry was given the successor it had lost, or told that it came too late (``superseded``, a
+#: bool). Arguments: ``family``, ``client``, ``superseded``.
 refresh_retried = Signal()
 
 #: Sessions ended. Arguments: ``user_id``, ``session_ids`` (list of UUID), ``reason``
-#: (:class:`jwt_auth.models.Reason`), ``client``. Both are ``None`` where every session of everybody ended.
+#: (:class:`jwt_auth.models.Reason`), ``client``. Both are ``None`` where every session of everybody
+#: ended.
 session_ended = Signal()
 
-#: A consumed refresh token came back and its family was ended. Arguments: ``family``, ``generation``
-#: (of the token that came back), ``client``, ``hint`` (what it most likely was if not theft, or ``None``).
+#: A consumed refresh token came back and its family was ended. Arguments: ``family``,
+#: ``generation`` (of the token that came back), ``client``, ``hint`` (what it most likely was if
+#: not theft, or ``None``).
 reuse_detected = Signal()
 
 #: A refresh token whose tag is not ours. Arguments: ``client``.
 refresh_token_forged = Signal()
 
-#: A genuine refresh token was refused. Arguments: ``reason`` (a short code), ``session_id``, ``client``.
+#: A genuine refresh token was refused. Arguments: ``reason`` (a short code), ``session_id``,
+#: ``client``.
 refresh_token_refused = Signal()
 
-#: An access token was refused. Arguments: ``reason`` (:class:`jwt_auth.exceptions.Refusal`), ``token``
-#: (:class:`jwt_auth.tokens.claims.AccessToken` where all but its revocation was good, else ``None``), ``client``.
+#: An access token was refused. Arguments: ``reason`` (:class:`jwt_auth.exceptions.Refusal`),
+#: ``token`` (:class:`jwt_auth.tokens.claims.AccessToken` where all but its revocation was good,
+#: else ``None``), ``client``.
 token_refused = Signal()
 
 #: A single access token was denied by its ``jti``. Arguments: ``jti``, ``user_id`` (or ``None``).

@@ -1,7 +1,8 @@
 """Structured records of every security event, on the logger ``jwt_auth.security``.
 
-Each record's message is a short sentence and its ``extra`` holds the fields, so that a plain format reads well and
-a JSON format is complete. Tokens, digests and keys never get here: the signals don't carry any.
+Each record's message is a short sentence and its ``extra`` holds the fields, so that a plain format
+reads well and a JSON format is complete. Tokens, digests and keys never get here: the signals don't
+carry any.
 """
 
 from __future__ import annotations
@@ -88,9 +89,7 @@ def _refresh_token_forged(*, client: Client, **kwargs: Any) -> None:
     _record(logging.WARNING, "refresh_token_forged", client)
 
 
-def _refresh_token_refused(
-    *, reason: str, session_id: Any, client: Client, **kwargs: Any
-) -> None:
+def _refresh_token_refused(*, reason: str, session_id: Any, client: Client, **kwargs: Any) -> None:
     level = logging.WARNING if reason == "impossible" else logging.INFO
     _record(level, "refresh_token_refused", client, reason=reason, session_id=str(session_id))
 

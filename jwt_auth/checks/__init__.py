@@ -1,7 +1,7 @@
 """System checks: ``jwt_auth.E…`` is wrong and stops the start, ``W…`` is unwise.
 
-Each message says what and why, each hint the line to write. ``settings`` judges values, ``keys`` the key
-store, ``deployment`` what is unwise in production (``check --deploy``).
+Each message says what and why, each hint the line to write. ``settings`` judges values, ``keys``
+the key store, ``deployment`` what is unwise in production (``check --deploy``).
 """
 
 from __future__ import annotations

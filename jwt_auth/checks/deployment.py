@@ -44,13 +44,15 @@ def _warning(number: str, message: str, hint: str) -> Warning:
 def _check_transport() -> Iterator[CheckMessage]:
     if settings.DEBUG:
         yield _warning(
-            "W014", "DEBUG is on: answers explain more than strangers should read.", "Write DEBUG = False"
+            "W014",
+            "DEBUG is on: answers explain more than strangers should read.",
+            "Write DEBUG = False",
         )
     if not settings.SECURE_SSL_REDIRECT and settings.SECURE_PROXY_SSL_HEADER is None:
         yield _warning(
             "W010",
             "Nothing keeps tokens from travelling over plain HTTP.",
-            "Write SECURE_SSL_REDIRECT = True, or SECURE_PROXY_SSL_HEADER behind a proxy that ends TLS.",
+            "Write SECURE_SSL_REDIRECT = True, or SECURE_PROXY_SSL_HEADER behind a TLS proxy.",
         )
     if not conf.refresh_cookie_secure:
         yield _warning(
@@ -70,7 +72,8 @@ def _check_keys() -> Iterator[CheckMessage]:
     if isinstance(store, FileKeyStore) and _is_inside_code(store.path):
         yield _warning(
             "W012",
-            f"The private keys lie inside the code folder ({store.path}): they end up in images and archives.",
+            f"The private keys lie inside the code folder ({store.path}): images and archives "
+            "will have them.",
             'Write JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
             '"OPTIONS": {"PATH": "/etc/example/keys"}}',
         )
@@ -92,13 +95,16 @@ def _check_throttles() -> Iterator[CheckMessage]:
     if settings.CACHES["default"]["BACKEND"] in _PER_PROCESS:
         yield _warning(
             "W016",
-            "The default cache is a process's own, so each process counts log-in attempts by itself.",
-            'Write CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://…"}}',
+            "The default cache is a process's own: each process counts attempts by itself.",
+            'Write CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache", '
+            '"LOCATION": "redis://…"}}',
         )
 
 
 def _check_views() -> Iterator[CheckMessage]:
-    """Log-in, refresh and logout must not answer 401 to a stale Authorization header that comes along."""
+    """Log-in, refresh and logout must not answer 401 to a stale Authorization header that comes
+    along.
+    """
     for route, callback in _callbacks(get_resolver().url_patterns):
         view = getattr(callback, "view_class", None)
         if getattr(view, "authenticates_itself", False):

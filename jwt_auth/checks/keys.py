@@ -31,7 +31,9 @@ def find_key_problem() -> CheckMessage | None:
 
 
 def check_keys(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
-    """Warn only: ``migrate``, ``generate_keys`` and a build without secrets must run before there are keys."""
+    """Warn only: ``migrate``, ``generate_keys`` and a build without secrets must run before there
+    are keys.
+    """
     problem = find_key_problem()
     if problem is None:
         return []

@@ -125,7 +125,9 @@ def check_settings(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
 
 def _error(number: str, setting: str, reason: str, line: str) -> Error:
     return Error(
-        f"JWT_AUTH_{setting} {reason}", hint=f"Write JWT_AUTH_{setting} = {line}", id=f"jwt_auth.{number}"
+        f"JWT_AUTH_{setting} {reason}",
+        hint=f"Write JWT_AUTH_{setting} = {line}",
+        id=f"jwt_auth.{number}",
     )
 
 
@@ -201,7 +203,7 @@ def _check_durations_together() -> Iterator[CheckMessage]:
     if conf.access_token_lifetime > timedelta(minutes=30):
         yield _warning(
             "W001",
-            "JWT_AUTH_ACCESS_TOKEN_LIFETIME is over 30 minutes: a stolen token is good for that long.",
+            "JWT_AUTH_ACCESS_TOKEN_LIFETIME is over 30 minutes: a thief has a token for so long.",
             "Write JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)",
         )
     if conf.refresh_token_lifetime > timedelta(days=30):
@@ -234,13 +236,17 @@ def _check_cookies_together() -> Iterator[CheckMessage]:
     if not isinstance(name, str) or not _COOKIE_NAME.fullmatch(name):
         reason = "must be a cookie's name."
     elif name.startswith("__Secure-") and not conf.refresh_cookie_secure:
-        reason = "starts with __Secure-, which browsers refuse without JWT_AUTH_REFRESH_COOKIE_SECURE."
+        reason = (
+            "starts with __Secure-, which browsers refuse without JWT_AUTH_REFRESH_COOKIE_SECURE."
+        )
     elif name.startswith("__Host-") and not (
         conf.refresh_cookie_secure
         and conf.refresh_cookie_path == "/"
         and conf.refresh_cookie_domain is None
     ):
-        reason = "starts with __Host-, which browsers refuse without Secure, the path / and no domain."
+        reason = (
+            "starts with __Host-, which browsers refuse without Secure, the path / and no domain."
+        )
     elif name == conf.access_cookie_name:
         reason = "must differ from JWT_AUTH_ACCESS_COOKIE_NAME."
     else:
@@ -257,8 +263,8 @@ def _check_cookies_together() -> Iterator[CheckMessage]:
             )
         yield _warning(
             "W003",
-            'JWT_AUTH_REFRESH_COOKIE_SAMESITE is "None": other sites\' pages send the cookie, too, and only '
-            "the origin check stands between them and it.",
+            'JWT_AUTH_REFRESH_COOKIE_SAMESITE is "None": pages of other sites send the cookie, too, '
+            "and only the origin check stands between them and it.",
             'Write JWT_AUTH_REFRESH_COOKIE_SAMESITE = "Strict"',
         )
 
@@ -270,7 +276,8 @@ def _check_backends() -> Iterator[CheckMessage]:
             "KEY_STORE",
             conf.key_store,
             get_key_store,
-            '{"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", "OPTIONS": {"PATH": "/etc/example/keys"}}',
+            '{"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
+            '"OPTIONS": {"PATH": "/etc/example/keys"}}',
         )
     problems = list(
         _check_backend(
@@ -288,7 +295,7 @@ def _check_backends() -> Iterator[CheckMessage]:
     if isinstance(lifetime, timedelta) and lifetime > timedelta(minutes=15):
         yield _warning(
             "W005",
-            "JWT_AUTH_REVOCATION accepts that an access token lives to its end, which is over 15 minutes.",
+            "JWT_AUTH_REVOCATION lets access tokens live to their end, over 15 minutes.",
             "Write JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)",
         )
 

@@ -1,6 +1,8 @@
-"""The use cases, each a function: what the views, the admin, the commands and a project's own code call.
+"""The use cases, each a function: what the views, the admin, the commands and a project's own code
+call.
 
-They know no request and no DRF. ``now`` is an aware datetime; ``client`` says where the request came from.
+They know no request and no DRF. ``now`` is an aware datetime; ``client`` says where the request
+came from.
 """
 
 from jwt_auth.flows.bearer import authenticate

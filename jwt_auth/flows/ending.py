@@ -1,7 +1,7 @@
 """The ends of sessions and tokens: every revocation there is goes through here.
 
-Each is committed before it is answered, and is told to the revocation backend before and after the database
-(:func:`jwt_auth.revocation.base.revoking`). A session that has ended stays so.
+Each is committed before it is answered, and is told to the revocation backend before and after the
+database (:func:`jwt_auth.revocation.base.revoking`). A session that has ended stays so.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def log_out(
 ) -> None:
     """End the session of whatever genuine token is presented, and deny the access token itself.
 
-    Any genuine refresh token of the family will do, consumed or not, so that a logout wins every race with a
-    refresh. What is not genuine is passed over: nobody needs a good token to leave.
+    Any genuine refresh token of the family will do, consumed or not, so that a logout wins every
+    race with a refresh. What is not genuine is passed over: nobody needs a good token to leave.
     """
     session_ids = set()
     if refresh_token is not None:
@@ -64,7 +64,7 @@ def end_session(
     now: datetime,
     user_id: Any | None = None,
 ) -> bool:
-    """End one session; with ``user_id``, only if it is that user's. True where it was live before."""
+    """End one session, with ``user_id`` only that user's; true where it was live before."""
     sessions = RefreshTokenFamily.objects.deciding().filter(pk=session_id)
     if user_id is not None:
         sessions = sessions.filter(user_id=user_id)
@@ -105,9 +105,7 @@ def end_deleted_user(user_id: Any) -> None:
 def end_all_sessions(*, reason: Reason, client: Client | None, now: datetime) -> int:
     """End every session of everybody; gives their number."""
     with revoking(Denial(user_id=None)):
-        ended = RefreshTokenFamily.objects.end(
-            reason=reason, ip_address=_address(client), now=now
-        )
+        ended = RefreshTokenFamily.objects.end(reason=reason, ip_address=_address(client), now=now)
     _announce(None, None, reason=reason, client=client)
     return ended
 

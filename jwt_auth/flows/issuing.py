@@ -1,4 +1,6 @@
-"""The pair that a log-in, a refresh or a password change gives: an access token and the refresh token beside it."""
+"""The pair that a log-in, a refresh or a password change gives: an access token and the refresh
+token beside it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A password change by its owner: everything from before ends, and this device goes on with a new session."""
+"""A password change by its owner: everything from before ends, and this device goes on with a new
+session.
+"""
 
 from __future__ import annotations
 

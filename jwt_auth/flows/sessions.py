@@ -29,7 +29,8 @@ from jwt_auth.tokens.refresh import RefreshToken
 
 __all__ = ["Issued", "list_sessions", "log_in", "refresh"]
 
-#: A lost race leaves a row that has moved on, so one more look decides; more would be a fault of ours.
+#: A lost race leaves a row that has moved on, so one more look decides; more would be a fault of
+#: ours.
 _LOOKS: Final = 3
 
 
@@ -63,12 +64,14 @@ def refresh(presented: str, *, retry_key: str | None, client: Client, now: datet
     """Exchange a refresh token for its successor (RFC 9700 §4.14.2).
 
     Raises:
-        RefreshTokenRefused: forged, unknown, expired, revoked or reused; a reuse has ended the family.
-        RefreshSuperseded: an honest retry, too late to be answered; nothing has changed.
+        RefreshTokenRefused: forged, unknown, expired, revoked or reused; a reuse has ended the
+        family. RefreshSuperseded: an honest retry, too late to be answered; nothing has changed.
         ClaimsInvalid, KeyFailure: no access token can be issued; nothing has changed.
     """
     try:
-        token = refresh_tokens.parse(presented)  # a forged one ends here: no SQL, nobody's family touched
+        token = refresh_tokens.parse(
+            presented
+        )  # a forged one ends here: no SQL, nobody's family touched
     except RefreshTokenRefused:
         signals.refresh_token_forged.send_robust(sender=RefreshTokenFamily, client=client)
         raise
@@ -137,7 +140,8 @@ def _end_reused(
     now: datetime,
     hint: str | None,
 ) -> None:
-    # Committed before the 401 is raised: whatever rolls the request back must not revive a stolen session.
+    # Committed before the 401 is raised: whatever rolls the request back must not revive a stolen
+    # session.
     end_session(family.pk, reason=Reason.REUSE_DETECTED, client=client, now=now)
     signals.reuse_detected.send_robust(
         sender=RefreshTokenFamily,

@@ -1,8 +1,8 @@
 """Where a request came from.
 
-``X-Forwarded-For`` is whatever its sender wrote, so it counts only as far as the project says how many
-proxies of its own stand in front: REST framework's ``NUM_PROXIES``. Unset means none, unlike in REST
-framework's own throttles, which then believe the whole header.
+``X-Forwarded-For`` is whatever its sender wrote, so it counts only as far as the project says how
+many proxies of its own stand in front: REST framework's ``NUM_PROXIES``. Unset means none, unlike
+in REST framework's own throttles, which then believe the whole header.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from jwt_auth.models import Client
 
 def client_of(request: HttpRequest) -> Client:
     return Client(
-        ip_address=_address(request), user_agent=request.headers.get("User-Agent", "").replace("\0", "")
+        ip_address=_address(request),
+        user_agent=request.headers.get("User-Agent", "").replace("\0", ""),
     )
 
 

@@ -1,4 +1,6 @@
-"""The refresh cookie, set and deleted with one set of attributes: a browser deletes only what matches."""
+"""The refresh cookie, set and deleted with one set of attributes: a browser deletes only what
+matches.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,7 @@ from django.utils.encoding import escape_uri_path
 from jwt_auth.conf import conf
 
 
-def set_refresh_cookie(
-    response: HttpResponseBase, token: str, *, max_age: int, mount: str
-) -> None:
+def set_refresh_cookie(response: HttpResponseBase, token: str, *, max_age: int, mount: str) -> None:
     response.set_cookie(conf.refresh_cookie_name, token, max_age=max_age, **_attributes(mount))
 
 
@@ -30,8 +30,8 @@ def delete_refresh_cookie(response: HttpResponseBase, *, mount: str) -> None:
 def mount_of(request: HttpRequest, route: str) -> str:
     """The path that the endpoints are mounted at, from the request for one of them.
 
-    Taken from the address that the browser asked for, so that several mounts, a parameter in a mount and
-    a site under a prefix (``SCRIPT_NAME``) each get their own.
+    Taken from the address that the browser asked for, so that several mounts, a parameter in a
+    mount and a site under a prefix (``SCRIPT_NAME``) each get their own.
     """
     path = request.path.rstrip("/")
     return path.removesuffix(route.rstrip("/"))

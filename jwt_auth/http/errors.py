@@ -1,4 +1,6 @@
-"""From our errors to HTTP answers, in one place: ``{"detail": …, "code": …}`` with the right status and headers."""
+"""From our errors to HTTP answers, in one place: ``{"detail": …, "code": …}`` with the right status
+and headers.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ class BodyTooLarge(APIException):
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer an error as every endpoint of this package does; usable as REST framework's ``EXCEPTION_HANDLER``."""
+    """Answer an error as every endpoint of this package does; usable as REST framework's
+    ``EXCEPTION_HANDLER``.
+    """
     match exc:
         case JWTAuthError() if type(exc) in _STATUS:
             return _answer(exc)

@@ -1,7 +1,9 @@
-"""Requests that a browser sends for another site's page are refused before anything is done (login CSRF and its like).
+"""Requests that a browser sends for another site's page are refused before anything is done (login
+CSRF and its like).
 
-``Sec-Fetch-Site`` is set by the browser and by no script (W3C Fetch Metadata); where it is missing or names
-another site, the ``Origin`` header decides (RFC 6454 §7). A client that is no browser sends neither.
+``Sec-Fetch-Site`` is set by the browser and by no script (W3C Fetch Metadata); where it is missing
+or names another site, the ``Origin`` header decides (RFC 6454 §7). A client that is no browser
+sends neither.
 """
 
 from __future__ import annotations

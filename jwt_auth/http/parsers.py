@@ -18,7 +18,9 @@ Context = Mapping[str, Any] | None
 
 
 class ObjectParser(JSONParser):
-    """A JSON object; REST framework's parser lets deep nesting and other values through to where they fail."""
+    """A JSON object; REST framework's parser lets deep nesting and other values through to where
+    they fail.
+    """
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Context = None

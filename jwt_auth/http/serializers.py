@@ -10,7 +10,9 @@ from jwt_auth.models import RefreshTokenFamily
 
 
 class TextField(serializers.CharField):
-    """A JSON string as it stands: not trimmed, no number or boolean made into one, none that can't be encoded."""
+    """A JSON string as it stands: not trimmed, no number or boolean made into one, none that can't
+    be encoded.
+    """
 
     def __init__(self, **named: Any) -> None:
         super().__init__(trim_whitespace=False, **named)

@@ -1,8 +1,8 @@
 """Counters that slow a guesser down: per account and per address apart, and refreshes per session.
 
-Rates are REST framework's (``"5/min"``), the counters atomic increments in the default cache, so that a
-burst of simultaneous requests is counted whole. A window begins with its first attempt. With a cache that is
-down nobody is locked out, and the log says so.
+Rates are REST framework's (``"5/min"``), the counters atomic increments in the default cache, so
+that a burst of simultaneous requests is counted whole. A window begins with its first attempt. With
+a cache that is down nobody is locked out, and the log says so.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def forget_login(username: str) -> None:
 
 
 def count_refresh(presented: str, *, now: float) -> None:
-    """Count a refresh by its session, which only a genuine token can name; any other is not counted.
+    """Count a refresh by its session, which only a genuine token can name; any other is not
+    counted.
 
     Raises:
         Throttled: too many.
@@ -121,7 +122,8 @@ def _key(scope: str, ident: str) -> str:
 
 
 def _digest(ident: str) -> str:
-    # A user name may be an address that the cache has no business to hold, and may be of any length.
+    # A user name may be an address that the cache has no business to hold, and may be of any
+    # length.
     return sha256(ident.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -1,4 +1,6 @@
-"""How a refresh token travels: in a cookie that no script reads, or in the body for clients without a cookie jar."""
+"""How a refresh token travels: in a cookie that no script reads, or in the body for clients without
+a cookie jar.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Transport(ABC):
     def read(self, request: Request) -> str | None: ...
 
     @abstractmethod
-    def write(self, response: Response, issued: Issued, *, request: Request, route: str) -> None: ...
+    def write(
+        self, response: Response, issued: Issued, *, request: Request, route: str
+    ) -> None: ...
 
     @abstractmethod
     def forget(self, response: Response, *, request: Request, route: str) -> None: ...
@@ -49,7 +53,9 @@ class CookieTransport(Transport):
 
 
 class BodyTransport(Transport):
-    """For mobile and command line clients, which keep the token in their platform's own secret store."""
+    """For mobile and command line clients, which keep the token in their platform's own secret
+    store.
+    """
 
     is_ambient = False
 

@@ -1,1 +1,1 @@
-"""Whether a verified access token still counts: its user, its session, its version and its ``jti``."""
+"""Whether a verified access token still counts: its user, session, version and ``jti``."""

@@ -1,8 +1,8 @@
 """The contract of a revocation backend.
 
 The database is the truth and is written by :mod:`jwt_auth.flows` whatever the backend; a backend
-answers for requests, and may keep a faster copy, which the flows tell of every denial twice: before the
-database is written, and once that has been committed.
+answers for requests, and may keep a faster copy, which the flows tell of every denial twice: before
+the database is written, and once that has been committed.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from jwt_auth.tokens.claims import AccessToken
 class Denial:
     """What is being revoked, of one user or, with ``user_id`` ``None``, of whoever has it.
 
-    ``whole_user`` stands for everything that the user holds: all sessions, and all versions before the
-    next one. With neither user nor sessions nor tokens, every session there is.
+    ``whole_user`` stands for everything that the user holds: all sessions, and all versions before
+    the next one. With neither user nor sessions nor tokens, every session there is.
     """
 
     user_id: Any | None
@@ -47,7 +47,8 @@ class RevocationBackend(ABC):
         """Give the token's user if token, session and user are all in good standing.
 
         Raises:
-            AccessTokenRefused: ``USER_UNKNOWN``, ``USER_INACTIVE``, ``TOKEN_VERSION``, ``SESSION_ENDED`` or
+            AccessTokenRefused: ``USER_UNKNOWN``, ``USER_INACTIVE``, ``TOKEN_VERSION``,
+            ``SESSION_ENDED`` or
                 ``TOKEN_REVOKED``.
         """
 
@@ -72,8 +73,8 @@ def get_backend() -> RevocationBackend:
 def revoking(denial: Denial) -> Iterator[None]:
     """Write a revocation to the database between the backend's two steps.
 
-    The second waits for the commit, so that it also holds inside somebody's atomic block (the admin, a
-    signal receiver), whose writes nobody else sees before.
+    The second waits for the commit, so that it also holds inside somebody's atomic block (the
+    admin, a signal receiver), whose writes nobody else sees before.
     """
     backend = get_backend()
     backend.deny(denial)

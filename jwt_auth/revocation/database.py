@@ -1,4 +1,6 @@
-"""Revocation answered by the database: immediate and correct on any number of processes, without a cache."""
+"""Revocation answered by the database: immediate and correct on any number of processes, without a
+cache.
+"""
 
 from __future__ import annotations
 

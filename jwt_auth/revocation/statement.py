@@ -1,8 +1,8 @@
 """The one SELECT that brings a user together with the verdict on their token.
 
-Django's ORM composes it, once for each database and user model: composing it anew at every request takes
-longer than PostgreSQL takes to answer. What differs from request to request stands in it as slots, and
-each row goes back through the converters that the ORM chose, so that the user is what
+Django's ORM composes it, once for each database and user model: composing it anew at every request
+takes longer than PostgreSQL takes to answer. What differs from request to request stands in it as
+slots, and each row goes back through the converters that the ORM chose, so that the user is what
 ``User.objects.get()`` would have given.
 """
 

@@ -1,1 +1,3 @@
-"""What travels: access tokens (JWT), refresh tokens (opaque), and the claims between them and a user."""
+"""What travels: access tokens (JWT), refresh tokens (opaque), and the claims between them and a
+user.
+"""

@@ -1,8 +1,8 @@
 """Access tokens: signed JWTs of the profile RFC 9068, issued and verified.
 
 The order of the refusals is the order of the code: length, form, header, key, algorithm, signature,
-claims, times. Nothing is computed with a key before the header has named one that we own and that key's
-one algorithm; no header ever leads anywhere else.
+claims, times. Nothing is computed with a key before the header has named one that we own and that
+key's one algorithm; no header ever leads anywhere else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from jwt_auth.tokens.verified import VerifiedSignatures
 
 TYPE: Final = "at+jwt"
 
-#: Header parameters that would have the token bring its own key, or change what is signed (RFC 7797).
+#: Header parameters that would have the token bring its own key, or change what is signed (RFC
+#: 7797).
 _FORBIDDEN: Final = frozenset({"b64", "jku", "jwk", "x5u", "x5c"})
 
 _verified: Final = VerifiedSignatures()
@@ -57,8 +58,8 @@ def issue(
     """Sign an access token that is over at ``expires_at``.
 
     Raises:
-        ClaimsInvalid: the project's claims take a reserved name, have no JSON form or are too large.
-        KeyFailure: there is no key that signs.
+        ClaimsInvalid: the project's claims take a reserved name, have no JSON form or are too
+        large. KeyFailure: there is no key that signs.
     """
     if not RESERVED.isdisjoint(own_claims):
         raise ClaimsInvalid(f"JWT_AUTH_CLAIMS may not set {sorted(RESERVED & set(own_claims))}.")
@@ -100,7 +101,8 @@ def verify(token: str, *, now: datetime) -> AccessToken:
     """
     if len(token) > jws.MAX_LENGTH:
         raise AccessTokenRefused(Refusal.TOO_LONG)
-    # The generation is read before the keys: what is verified with an older ring stays with that ring.
+    # The generation is read before the keys: what is verified with an older ring stays with that
+    # ring.
     verified = _verified.of_generation(active.generation())
     digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
     if (known := verified.get(digest)) is not None:
@@ -130,7 +132,8 @@ def _key_of(header: dict[str, Any], *, now: datetime) -> VerificationKey:
     if not isinstance(algorithm, str):
         raise AccessTokenRefused(Refusal.HEADER_ALG)
     key = _verification_key(kid, now=now)
-    # The key says how it is used, the token only may agree (CVE-2022-29217): before any cryptography.
+    # The key says how it is used, the token only may agree (CVE-2022-29217): before any
+    # cryptography.
     if not key.accepts(algorithm):
         raise AccessTokenRefused(Refusal.HEADER_ALG)
     return key

@@ -1,4 +1,6 @@
-"""The claims of an access token: which there must be, of what type, and what they must say (RFC 7519, RFC 9068)."""
+"""The claims of an access token: which there must be, of what type, and what they must say (RFC
+7519, RFC 9068).
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,12 @@ from uuid import UUID
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 
-TOKEN_USE: Final = "access"
+TOKEN_USE: Final = "access"  # noqa: S105  a claim's value
 
 #: Names that the package sets; a project's own claims may use any other.
 RESERVED: Final = frozenset(
-    "iss aud sub iat nbf exp jti sid token_version token_use client_id roles".split()
+    {"iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid"}
+    | {"token_version", "token_use", "client_id", "roles"}
 )
 
 _REQUIRED_TEXTS: Final = ("iss", "sub", "jti", "sid", "token_use")
@@ -46,7 +49,8 @@ def verify_claims(claims: dict[str, Any], *, kid: str, now: datetime) -> AccessT
     """Judge the claims of a token whose signature is good.
 
     Raises:
-        AccessTokenRefused: a claim is missing, of the wrong type or wrong; or the token is over or not
+        AccessTokenRefused: a claim is missing, of the wrong type or wrong; or the token is over or
+        not
             yet valid. Times are compared strictly: at ``exp`` the token is over (RFC 7519 §4.1.4).
     """
     for name in (*_REQUIRED_TEXTS, *_REQUIRED_NUMBERS, "aud"):

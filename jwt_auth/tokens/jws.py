@@ -12,6 +12,9 @@ from typing import Any, Final, NoReturn
 from jwt_auth.encoding import base64url_decode, base64url_encode
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 
+#: Header, payload and signature.
+_PARTS: Final = 3
+
 #: Longest accepted token in characters; a longer one is refused before anything of it is decoded.
 MAX_LENGTH: Final = 8 * 1024
 
@@ -30,13 +33,15 @@ def parse(token: str) -> CompactToken:
     """Take a compact token apart.
 
     Raises:
-        AccessTokenRefused: too long, not three parts, not canonical base64url, or a header that is not
-            a JSON object with unique names. Encrypted (five parts) and JSON-serialized tokens end here.
+        AccessTokenRefused: too long, not three parts, not canonical base64url, or a header that is
+        not
+            a JSON object with unique names. Encrypted (five parts) and JSON-serialized tokens end
+            here.
     """
     if len(token) > MAX_LENGTH:
         raise AccessTokenRefused(Refusal.TOO_LONG)
     parts = token.split(".")
-    if len(parts) != 3:
+    if len(parts) != _PARTS:
         raise AccessTokenRefused(Refusal.MALFORMED)
     try:
         header, payload, signature = map(base64url_decode, parts)
@@ -54,7 +59,8 @@ def parse_object(text: bytes) -> dict[str, Any]:
     """Decode a JSON object, refusing a name that stands twice: two readers could disagree on it.
 
     Raises:
-        AccessTokenRefused: not UTF-8, not JSON, not an object, nested beyond reason, or a repeated name.
+        AccessTokenRefused: not UTF-8, not JSON, not an object, nested beyond reason, or a repeated
+        name.
     """
     try:
         value = json.loads(

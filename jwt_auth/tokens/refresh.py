@@ -1,10 +1,11 @@
 """Refresh tokens: opaque to the client, self-proving to us (RFC 9700 §4.14).
 
 A token is base64url(format, family id, generation, secret, tag): 1 + 16 + 4 + 32 + 16 bytes, 92
-characters. The tag is an HMAC over the rest under a key derived from ``SECRET_KEY``: a forged, truncated
-or foreign token ends at it, without SQL and without touching anybody's family. The secret is random
-in a family's first token; a successor's is an HMAC over a fresh random nonce and the token it replaces,
-so that a lost answer can be given again without the server ever storing a usable token.
+characters. The tag is an HMAC over the rest under a key derived from ``SECRET_KEY``: a forged,
+truncated or foreign token ends at it, without SQL and without touching anybody's family. The secret
+is random in a family's first token; a successor's is an HMAC over a fresh random nonce and the
+token it replaces, so that a lost answer can be given again without the server ever storing a usable
+token.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class RefreshToken:
     def successors(self, nonce: bytes) -> Iterator[RefreshToken]:
         """The successor under ``SECRET_KEY``, then under each of ``SECRET_KEY_FALLBACKS``.
 
-        A retry may arrive after a rotation of ``SECRET_KEY`` in between; the stored digest tells which it was.
+        A retry may arrive after a rotation of ``SECRET_KEY`` in between; the stored digest tells
+        which it was.
         """
         for secret_key in _secret_keys():
             key = _derived(secret_key, b"jwt_auth refresh token successor 1")
@@ -84,8 +86,7 @@ def parse(text: str) -> RefreshToken:
     except ValueError:
         raise RefreshTokenRefused from None
     body, tag = value[: _BODY.size], value[_BODY.size :]
-    tags = [_tag(body, secret_key=secret_key) for secret_key in _secret_keys()]
-    if not any([hmac.compare_digest(tag, good) for good in tags]):
+    if not any(hmac.compare_digest(tag, _tag(body, secret_key=key)) for key in _secret_keys()):
         raise RefreshTokenRefused
     version, family_id, generation, _ = _BODY.unpack(body)
     if version != _FORMAT:
@@ -111,5 +112,7 @@ def _secret_keys() -> Iterator[bytes]:
 
 @lru_cache(maxsize=32)
 def _derived(secret_key: bytes, purpose: bytes) -> bytes:
-    """A key of its own for each purpose (RFC 5869), so that no use of ``SECRET_KEY`` elsewhere helps against it."""
+    """A key of its own for each purpose (RFC 5869), so that no use of ``SECRET_KEY`` elsewhere
+    helps against it.
+    """
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(secret_key)

@@ -1,8 +1,9 @@
-"""A bounded memory of signatures that were verified, so that a token's second request skips the curve arithmetic.
+"""A bounded memory of signatures that were verified, so that a token's second request skips the
+curve arithmetic.
 
-It holds the payload by the SHA-256 of the whole token, never the token. What it skips is the signature
-alone: claims, clock and revocation are judged at every request. The payload is kept as bytes and parsed
-anew each time, so that no view can change what another request will read.
+It holds the payload by the SHA-256 of the whole token, never the token. What it skips is the
+signature alone: claims, clock and revocation are judged at every request. The payload is kept as
+bytes and parsed anew each time, so that no view can change what another request will read.
 """
 
 from __future__ import annotations

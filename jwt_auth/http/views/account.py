@@ -1,4 +1,6 @@
-"""What a logged-in user does with their own account: look, see and end sessions, change the password."""
+"""What a logged-in user does with their own account: look, see and end sessions, change the
+password.
+"""
 
 from __future__ import annotations
 
@@ -78,10 +80,9 @@ class PasswordChangeView(BearerView):
         body = PasswordChangeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         client = client_of(request)
-        # Whoever has stolen an access token could else guess the password here as often as they like.
-        throttling.count_login(
-            request.user.get_username(), client, now=self.now.timestamp()
-        )
+        # Whoever has stolen an access token could else guess the password here as often as they
+        # like.
+        throttling.count_login(request.user.get_username(), client, now=self.now.timestamp())
         issued = flows.change_password(
             request.user, client=client, now=self.now, **body.validated_data
         )

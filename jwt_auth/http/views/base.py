@@ -1,4 +1,4 @@
-"""What all endpoints share, set here so that no project-wide REST framework setting changes them."""
+"""What all endpoints share, set here so that no setting of REST framework changes it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class AlwaysJSON(BaseContentNegotiation):
 
 
 class AuthView(APIView):
-    """An endpoint that authenticates by what it is given itself, so never by the bearer token that came along."""
+    """An endpoint that authenticates by what it is given itself, so never by the bearer token that
+    came along.
+    """
 
     #: The endpoint's path below its mount.
     route: ClassVar[str]
@@ -57,7 +59,8 @@ class AuthView(APIView):
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
         view = super().as_view(**initkwargs)
-        # Each statement commits by itself: a 401 under ATOMIC_REQUESTS would else roll the revocation back.
+        # Each statement commits by itself: a 401 under ATOMIC_REQUESTS would else roll the
+        # revocation back.
         for alias in connections:
             view = transaction.non_atomic_requests(using=alias)(view)
         return view

@@ -1,4 +1,6 @@
-"""``manage.py clear_expired_tokens``: delete what can no longer matter, in small transactions beside the traffic."""
+"""``manage.py clear_expired_tokens``: delete what can no longer matter, in small transactions
+beside the traffic.
+"""
 
 from __future__ import annotations
 

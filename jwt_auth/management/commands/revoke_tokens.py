@@ -17,7 +17,7 @@ from jwt_auth.models import Reason, write_database
 
 
 class Command(BaseCommand):
-    help = "Ends sessions at once: a user's, one, or everybody's; or refuses one access token by its jti."
+    help = "Ends sessions at once, or refuses one access token by its jti."
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group(required=True)
@@ -43,9 +43,7 @@ class Command(BaseCommand):
         user = _find_user(name)
         if user is None:
             raise CommandError("There is no such user: give a user name or a primary key.")
-        ended = flows.end_user_sessions(
-            user.pk, reason=Reason.ADMINISTRATOR, client=None, now=now
-        )
+        ended = flows.end_user_sessions(user.pk, reason=Reason.ADMINISTRATOR, client=None, now=now)
         self.stdout.write(
             f"Ended {len(ended)} sessions of the user; every access token from before is refused."
         )
@@ -55,9 +53,7 @@ class Command(BaseCommand):
             session_id = UUID(text)
         except ValueError:
             raise CommandError("A session id is a UUID, as in the sid claim.") from None
-        if not flows.end_session(
-            session_id, reason=Reason.ADMINISTRATOR, client=None, now=now
-        ):
+        if not flows.end_session(session_id, reason=Reason.ADMINISTRATOR, client=None, now=now):
             raise CommandError("There is no such session, or it has ended already.")
         self.stdout.write("Ended the session.")
 
