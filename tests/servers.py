@@ -24,9 +24,7 @@ _LOCAL = {
 _LOCAL_REDIS = "redis://127.0.0.1:6379/15"
 _SECONDS = 3
 
-_START = (
-    "start one on this machine, or set DATABASE_URL={url} to a user who may create databases"
-)
+_START = "start one on this machine, or set DATABASE_URL={url} to a user who may create databases"
 _HINTS = {
     POSTGRESQL: _START.format(url="postgres://user:password@host:5432/test"),
     MARIADB: _START.format(url="mysql://user:password@host:3306/test"),

@@ -19,9 +19,7 @@ from jwt_auth.models import TokenVersionMixin
 class UUIDKeyUserManager(BaseUserManager["UUIDKeyUser"]):
     """Makes users who have no user name."""
 
-    def create_user(
-        self, email: str, password: str | None = None, **fields: Any
-    ) -> UUIDKeyUser:
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> UUIDKeyUser:
         """Make a user who logs in with this address."""
         user = self.model(email=self.normalize_email(email), **fields)
         user.set_password(password)
@@ -54,9 +52,7 @@ class UUIDKeyUser(AbstractUser):
 class StringKeyUserManager(BaseUserManager["StringKeyUser"]):
     """Makes users whose name is their key."""
 
-    def create_user(
-        self, name: str, password: str | None = None, **fields: Any
-    ) -> StringKeyUser:
+    def create_user(self, name: str, password: str | None = None, **fields: Any) -> StringKeyUser:
         """Make a user of this name."""
         user = self.model(name=name, **fields)
         user.set_password(password)
