@@ -52,11 +52,10 @@ django.setup()
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-get_user_model().objects.create_user("alice", password="correct horse battery staple")
+ALICE = {"username": "alice", "password": "correct horse battery staple"}
+get_user_model().objects.create_user(**ALICE)
 client = Client()
-answer = client.post(
-    "/api/auth/login/", {"username": "alice", "password": "correct horse battery staple"}, secure=True
-)
+answer = client.post("/api/auth/login/", ALICE, secure=True)
 assert answer.status_code == 200, (answer.status_code, answer.content)
 token = answer.json()["access_token"]
 answer = client.get("/api/auth/me/", headers={"Authorization": f"Bearer {token}"}, secure=True)
