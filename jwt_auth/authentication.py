@@ -19,7 +19,7 @@ from jwt_auth import flows
 from jwt_auth.exceptions import AccessTokenRefused, KeyFailure
 from jwt_auth.http.addresses import client_of
 from jwt_auth.http.credentials import find_bearer_token
-from jwt_auth.http.errors import CHALLENGE, INVALID_TOKEN_CHALLENGE, Unavailable
+from jwt_auth.http.problems import CHALLENGE, INVALID_TOKEN_CHALLENGE, Unavailable
 from jwt_auth.tokens.claims import AccessToken
 
 logger: Final = logging.getLogger("jwt_auth")

@@ -42,7 +42,7 @@ class Client:
     user_agent: str
 
 
-class TokenVersionField(models.PositiveIntegerField[Any, Any]):
+class TokenVersionField(models.PositiveIntegerField):  # type: ignore[type-arg]  # not at run time
     """A count that ``save()`` never writes back: an instance loaded before a bump would undo it."""
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:

@@ -25,16 +25,7 @@ from jwt_auth.exceptions import (
     RefreshTokenRefused,
     SessionNotFound,
 )
-
-REALM: Final = "api"
-
-#: The challenge of a request without credentials (RFC 6750 §3: no error code then).
-CHALLENGE: Final = f'Bearer realm="{REALM}"'
-
-#: The challenge of a request whose token was refused.
-INVALID_TOKEN_CHALLENGE: Final = (
-    f'{CHALLENGE}, error="invalid_token", error_description="{AccessTokenRefused.message}"'
-)
+from jwt_auth.http.problems import CHALLENGE, INVALID_TOKEN_CHALLENGE, Unavailable
 
 logger: Final = logging.getLogger("jwt_auth")
 
@@ -46,34 +37,6 @@ _STATUS: Final[dict[type[JWTAuthError], int]] = {
     NewPasswordRefused: status.HTTP_400_BAD_REQUEST,
     SessionNotFound: status.HTTP_404_NOT_FOUND,
 }
-
-
-class InvalidCredentials(APIException):
-    """One answer for an unknown user, a wrong password and an inactive user."""
-
-    status_code = status.HTTP_401_UNAUTHORIZED
-    default_detail = "No active account has these credentials."
-    default_code = "invalid_credentials"
-
-
-class CrossSiteRequest(APIException):
-    status_code = status.HTTP_403_FORBIDDEN
-    default_detail = "A browser sent this request for another site's page; nothing was done."
-    default_code = "cross_site_request"
-
-
-class Unavailable(APIException):
-    """The keys or the database are away; the log has the reason, the client gets none."""
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "The service is not available at the moment."
-    default_code = "unavailable"
-
-
-class BodyTooLarge(APIException):
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = "The request body is too large."
-    default_code = "body_too_large"
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:

@@ -17,9 +17,10 @@ from rest_framework.views import APIView
 
 from jwt_auth.authentication import JWTAuthentication
 from jwt_auth.flows import Issued
-from jwt_auth.http.errors import CrossSiteRequest, exception_handler
+from jwt_auth.http.errors import exception_handler
 from jwt_auth.http.origins import is_cross_site
 from jwt_auth.http.parsers import PARSERS, refuse_large_body
+from jwt_auth.http.problems import CrossSiteRequest
 from jwt_auth.http.transports import CookieTransport, Transport
 
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from jwt_auth.conf import JWKS_MAX_AGE
 from jwt_auth.exceptions import KeyFailure
-from jwt_auth.http.errors import Unavailable
+from jwt_auth.http.problems import Unavailable
 from jwt_auth.keys import active
 
 logger: Final = logging.getLogger("jwt_auth")

@@ -14,7 +14,7 @@ from jwt_auth.exceptions import AccessTokenRefused, RefreshTokenRefused
 from jwt_auth.http import throttling
 from jwt_auth.http.addresses import client_of
 from jwt_auth.http.credentials import find_bearer_token, find_retry_key
-from jwt_auth.http.errors import InvalidCredentials
+from jwt_auth.http.problems import InvalidCredentials
 from jwt_auth.http.serializers import LoginSerializer
 from jwt_auth.http.views.base import AuthView
 

@@ -1,0 +1,48 @@
+"""The answers that the edge itself gives: what it refuses, and the challenges of a 401 (RFC 6750 §3)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rest_framework import status
+from rest_framework.exceptions import APIException
+
+from jwt_auth.exceptions import AccessTokenRefused
+
+REALM: Final = "api"
+
+#: The challenge of a request without credentials (RFC 6750 §3: no error code then).
+CHALLENGE: Final = f'Bearer realm="{REALM}"'
+
+#: The challenge of a request whose token was refused.
+INVALID_TOKEN_CHALLENGE: Final = (
+    f'{CHALLENGE}, error="invalid_token", error_description="{AccessTokenRefused.message}"'
+)
+
+
+class InvalidCredentials(APIException):
+    """One answer for an unknown user, a wrong password and an inactive user."""
+
+    status_code = status.HTTP_401_UNAUTHORIZED
+    default_detail = "No active account has these credentials."
+    default_code = "invalid_credentials"
+
+
+class CrossSiteRequest(APIException):
+    status_code = status.HTTP_403_FORBIDDEN
+    default_detail = "A browser sent this request for another site's page; nothing was done."
+    default_code = "cross_site_request"
+
+
+class Unavailable(APIException):
+    """The keys or the database are away; the log has the reason, the client gets none."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The service is not available at the moment."
+    default_code = "unavailable"
+
+
+class BodyTooLarge(APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The request body is too large."
+    default_code = "body_too_large"
