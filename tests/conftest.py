@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytest
-from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import Group
 from django.core.cache import caches
 from django.core.management import call_command
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 from rest_framework.test import APIClient
+
+from tests.settings import REAL_PASSWORD_HASHERS
 
 
 class MakeUser(Protocol):
@@ -26,6 +27,16 @@ class GiveRoles(Protocol):
     """Gives a user roles whatever the user model keeps them in."""
 
     def __call__(self, user: AbstractBaseUser, *names: str) -> None: ...
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests of the example project to the runs with its own user model."""
+    if get_user_model()._meta.label == "accounts.User":
+        return
+    elsewhere = [item for item in items if item.get_closest_marker("example")]
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,9 +53,9 @@ def _empty_cache() -> Iterator[None]:
 
 
 @pytest.fixture
-def real_password_hashers(settings: SettingsWrapper) -> None:
+def real_password_hashers(settings: Settings) -> None:
     """Hash as in production: for tests that measure."""
-    settings.PASSWORD_HASHERS = django_settings.REAL_PASSWORD_HASHERS
+    settings.PASSWORD_HASHERS = REAL_PASSWORD_HASHERS
 
 
 @pytest.fixture
@@ -59,12 +70,11 @@ def make_user(db: None, password: str) -> MakeUser:
 
     def make(name: str = "alice", **fields: Any) -> AbstractBaseUser:
         model = get_user_model()
-        address = f"{name}@example.com"
         if model.USERNAME_FIELD != "email":
             fields[model.USERNAME_FIELD] = name
-        fields.setdefault("email", address)
+        fields.setdefault("email", f"{name}@example.com")
         fields.setdefault("password", password)
-        user: AbstractBaseUser = model._default_manager.create_user(**fields)  # type: ignore[attr-defined]
+        user: AbstractBaseUser = model._default_manager.create_user(**fields)
         return user
 
     return make

@@ -59,9 +59,10 @@ TEST_USER_MODEL = os.environ.get("TEST_USER_MODEL", "accounts.User")
 AUTH_USER_MODEL = TEST_USER_MODEL
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.users"]
 if TEST_USER_MODEL != "accounts.User":
-    # Its user isn't swappable, as most projects' is not: beside another one it would clash.
+    # The example's user isn't swappable, as most projects' is not: another one would clash with it.
     INSTALLED_APPS.remove("example_project.accounts")
-    JWT_AUTH_CLAIMS = None
+    ROOT_URLCONF = "tests.urls"
+    JWT_AUTH_CLAIMS = None  # type: ignore[assignment]  # a dotted path in the example
 if TEST_USER_MODEL == "users.StringKeyUser":
     JWT_AUTH_ROLES = "tests.users.models.roles_of"
 

@@ -43,7 +43,7 @@ class UUIDKeyUser(AbstractUser):
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
-    objects = UUIDKeyUserManager()  # type: ignore[assignment,misc]
+    objects = UUIDKeyUserManager()  # type: ignore[assignment]  # no user name, so not Django's
 
     class Meta(AbstractUser.Meta):
         swappable = "AUTH_USER_MODEL"

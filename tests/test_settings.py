@@ -1,0 +1,41 @@
+"""What every other test takes for granted."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from rest_framework.test import APIClient
+
+from tests.conftest import GiveRoles
+from tests.settings import SCRATCH_DIR
+
+
+def test_scratch_folder_is_private() -> None:
+    """Nobody else on the machine can read the keys of a test run."""
+    assert stat.S_IMODE(SCRATCH_DIR.stat().st_mode) == 0o700
+
+
+def test_user_logs_in_and_is_greeted(api: APIClient, credentials: dict[str, str]) -> None:
+    """Keys, user model, URLs and client fit together, whatever the row of the matrix."""
+    answer = api.post("/api/auth/login/", credentials, secure=True)
+    assert answer.status_code == 200, answer.content
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {answer.json()['access_token']}")
+    assert api.get("/api/hello/", secure=True).json() == {"hello": credentials["username"]}
+
+
+@pytest.mark.parametrize("roles, expected", [([], 403), (["admin"], 200)])
+def test_role_given_by_fixture_counts(
+    roles: list[str],
+    expected: int,
+    api: APIClient,
+    user: AbstractBaseUser,
+    credentials: dict[str, str],
+    give_roles: GiveRoles,
+) -> None:
+    """A role reaches the token from groups and from a list of the model's own alike."""
+    give_roles(user, *roles)
+    token = api.post("/api/auth/login/", credentials, secure=True).json()["access_token"]
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    assert api.get("/api/admin/metrics/", secure=True).status_code == expected
