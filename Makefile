@@ -60,18 +60,18 @@ clean:  ## Delete all that was made, .venv and .demo too
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 # The pip that came with Python may be too old to read dependency groups.
-	@$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/pip install -qq --upgrade 'pip>=25.1'
 
 .venv/.demo-ready: pyproject.toml | .venv/bin/python
 	@echo "Installing what the demo needs into .venv ..."
-	@$(BIN)/pip install --quiet --editable '.[example,redis]'
+	@$(BIN)/pip install -qq --editable '.[example,redis]'
 	@touch $@
 
 # mysqlclient is compiled here: without a compiler and the client library's headers everything
 # else still works, and the tests say that they go without MariaDB.
 .venv/.dev-ready: pyproject.toml | .venv/bin/python
 	@echo "Installing what the tests and tools need into .venv ..."
-	@$(BIN)/pip install --quiet --editable '.[argon2,example,postgres,redis]' --group dev
-	@$(BIN)/pip install --quiet --editable '.[mysql]' >.venv/mysqlclient.log 2>&1 \
+	@$(BIN)/pip install -qq --editable '.[argon2,example,postgres,redis]' --group dev
+	@$(BIN)/pip install -qq --editable '.[mysql]' >.venv/mysqlclient.log 2>&1 \
 		|| echo "mysqlclient can't be built here (see .venv/mysqlclient.log): going on without it."
 	@touch $@ .venv/.demo-ready
