@@ -14,7 +14,7 @@ from uuid import UUID
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 
-TOKEN_USE: Final = "access"  # noqa: S105  a claim's value
+TOKEN_USE: Final = "access"
 
 #: Names that the package sets; a project's own claims may use any other.
 RESERVED: Final = frozenset(
