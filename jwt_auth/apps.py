@@ -5,6 +5,7 @@ request.
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import Final
 
 from django.apps import AppConfig
@@ -43,12 +44,12 @@ def _entry_point() -> str:
     with settings that ``check`` refuses. Nothing but the callers of ``setup()`` tells the two
     apart.
     """
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         module = frame.f_globals.get("__name__")
         if module in _SERVERS:
             return "server"
         if module == _COMMANDS:
             return "command"
-        frame = frame.f_back  # type: ignore[assignment]  # the loop's condition looks
+        frame = frame.f_back
     return "script"

@@ -19,6 +19,7 @@ from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 USER_AGENT_LENGTH = 256
+JTI_LENGTH = 255
 
 
 class Reason(models.TextChoices):
@@ -116,7 +117,7 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
             families = families.select_related("user__jwt_auth_token_version")
         if not has_groups(user_model):
             return next(iter(families), None)
-        rows = list(
+        rows: list[Any] = list(
             families.annotate(group_pk=F("user__groups"), group_name=F("user__groups__name"))
         )
         if not rows:
@@ -125,7 +126,8 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
             rows[0].user,
             {row.group_pk: row.group_name for row in rows if row.group_pk is not None},
         )
-        return rows[0]
+        family: RefreshTokenFamily = rows[0]
+        return family
 
     def rotate(self, family: RefreshTokenFamily, **changes: Any) -> bool:
         """Replace the token of a family if nobody was faster; True where this call has done it."""
@@ -212,7 +214,7 @@ class RevokedTokenQuerySet(models.QuerySet["RevokedToken"]):
 class RevokedToken(models.Model):
     """One access token that is denied by its ``jti`` until it would have expired by itself."""
 
-    jti = models.CharField(max_length=255, primary_key=True)
+    jti = models.CharField(max_length=JTI_LENGTH, primary_key=True)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+"
     )

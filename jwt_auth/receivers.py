@@ -33,7 +33,7 @@ def connect() -> None:
 
 def end_sessions_on_save(
     *,
-    instance: AbstractBaseUser,
+    instance: Any,
     created: bool,
     raw: bool,
     update_fields: frozenset[str] | None,

@@ -69,11 +69,11 @@ def _check_keys() -> Iterator[CheckMessage]:
         signing_key = ring.signing_key(datetime.now(UTC))
     except (ImproperlyConfigured, KeyFailure):
         return  # named by another check
-    if isinstance(store, FileKeyStore) and _is_inside_code(store.path):
+    if isinstance(store, FileKeyStore) and _is_inside_code(Path(store.describe())):
         yield _warning(
             "W012",
-            f"The private keys lie inside the code folder ({store.path}): images and archives "
-            "will have them.",
+            f"The private keys lie inside the code folder ({store.describe()}): images and "
+            "archives will have them.",
             'Write JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
             '"OPTIONS": {"PATH": "/etc/example/keys"}}',
         )
@@ -106,14 +106,14 @@ def _check_views() -> Iterator[CheckMessage]:
     along.
     """
     for route, callback in _callbacks(get_resolver().url_patterns):
-        view = getattr(callback, "view_class", None)
+        view: Any = getattr(callback, "view_class", None)
         if getattr(view, "authenticates_itself", False):
             given = getattr(callback, "view_initkwargs", {})
             if given.get("authentication_classes", view.authentication_classes):
                 yield _warning(
                     "W017",
-                    f"The endpoint {route} has authentication_classes, which refuse a stale Authorization "
-                    "header, so that a client with an expired token can't log in.",
+                    f"The endpoint {route} has authentication_classes, which refuse a stale "
+                    "Authorization header, so that a client with an expired token can't log in.",
                     "Write authentication_classes = () in that view.",
                 )
 

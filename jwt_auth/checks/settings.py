@@ -263,8 +263,8 @@ def _check_cookies_together() -> Iterator[CheckMessage]:
             )
         yield _warning(
             "W003",
-            'JWT_AUTH_REFRESH_COOKIE_SAMESITE is "None": pages of other sites send the cookie, too, '
-            "and only the origin check stands between them and it.",
+            'JWT_AUTH_REFRESH_COOKIE_SAMESITE is "None": pages of other sites send the cookie, '
+            "too, and only the origin check stands between them and it.",
             'Write JWT_AUTH_REFRESH_COOKIE_SAMESITE = "Strict"',
         )
 

@@ -27,7 +27,7 @@ def change_password(
     if not user.check_password(old_password):
         raise OldPasswordRefused
     try:
-        validate_password(new_password, user)
+        validate_password(new_password, user)  # type: ignore[arg-type]  # typed for one user model
     except ValidationError as refused:
         raise NewPasswordRefused(refused.messages) from None
     user.set_password(new_password)

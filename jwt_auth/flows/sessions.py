@@ -42,7 +42,7 @@ def log_in(user: AbstractBaseUser, *, client: Client, now: datetime) -> Issued:
     """
     absolute = now + conf.session_lifetime
     family = RefreshTokenFamily(
-        user=user,
+        user=user,  # type: ignore[misc]  # the stubs know one project's user model only
         created_at=now,
         last_used_at=now,
         expires_at=expiry(absolute, now=now),

@@ -1,4 +1,4 @@
-"""The answers that the edge itself gives: what it refuses, and the challenges of a 401 (RFC 6750 §3)."""
+"""What the edge itself refuses, and the challenges of a 401 (RFC 6750 §3)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class MeView(BearerView):
     route = "me/"
 
     def get(self, request: Request, **kwargs: Any) -> Response:
-        user = request.user
+        user: Any = request.user
         return Response(
             {
                 "id": user.pk,
@@ -49,7 +49,8 @@ class SessionListView(BearerView):
 
     def get(self, request: Request, **kwargs: Any) -> Response:
         sessions = flows.list_sessions(request.user.pk, now=self.now)
-        context = {"current": request.auth.session_id}
+        token: Any = request.auth
+        context = {"current": token.session_id}
         return Response(SessionSerializer(sessions, many=True, context=context).data)
 
 
@@ -80,10 +81,9 @@ class PasswordChangeView(BearerView):
         body = PasswordChangeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         client = client_of(request)
+        user: Any = request.user
         # Whoever has stolen an access token could else guess the password here as often as they
         # like.
-        throttling.count_login(request.user.get_username(), client, now=self.now.timestamp())
-        issued = flows.change_password(
-            request.user, client=client, now=self.now, **body.validated_data
-        )
+        throttling.count_login(user.get_username(), client, now=self.now.timestamp())
+        issued = flows.change_password(user, client=client, now=self.now, **body.validated_data)
         return self.token_response(request, issued)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.db import connections, transaction
-from django.http import HttpResponseBase
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -49,8 +48,8 @@ class AuthView(APIView):
     authenticates_itself: ClassVar[bool] = True
     transport: Transport = CookieTransport()
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
+    authentication_classes: Any = ()
+    permission_classes: Any = (AllowAny,)
     throttle_classes = ()
     parser_classes = PARSERS
     renderer_classes = (JSONRenderer,)
@@ -58,7 +57,7 @@ class AuthView(APIView):
     versioning_class = None
 
     @classmethod
-    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+    def as_view(cls, **initkwargs: Any) -> Any:
         view = super().as_view(**initkwargs)
         # Each statement commits by itself: a 401 under ATOMIC_REQUESTS would else roll the
         # revocation back.
@@ -78,7 +77,7 @@ class AuthView(APIView):
 
     def finalize_response(
         self, request: Request, response: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    ) -> Response:
         final = super().finalize_response(request, response, *args, **kwargs)
         final.headers["Cache-Control"] = "no-store"
         return final

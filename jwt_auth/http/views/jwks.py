@@ -39,4 +39,4 @@ def jwks(request: HttpRequest, **kwargs: Any) -> HttpResponse:
             "ETag": etag,
         },
     )
-    return get_conditional_response(request, etag=etag, response=response)
+    return get_conditional_response(request, etag=etag, response=response) or response

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from jwt_auth import flows
 from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME, conf
 from jwt_auth.management.database import requires_tables
-from jwt_auth.models import Reason, write_database
+from jwt_auth.models import JTI_LENGTH, Reason, write_database
 
 
 class Command(BaseCommand):
@@ -58,7 +58,7 @@ class Command(BaseCommand):
         self.stdout.write("Ended the session.")
 
     def _deny_token(self, jti: str, *, now: datetime) -> None:
-        if not 0 < len(jti) <= 255 or not jti.isprintable() or "." in jti:
+        if not 0 < len(jti) <= JTI_LENGTH or not jti.isprintable() or "." in jti:
             raise CommandError("A jti is the value of the claim, not the token itself.")
         # Its exp is not known here, so the denial lasts as long as any token can.
         expires_at = now + MAX_ACCESS_TOKEN_LIFETIME + conf.clock_leeway
