@@ -16,6 +16,7 @@
         ├── NoSigningKey          the ring has no key that signs now
         ├── KeyRingExists         a ring stands where a first one was to be made
         ├── KeyRingConflict       somebody else saved the ring in between
+        ├── KeyWaiting            the next key is published already, with another algorithm
         └── KeyStoreError         the store can't be read or written
             ├── KeyRingMissing    there is no ring yet
             ├── KeyRingTorn       what lies there is not a ring
@@ -155,6 +156,14 @@ class KeyRingExists(KeyFailure):
 class KeyRingConflict(KeyFailure):
     code = "key_ring_conflict"
     message = "The key ring was changed by somebody else in between: run the command again."
+
+
+class KeyWaiting(KeyFailure):
+    code = "key_waiting"
+    message = (
+        "The next key is published already and has another algorithm:"
+        " run `manage.py rotate_keys` again once it signs, or let it sign with `--now`."
+    )
 
 
 class KeyStoreError(KeyFailure):

@@ -90,8 +90,8 @@ class KeyRing:
 
     def find_waiting(self, now: datetime) -> RingKey | None:
         """The key that is published and will sign later; ``None`` where there is none."""
-        signing = self.signing_key(now)
-        return next((key for key in self.keys if key.is_waiting(now) and key is not signing), None)
+        waiting = (key for key in self.verifying_keys(now) if key.is_waiting(now))
+        return next((key for key in waiting if key is not self.signing_key(now)), None)
 
     def find(self, kid: str) -> RingKey | None:
         return next((key for key in self.keys if key.kid == kid), None)
@@ -113,13 +113,10 @@ class KeyRing:
     ) -> KeyRing:
         """Add a key that takes over at ``activates_at``.
 
-        The former ones verify for ``retention`` after that.
-
-        Raises:
-            ValueError: the ring has a key of that kid, or one that takes over later.
+        The former ones verify for ``retention`` after that. Never before one of them: the clock of
+        the node that made it may be ahead.
         """
-        if any(key.kid == jwk["kid"] or key.activates_at > activates_at for key in self.keys):
-            raise ValueError("the next key must be a new one and the last to be activated")
+        activates_at = max([activates_at, *map(_activation, self.keys)])
         former = (
             replace(key, expires_at=key.expires_at or activates_at + retention) for key in self.keys
         )
@@ -143,9 +140,9 @@ class KeyRing:
         return self._changed(tuple(key for key in self.keys if key.kid != kid))
 
     def retired(self, now: datetime) -> KeyRing:
-        """Drop the keys that have expired; the same ring where there is none."""
+        """Drop the keys that have expired; the same ring where it has none, or nothing else."""
         living = self.verifying_keys(now)
-        return self if len(living) == len(self.keys) else self._changed(living)
+        return self._changed(living) if 0 < len(living) < len(self.keys) else self
 
     def to_json(self) -> str:
         """The document, with the private keys."""

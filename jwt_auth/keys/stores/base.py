@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -95,8 +96,11 @@ def get_key_store() -> KeyStore:
     return built[1]
 
 
-def _build(config: dict[str, Any]) -> KeyStore:
-    if not isinstance(config, dict) or not {"BACKEND"} <= config.keys() <= {"BACKEND", "OPTIONS"}:
+def _build(config: object) -> KeyStore:
+    if not isinstance(config, Mapping) or not {"BACKEND"} <= config.keys() <= {
+        "BACKEND",
+        "OPTIONS",
+    }:
         raise ImproperlyConfigured("JWT_AUTH_KEY_STORE must be a dict of BACKEND and OPTIONS.")
     try:
         backend = import_string(config["BACKEND"])

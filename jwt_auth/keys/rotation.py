@@ -1,0 +1,177 @@
+"""Changes of the stored ring: the first key, the next one, the end of old and compromised ones.
+
+Each loads the ring, computes the next one and saves it in place of the one it started from, so that
+of two nodes who do so at once one wins and the other starts again from what it finds. ``dry_run``
+computes and saves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from jwt_auth.conf import conf
+from jwt_auth.exceptions import KeyRingConflict, KeyWaiting, UnknownKey
+from jwt_auth.keys import active, jwk
+from jwt_auth.keys.ring import KeyRing, RingKey
+from jwt_auth.keys.stores.base import KeyStore, load_ring, save_ring, send_event
+
+#: How often a change that has to happen starts again after a collision.
+_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a change did, or with ``dry_run`` would do, to the ring."""
+
+    before: KeyRing
+    after: KeyRing
+
+    def newest(self, now: datetime) -> RingKey:
+        """The key that waits, else the one that signs: where there was a change, the one it made."""
+        return self.after.find_waiting(now) or self.after.signing_key(now)
+
+    @property
+    def removed(self) -> list[str]:
+        """The kids that are no longer in the ring."""
+        return [key.kid for key in self.before.keys if self.after.find(key.kid) is None]
+
+
+def retention() -> timedelta:
+    """How long a key verifies after its successor's activation: to the end of its last token.
+
+    A process whose copy of the ring is old goes on signing with it for up to a reload interval.
+    """
+    return conf.access_token_lifetime + conf.clock_leeway + conf.key_reload_interval
+
+
+def make_first(store: KeyStore, *, algorithm: str, now: datetime) -> RingKey:
+    """Make a ring of one key, which signs at once.
+
+    Raises:
+        KeyRingExists: there is a ring.
+        KeyStoreError: the store can't be written.
+    """
+    ring = KeyRing(version=0).with_next_key(jwk.generate(algorithm), now, now, retention())
+    save_ring(store, ring, expected_version=None)
+    active.reset()
+    (key,) = ring.keys
+    send_event("activated", store, key.kid)
+    return key
+
+
+def rotate(
+    store: KeyStore,
+    *,
+    algorithm: str | None,
+    now: datetime,
+    at_once: bool = False,
+    if_due: bool = False,
+    dry_run: bool = False,
+) -> Change:
+    """Publish the next key, which signs after ``JWT_AUTH_KEY_PUBLISH_AHEAD`` or ``at_once``.
+
+    Nothing changes while one is waiting already; ``at_once`` activates that one. With ``if_due``
+    nothing changes before the interval has passed.
+
+    Raises:
+        KeyWaiting: the one that is waiting has another algorithm than was asked for.
+        KeyRingConflict: somebody else changed the ring at the same time.
+        KeyStoreError: the store can't be read or written.
+    """
+
+    def change(ring: KeyRing) -> Change:
+        waiting = ring.find_waiting(now)
+        if if_due and (waiting is not None or not ring.is_due(now, conf.key_rotation_interval)):
+            return Change(before=ring, after=ring)
+        if waiting is None:
+            ahead = timedelta(0) if at_once else conf.key_publish_ahead
+            return Change(before=ring, after=_with_new_key(ring, algorithm, now, now + ahead))
+        if algorithm not in (None, waiting.algorithm):
+            raise KeyWaiting
+        after = ring.retired(now).with_activated(waiting.kid, now) if at_once else ring
+        return Change(before=ring, after=after)
+
+    done = _apply(store, change, attempts=_ATTEMPTS if if_due else 1, dry_run=dry_run)
+    if done.after != done.before and not dry_run:
+        key = done.newest(now)
+        send_event("published" if key.is_waiting(now) else "activated", store, key.kid)
+    return done
+
+
+def retire(store: KeyStore, *, now: datetime, dry_run: bool = False) -> Change:
+    """Drop the keys that can verify no living token.
+
+    Raises:
+        KeyRingConflict: the ring was changed by others again and again.
+        KeyStoreError: the store can't be read or written.
+    """
+    return _apply(
+        store,
+        lambda ring: Change(before=ring, after=ring.retired(now)),
+        attempts=_ATTEMPTS,
+        dry_run=dry_run,
+    )
+
+
+def replace_compromised(
+    store: KeyStore, *, kid: str, algorithm: str | None, now: datetime, dry_run: bool = False
+) -> Change:
+    """Remove a key at once and make a new one that signs at once.
+
+    A key that waits goes too: it lay in the same store, and has signed nothing that anybody would miss.
+
+    Raises:
+        UnknownKey: the ring has no key of that kid.
+        KeyRingConflict: the ring was changed by others again and again.
+        KeyStoreError: the store can't be read or written.
+    """
+
+    def change(ring: KeyRing) -> Change:
+        if ring.find(kid) is None:
+            raise UnknownKey
+        kept = ring.without(kid)
+        for key in ring.keys:
+            if key.is_waiting(now):
+                kept = kept.without(key.kid)
+        return Change(before=ring, after=_with_new_key(kept, algorithm, now, now))
+
+    done = _apply(store, change, attempts=_ATTEMPTS, dry_run=dry_run, compromised=kid)
+    if not dry_run:
+        send_event("activated", store, done.newest(now).kid)
+    return done
+
+
+def _with_new_key(
+    ring: KeyRing, algorithm: str | None, now: datetime, activates_at: datetime
+) -> KeyRing:
+    material = jwk.generate(algorithm or conf.algorithm)
+    return ring.retired(now).with_next_key(material, now, activates_at, retention())
+
+
+def _apply(
+    store: KeyStore,
+    change: Callable[[KeyRing], Change],
+    *,
+    attempts: int,
+    dry_run: bool,
+    compromised: str | None = None,
+) -> Change:
+    """Load, change and save; after a collision again, from what the other one has made of it."""
+    while True:
+        done = change(load_ring(store))
+        if dry_run or done.after == done.before:
+            return done
+        try:
+            save_ring(store, done.after, expected_version=done.before.version)
+        except KeyRingConflict:
+            attempts -= 1
+            if attempts == 0:
+                raise
+            continue
+        active.reset()
+        for kid in done.removed:
+            send_event("compromised" if kid == compromised else "retired", store, kid)
+        return done

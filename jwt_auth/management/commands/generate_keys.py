@@ -1,0 +1,35 @@
+"""``manage.py generate_keys``: make the first key."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from jwt_auth.conf import ALGORITHMS, conf
+from jwt_auth.exceptions import KeyFailure
+from jwt_auth.keys import rotation
+from jwt_auth.keys.stores.base import get_key_store
+
+
+class Command(BaseCommand):
+    help = "Makes the key ring with its first key, which signs at once."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--algorithm", metavar="A", help=", ".join(ALGORITHMS))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        algorithm = options["algorithm"] or conf.algorithm
+        if algorithm not in ALGORITHMS:
+            raise CommandError(f"The algorithm must be one of {', '.join(ALGORITHMS)}.")
+        try:
+            store = get_key_store()
+            key = rotation.make_first(store, algorithm=algorithm, now=datetime.now(UTC))
+        except (KeyFailure, ImproperlyConfigured) as error:
+            raise CommandError(str(error)) from error
+        if options["verbosity"]:
+            self.stdout.write(
+                f"Made key {key.kid} ({key.algorithm}) in {store.describe()}. It signs at once."
+            )

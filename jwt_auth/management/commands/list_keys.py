@@ -1,0 +1,60 @@
+"""``manage.py list_keys``: the ring's keys, what each is for now and what comes next."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from jwt_auth.exceptions import KeyFailure
+from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores.base import get_key_store, load_ring
+from jwt_auth.keys.timeline import next_step, timestamp
+
+_FORMATS: Final = ("table", "json")
+
+
+class Command(BaseCommand):
+    help = "Lists the keys of the ring; nothing private is shown."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--format", default="table", help=" or ".join(_FORMATS))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["format"] not in _FORMATS:
+            raise CommandError(f"The format must be {' or '.join(_FORMATS)}.")
+        try:
+            rows = _rows(load_ring(get_key_store()), datetime.now(UTC))
+        except (KeyFailure, ImproperlyConfigured) as error:
+            raise CommandError(str(error)) from error
+        if options["format"] == "json":
+            self.stdout.write(json.dumps(rows, indent=2))
+        else:
+            self.stdout.write(_table(rows))
+
+
+def _rows(ring: KeyRing, now: datetime) -> list[dict[str, str | None]]:
+    return [
+        {
+            "kid": key.kid,
+            "algorithm": key.algorithm,
+            "state": ring.state_of(key, now),
+            "created_at": timestamp(key.created_at),
+            "activates_at": timestamp(key.activates_at),
+            "expires_at": None if key.expires_at is None else timestamp(key.expires_at),
+            "next_step": next_step(ring, key, now),
+        }
+        for key in ring.keys
+    ]
+
+
+def _table(rows: list[dict[str, str | None]]) -> str:
+    lines = [list(rows[0]), *([value or "-" for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,150 @@
+"""``manage.py rotate_keys``: publish the next key, or end old and compromised ones."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseError
+
+from jwt_auth import flows
+from jwt_auth.conf import ALGORITHMS, conf
+from jwt_auth.exceptions import KeyFailure, UnknownKey
+from jwt_auth.keys import rotation
+from jwt_auth.keys.ring import RingKey
+from jwt_auth.keys.rotation import Change
+from jwt_auth.keys.stores.base import KeyStore, get_key_store
+from jwt_auth.keys.timeline import rotation_due, timestamp
+from jwt_auth.models import Reason
+
+
+class Command(BaseCommand):
+    help = "Publishes the next key, which signs after JWT_AUTH_KEY_PUBLISH_AHEAD."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--now", action="store_true", help="it signs at once")
+        parser.add_argument("--if-due", action="store_true", help="only where the interval asks")
+        parser.add_argument("--algorithm", metavar="A", help=", ".join(ALGORITHMS))
+        parser.add_argument("--retire", action="store_true", help="only drop expired keys")
+        parser.add_argument(
+            "--compromised",
+            metavar="KID",
+            help="drop this key at once, have a new one sign, and end every session",
+        )
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        _require_sense(options)
+        now = datetime.now(UTC)
+        try:
+            store = get_key_store()
+            if options["retire"]:
+                self._retire(store, now, options)
+            elif options["compromised"] is not None:
+                self._replace_compromised(store, now, options)
+            else:
+                self._rotate(store, now, options)
+        except UnknownKey as error:
+            raise CommandError(
+                "The ring has no key of that kid: run `manage.py list_keys` to see them."
+            ) from error
+        except (KeyFailure, ImproperlyConfigured) as error:
+            raise CommandError(str(error)) from error
+
+    def _rotate(self, store: KeyStore, now: datetime, options: dict[str, Any]) -> None:
+        change = rotation.rotate(
+            store,
+            algorithm=options["algorithm"],
+            now=now,
+            at_once=options["now"],
+            if_due=options["if_due"],
+            dry_run=options["dry_run"],
+        )
+        if change.after != change.before:
+            self._say_changed(change, now, dry_run=options["dry_run"])
+        elif (waiting := change.after.find_waiting(now)) is not None:
+            self._say(
+                f"{_name(waiting)} is published already and signs from"
+                f" {timestamp(waiting.activates_at)}. Nothing was changed."
+            )
+        else:
+            due = timestamp(rotation_due(change.after))
+            self._say(f"No rotation is due before {due}. Nothing was changed.")
+
+    def _retire(self, store: KeyStore, now: datetime, options: dict[str, Any]) -> None:
+        change = rotation.retire(store, now=now, dry_run=options["dry_run"])
+        if change.removed:
+            self._say_removed(change, dry_run=options["dry_run"])
+        else:
+            self._say("No key has expired. Nothing was changed.")
+
+    def _replace_compromised(self, store: KeyStore, now: datetime, options: dict[str, Any]) -> None:
+        dry_run = options["dry_run"]
+        if not (options["yes"] or dry_run):
+            self._confirm()
+        change = rotation.replace_compromised(
+            store,
+            kid=options["compromised"],
+            algorithm=options["algorithm"],
+            now=now,
+            dry_run=dry_run,
+        )
+        self._say_changed(change, now, dry_run=dry_run)
+        if dry_run:
+            self._say("Every session would be ended.")
+            return
+        # Only now: what is opened in between could else still be signed for by that key.
+        try:
+            ended = flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=now)
+        except DatabaseError as error:
+            raise CommandError(
+                "The key is gone, but the sessions could not be ended:"
+                " run `manage.py revoke_tokens --all` once the database is up."
+            ) from error
+        self._say(f"Ended {ended} sessions.")
+
+    def _confirm(self) -> None:
+        try:
+            answer = input("This logs everybody out, at once. Type 'yes' to go on: ")
+        except EOFError:
+            answer = ""
+        if answer != "yes":
+            raise CommandError("Nothing was changed: answer 'yes', or give --yes.")
+
+    def _say_changed(self, change: Change, now: datetime, *, dry_run: bool) -> None:
+        self._say_removed(change, dry_run=dry_run)
+        key = change.newest(now)
+        at_once = not key.is_waiting(now)
+        when = "at once" if at_once else f"from {timestamp(key.activates_at)}"
+        if dry_run:
+            self._say(f"A key for {key.algorithm} would sign {when}.")
+            return
+        self._say(f"{_name(key)} signs {when}.")
+        if at_once:
+            interval = conf.key_reload_interval.total_seconds()
+            self._say(f"Running servers follow within {interval:g} seconds.")
+
+    def _say_removed(self, change: Change, *, dry_run: bool) -> None:
+        for kid in change.removed:
+            self._say(f"Key {kid} {'would be' if dry_run else 'was'} dropped.")
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+
+
+def _name(key: RingKey) -> str:
+    return f"Key {key.kid} ({key.algorithm})"
+
+
+def _require_sense(options: dict[str, Any]) -> None:
+    if options["algorithm"] not in (None, *ALGORITHMS):
+        raise CommandError(f"The algorithm must be one of {', '.join(ALGORITHMS)}.")
+    rotates = options["now"] or options["if_due"]
+    compromised = options["compromised"] is not None
+    if options["retire"] and (rotates or compromised or options["algorithm"]):
+        raise CommandError("--retire only drops keys: give it alone, or with --dry-run.")
+    if compromised and rotates:
+        raise CommandError("--compromised always acts at once: leave out --now and --if-due.")
