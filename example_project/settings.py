@@ -22,7 +22,7 @@ DEBUG = environment.flag(os.environ, "DEBUG", default=False)
 SECRET_KEY = os.environ.get("SECRET_KEY", "")
 if not SECRET_KEY and DEBUG:
     # Known to everybody; the prefix makes Django's deployment check say so.
-    SECRET_KEY = "django-insecure-only-for-the-demo-of-jwt-auth-on-your-own-machine"  # noqa: S105
+    SECRET_KEY = "django-insecure-only-for-the-demo-of-jwt-auth-on-your-own-machine"
 if not SECRET_KEY:
     raise ImproperlyConfigured("Set the environment variable SECRET_KEY, or DEBUG=1 for a try.")
 SECRET_KEY_FALLBACKS = environment.items(os.environ, "SECRET_KEY_FALLBACKS")

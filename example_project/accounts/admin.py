@@ -7,9 +7,9 @@ from example_project.accounts.models import User
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not at run time
     """Django's page for users and one field more."""
 
     fieldsets = (*(DjangoUserAdmin.fieldsets or ()), ("Tenant", {"fields": ("tenant",)}))
-    list_display = (*DjangoUserAdmin.list_display, "tenant")
-    list_filter = (*DjangoUserAdmin.list_filter, "tenant")
+    list_display = ("username", "email", "tenant", "is_active", "is_staff")
+    list_filter = ("is_active", "is_staff", "groups", "tenant")

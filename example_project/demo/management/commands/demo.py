@@ -11,9 +11,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from example_project.accounts.models import User
+from jwt_auth.exceptions import KeyFailure, KeyRingMissing
+from jwt_auth.keys.stores.base import get_key_store, load_ring
 
 HOST = "127.0.0.1"
-PASSWORD = "only-for-the-demo"  # noqa: S105  no secret: README.md prints it
+PASSWORD = "only-for-the-demo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,24 +92,35 @@ def require_free_port(port: int) -> None:
 
 
 def make_key_ring() -> None:
-    """Generate the first key where there is none."""
-    # TODO(wire): ask the store
-    call_command("generate_keys")
+    """Generate the first key where there is none.
+
+    Raises:
+        CommandError: there is a key ring that can't be read.
+    """
+    try:
+        load_ring(get_key_store())
+    except KeyRingMissing:
+        call_command("generate_keys")
+    except KeyFailure as failure:
+        raise CommandError(str(failure)) from failure
 
 
 def make_user(account: Account) -> None:
     """Create the user, or bring an existing one back to what the demo promises."""
-    user, _ = User.objects.update_or_create(
-        username=account.username,
-        defaults={
-            "email": f"{account.username}@example.test",
-            "tenant": account.tenant,
-            "is_active": True,
-            "is_staff": account.is_administrator,
-            "is_superuser": account.is_administrator,
-        },
-    )
-    if not user.check_password(PASSWORD):  # setting it anew would end the user's sessions
-        user.set_password(PASSWORD)
-        user.save(update_fields=["password"])
+    fields: dict[str, Any] = {
+        "email": f"{account.username}@example.test",
+        "tenant": account.tenant,
+        "is_active": True,
+        "is_staff": account.is_administrator,
+        "is_superuser": account.is_administrator,
+    }
+    user = User.objects.filter(username=account.username).first()
+    if user is None:
+        user = User.objects.create_user(account.username, password=PASSWORD, **fields)
+    else:
+        for name, value in fields.items():
+            setattr(user, name, value)
+        if not user.check_password(PASSWORD):  # setting it anew would end the user's sessions
+            user.set_password(PASSWORD)
+        user.save()
     user.groups.set([Group.objects.get_or_create(name=name)[0] for name in account.groups])
