@@ -40,7 +40,7 @@ migrations: .venv/.dev-ready  ## Check that no migration is missing
 	@$(BIN)/python -m tests.migrations
 
 docs: .venv/.dev-ready  ## Build the documentation in docs/_build/html
-	$(BIN)/sphinx-build -W -n --keep-going -q docs docs/_build/html
+	$(BIN)/sphinx-build -W -n -E --keep-going -q docs docs/_build/html
 
 bench: .venv/.dev-ready  ## Measure side by side with other packages
 	$(BIN)/python -m benchmarks $(ARGS)

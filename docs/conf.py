@@ -17,6 +17,3 @@ myst_heading_anchors = 3
 
 html_theme = "furo"
 html_title = f"jwt_auth {release}"
-
-# A part of the documentation that has no page yet.
-suppress_warnings = ["toc.empty_glob"]

@@ -1,0 +1,59 @@
+"""Key stores for tests."""
+
+from __future__ import annotations
+
+import sys
+
+from jwt_auth.exceptions import KeyRingConflict, KeyRingMissing
+from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores.base import KeyStore
+from jwt_auth.keys.stores.file import FileKeyStore
+
+
+class MemoryKeyStore(KeyStore):
+    """Keeps a ring in memory, counts the loads, and fails when told to."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ring: KeyRing | None = None
+        self.loads = 0
+        self.stamped = True
+        self.failure: Exception | None = None
+        #: Rings that somebody else saves between our loads and our saves.
+        self.intruders: list[KeyRing] = []
+
+    def load(self) -> KeyRing:
+        self.loads += 1
+        if self.failure is not None:
+            raise self.failure
+        if self.ring is None:
+            raise KeyRingMissing
+        return self.ring
+
+    def save(self, ring: KeyRing, *, expected_version: int | None) -> None:
+        if self.intruders:
+            self.ring = self.intruders.pop(0)
+        if (self.ring and self.ring.version) != expected_version:
+            raise KeyRingConflict
+        self.ring = ring
+
+    def describe(self) -> str:
+        return "memory"
+
+    def stamp(self) -> object | None:
+        return id(self.ring) if self.stamped else None
+
+
+class PausingKeyStore(FileKeyStore):
+    """Tells on standard output that it has loaded the ring for the first time, and waits for a line."""
+
+    paused = False
+
+    def load(self) -> KeyRing:
+        ring = super().load()
+        if not PausingKeyStore.paused:
+            PausingKeyStore.paused = True
+            sys.stdout.write("loaded\n")
+            sys.stdout.flush()
+            sys.stdin.readline()
+        return ring
