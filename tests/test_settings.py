@@ -25,7 +25,7 @@ def test_user_logs_in_and_is_greeted(api: APIClient, credentials: dict[str, str]
     assert api.get("/api/hello/", secure=True).json() == {"hello": credentials["username"]}
 
 
-@pytest.mark.parametrize("roles, expected", [([], 403), (["admin"], 200)])
+@pytest.mark.parametrize(("roles", "expected"), [([], 403), (["admin"], 200)])
 def test_role_given_by_fixture_counts(
     roles: list[str],
     expected: int,
