@@ -6,6 +6,7 @@
     ├── AccessTokenRefused        a bearer token that is not, or no longer, good (carries a Refusal)
     ├── RefreshTokenRefused       missing, malformed, forged, expired, revoked or reused: one answer
     ├── RefreshSuperseded         an honest retry that comes too late to be answered
+    ├── LogInRefused              the user is gone, inactive or has another password since
     ├── OldPasswordRefused        the current password given for a change is wrong
     ├── NewPasswordRefused        the password validators object (carries their messages)
     ├── SessionNotFound           no such live session of this user
@@ -100,6 +101,13 @@ class RefreshSuperseded(JWTAuthError):
 
     code = "refresh_superseded"
     message = "A newer refresh token of this session is in use; nothing was changed."
+
+
+class LogInRefused(JWTAuthError):
+    """The one answer to every log-in that gets nothing."""
+
+    code = "invalid_credentials"
+    message = "No active account has these credentials."
 
 
 class OldPasswordRefused(JWTAuthError):

@@ -11,7 +11,7 @@ from django.dispatch import Signal
 
 from jwt_auth import signals
 from jwt_auth.conf import conf
-from jwt_auth.exceptions import RefreshSuperseded, RefreshTokenRefused
+from jwt_auth.exceptions import LogInRefused, RefreshSuperseded, RefreshTokenRefused
 from jwt_auth.flows.ending import end_session
 from jwt_auth.flows.issuing import Issued, issue_access_token
 from jwt_auth.models import (
@@ -19,6 +19,7 @@ from jwt_auth.models import (
     Client,
     Reason,
     RefreshTokenFamily,
+    has_version_field,
     token_version_of,
     write_database,
 )
@@ -38,8 +39,10 @@ def log_in(user: AbstractBaseUser, *, client: Client, now: datetime) -> Issued:
     """Open a session for a user whom somebody has authenticated.
 
     Raises:
+        LogInRefused: the user's password was changed since they were authenticated.
         ClaimsInvalid, KeyFailure: no access token can be issued; no session is left behind.
     """
+    user = _read_again(user)
     absolute = now + conf.session_lifetime
     family = RefreshTokenFamily(
         user=user,  # type: ignore[misc]  # the stubs know one project's user model only
@@ -108,6 +111,26 @@ def list_sessions(user_id: Any, *, now: datetime) -> QuerySet[RefreshTokenFamily
         .live(now)
         .order_by("-last_used_at", "pk")
     )
+
+
+def _read_again(user: AbstractBaseUser) -> AbstractBaseUser:
+    """Read the user from the write database, where a change of the password is seen at once.
+
+    Whoever authenticated them may have read a replica that lags, or just before the change. With a
+    version of its own the row says so; else the password's hash does.
+    """
+    model = type(user)
+    users = model._default_manager.using(write_database(model))
+    current = users.filter(pk=user.pk).first()
+    if current is None or not current.is_active:
+        raise LogInRefused
+    if has_version_field(model):
+        changed = token_version_of(current) != token_version_of(user)
+    else:
+        changed = current.password != user.password
+    if changed:
+        raise LogInRefused
+    return current
 
 
 def _get_live(token: RefreshToken, *, client: Client, now: datetime) -> RefreshTokenFamily:

@@ -19,6 +19,7 @@ from rest_framework.views import exception_handler as default_exception_handler
 from jwt_auth.exceptions import (
     AccessTokenRefused,
     JWTAuthError,
+    LogInRefused,
     NewPasswordRefused,
     OldPasswordRefused,
     RefreshSuperseded,
@@ -32,6 +33,7 @@ logger: Final = logging.getLogger("jwt_auth")
 _STATUS: Final[dict[type[JWTAuthError], int]] = {
     AccessTokenRefused: status.HTTP_401_UNAUTHORIZED,
     RefreshTokenRefused: status.HTTP_401_UNAUTHORIZED,
+    LogInRefused: status.HTTP_401_UNAUTHORIZED,
     RefreshSuperseded: status.HTTP_409_CONFLICT,
     OldPasswordRefused: status.HTTP_400_BAD_REQUEST,
     NewPasswordRefused: status.HTTP_400_BAD_REQUEST,

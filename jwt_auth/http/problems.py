@@ -20,14 +20,6 @@ INVALID_TOKEN_CHALLENGE: Final = (
 )
 
 
-class InvalidCredentials(APIException):
-    """One answer for an unknown user, a wrong password and an inactive user."""
-
-    status_code = status.HTTP_401_UNAUTHORIZED
-    default_detail = "No active account has these credentials."
-    default_code = "invalid_credentials"
-
-
 class CrossSiteRequest(APIException):
     status_code = status.HTTP_403_FORBIDDEN
     default_detail = "A browser sent this request for another site's page; nothing was done."

@@ -10,11 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jwt_auth import flows
-from jwt_auth.exceptions import AccessTokenRefused, RefreshTokenRefused
+from jwt_auth.exceptions import AccessTokenRefused, LogInRefused, RefreshTokenRefused
 from jwt_auth.http import throttling
 from jwt_auth.http.addresses import client_of
 from jwt_auth.http.credentials import find_bearer_token, find_retry_key
-from jwt_auth.http.problems import InvalidCredentials
 from jwt_auth.http.serializers import LoginSerializer
 from jwt_auth.http.views.base import AuthView
 
@@ -32,7 +31,7 @@ class LoginView(AuthView):
         # With the request, as Django's own form does it, so that any authentication backend works.
         user = authenticate(request._request, **body.validated_data)
         if user is None or not user.is_active:
-            raise InvalidCredentials
+            raise LogInRefused
         throttling.forget_login(username)
         issued = flows.log_in(user, client=client, now=self.now)
         user_logged_in.send(sender=type(user), request=request._request, user=user)
