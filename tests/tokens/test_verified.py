@@ -1,0 +1,193 @@
+"""The memory of verified signatures: it skips the signature and nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from pytest_django import Settings
+
+from jwt_auth.exceptions import Refusal
+from jwt_auth.keys import active, jwk
+from jwt_auth.keys.jwk import VerificationKey
+from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.tokens import access, verified
+from jwt_auth.tokens.verified import VerifiedSignatures
+from tests.tokens.forging import NOW, Forge, refusal_of
+from tests.tokens.forging import forge as take_key
+
+IN_AN_HOUR = int((NOW + timedelta(hours=1)).timestamp())
+
+
+@pytest.fixture(autouse=True)
+def _own_ring(settings: Settings, tmp_path: Path) -> None:
+    """Give each test a ring that it may change."""
+    settings.JWT_AUTH_KEY_STORE = {
+        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+        "OPTIONS": {"PATH": str(tmp_path / "keys")},
+    }
+    call_command("generate_keys", verbosity=0)
+
+
+@pytest.fixture
+def forge(_own_ring: None) -> Forge:
+    """Whoever holds the key of this test's ring."""
+    # A process loads its ring at the first use of it; what is verified in that moment is not kept.
+    active.jwk_set(NOW)
+    return take_key()
+
+
+@pytest.fixture
+def signature_checks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The messages whose signature was really computed."""
+    checked: list[bytes] = []
+    real = VerificationKey.verify
+
+    def verify(key: VerificationKey, message: bytes, signature: bytes) -> bool:
+        checked.append(message)
+        return real(key, message, signature)
+
+    monkeypatch.setattr(VerificationKey, "verify", verify)
+    return checked
+
+
+def _save(change: Any) -> None:
+    """Change the stored ring, as a command on another node would."""
+    store = get_key_store()
+    ring: KeyRing = store.load()
+    store.save(change(ring), expected_version=ring.version)
+    active.reset()
+
+
+def test_second_request_skips_the_signature(forge: Forge, signature_checks: list[bytes]) -> None:
+    """The arithmetic is done once, and both requests read the same."""
+    token = forge.token(claims=forge.claims(tenant="acme"))
+    one, other = (access.verify(token, now=NOW) for _ in range(2))
+    assert len(signature_checks) == 1
+    assert one == other
+
+
+def test_remembered_token_expires(forge: Forge) -> None:
+    """The clock is asked at every request."""
+    token = forge.token()
+    assert refusal_of(token) is None
+    assert refusal_of(token, now=NOW + timedelta(minutes=15)) == Refusal.EXPIRED
+    assert refusal_of(token, now=NOW - timedelta(seconds=1)) == Refusal.NOT_YET_VALID
+
+
+@pytest.mark.parametrize(
+    ("setting", "refusal"),
+    [("JWT_AUTH_ISSUER", Refusal.ISSUER), ("JWT_AUTH_AUDIENCE", Refusal.AUDIENCE)],
+)
+def test_remembered_token_is_judged_by_the_settings_of_now(
+    setting: str, refusal: Refusal, forge: Forge, settings: Settings
+) -> None:
+    """The claims are judged at every request."""
+    token = forge.token()
+    assert refusal_of(token) is None
+    setattr(settings, setting, "https://other.example")
+    assert refusal_of(token) == refusal
+
+
+def test_remembered_token_ends_with_its_key(forge: Forge) -> None:
+    """A key that has expired by the clock alone verifies nothing, remembered or not."""
+    _save(lambda ring: ring.with_next_key(jwk.generate("ES256"), NOW, NOW, timedelta(minutes=1)))
+    expiry = get_key_store().load().keys[0].expires_at
+    assert expiry is not None
+    issued = int(expiry.timestamp()) - 60
+    claims = forge.claims(iat=issued, nbf=issued, exp=issued + 900)
+    token = forge.token(claims=claims)
+    assert refusal_of(token, now=expiry - timedelta(microseconds=1)) is None
+    assert refusal_of(token, now=expiry) == Refusal.UNKNOWN_KEY
+
+
+def test_removed_key_takes_its_remembered_tokens_along(forge: Forge) -> None:
+    """A compromised key is gone at once."""
+    token = forge.token()
+    assert refusal_of(token) is None
+    now = datetime.now(UTC)
+    _save(
+        lambda ring: ring.with_next_key(jwk.generate("ES256"), now, now, timedelta(0)).without(
+            forge.key.kid
+        )
+    )
+    assert refusal_of(token) == Refusal.UNKNOWN_KEY
+
+
+def test_changed_ring_has_every_signature_checked_anew(forge: Forge) -> None:
+    """What another ring has verified says nothing, not even under the same kid."""
+    token = forge.token()
+    assert refusal_of(token) is None
+    twin = jwk.generate("ES256") | {"kid": forge.key.kid}
+    now = datetime.now(UTC)
+    _save(
+        lambda ring: ring.without(forge.key.kid).with_next_key(twin, now, now, timedelta(hours=1))
+    )
+    assert refusal_of(token) == Refusal.SIGNATURE
+
+
+def test_view_that_changes_claims_changes_them_for_itself_only(forge: Forge) -> None:
+    """Each request parses the payload anew, so that nothing leaks from one into the next."""
+    token = forge.token(claims=forge.claims(roles=["user"], tenant={"id": 1, "admins": []}))
+    for _ in range(3):
+        read = access.verify(token, now=NOW)
+        assert (read.roles, read.claims["roles"]) == (("user",), ["user"])
+        assert read.claims["tenant"] == {"id": 1, "admins": []}
+        read.claims["roles"].append("admin")
+        read.claims["tenant"]["admins"].append("mallory")
+
+
+def test_refused_signature_is_not_remembered(forge: Forge, signature_checks: list[bytes]) -> None:
+    """A forged token is checked, and refused, each time."""
+    forged = forge.token().rpartition(".")[0] + "." + "A" * 86
+    assert [refusal_of(forged) for _ in range(2)] == [Refusal.SIGNATURE] * 2
+    assert len(signature_checks) == 2
+
+
+def test_refused_claims_are_not_remembered(forge: Forge, signature_checks: list[bytes]) -> None:
+    """A token that is not yet valid takes nobody's place."""
+    token = forge.token(claims=forge.claims(nbf=IN_AN_HOUR))
+    assert [refusal_of(token) for _ in range(2)] == [Refusal.NOT_YET_VALID] * 2
+    assert len(signature_checks) == 2
+
+
+def test_good_token_does_not_vouch_for_its_payload(forge: Forge) -> None:
+    """The memory goes by the whole token: the same claims with another signature are refused."""
+    token = forge.token()
+    assert refusal_of(token) is None
+    assert refusal_of(token[:-86] + "A" * 86) == Refusal.SIGNATURE
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full memory forgets its oldest entry for the new one."""
+    monkeypatch.setattr(verified, "MAX_ENTRIES", 2)
+    memory = VerifiedSignatures().of_generation(1)
+    for name in (b"1", b"2", b"3"):
+        memory.add(name, ("kid", name))
+    assert [memory.get(name) for name in (b"1", b"2", b"3")] == [
+        None,
+        ("kid", b"2"),
+        ("kid", b"3"),
+    ]
+
+
+def test_new_generation_starts_an_empty_memory() -> None:
+    """One generation's entries are never seen by another, and stay while it lasts."""
+    signatures = VerifiedSignatures()
+    signatures.of_generation(1).add(b"digest", ("kid", b"payload"))
+    assert signatures.of_generation(1).get(b"digest") == ("kid", b"payload")
+    assert signatures.of_generation(2).get(b"digest") is None
+
+
+def test_memory_holds_no_token(forge: Forge) -> None:
+    """A dump of the process's memory gives none away from here."""
+    token = forge.token()
+    access.verify(token, now=NOW)
+    memory = access._verified.of_generation(active.generation())
+    held = repr(memory._entries)
+    assert forge.key.kid in held
+    assert token.rpartition(".")[2] not in held
