@@ -21,6 +21,7 @@
         └── KeyStoreError         the store can't be read or written
             ├── KeyRingMissing    there is no ring yet
             ├── KeyRingTorn       what lies there is not a ring
+            │   └── KeyRingTooNew  it is one, written by a newer version of this package
             └── KeyStoreExposed   others than the owner can read the private keys
 
 No message holds a token, a key or other input: these texts reach logs and, translated once in
@@ -187,6 +188,13 @@ class KeyRingMissing(KeyStoreError):
 class KeyRingTorn(KeyStoreError):
     code = "key_ring_torn"
     message = "The stored key ring is torn or is not a key ring."
+
+
+class KeyRingTooNew(KeyRingTorn):
+    """Nothing is lost: a newer version of the package reads it."""
+
+    code = "key_ring_too_new"
+    message = "The stored key ring was written by a newer version: upgrade jwt_auth."
 
 
 class KeyStoreExposed(KeyStoreError):

@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Any, Final, NoReturn
 
 from jwt_auth.conf import ALGORITHMS
-from jwt_auth.exceptions import KeyRingTorn, NoSigningKey
+from jwt_auth.exceptions import KeyRingTooNew, KeyRingTorn, NoSigningKey
 from jwt_auth.keys.jwk import JWK, is_symmetric
 
 #: Number of the document's format; a document with a higher one was written by a newer version.
@@ -162,8 +162,8 @@ class KeyRing:
         """Read a document strictly.
 
         Raises:
-            KeyRingTorn: it is not a ring, or of a newer format. The text says what is wrong and
-                quotes nothing.
+            KeyRingTorn: it is not a ring, or (``KeyRingTooNew``) of a newer format. The text says
+                what is wrong and quotes nothing.
         """
         try:
             document = json.loads(text, object_pairs_hook=_unique_names)
@@ -201,7 +201,7 @@ def _require_format(document: object) -> None:
     if type(number) is not int or number < 1:
         raise KeyRingTorn("The document is not a key ring: it has no format number.")
     if number > FORMAT:
-        raise KeyRingTorn(
+        raise KeyRingTooNew(
             f"The key ring has a newer format than this version of jwt_auth can read ({FORMAT}):"
             " upgrade jwt_auth."
         )

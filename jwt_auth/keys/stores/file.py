@@ -21,6 +21,7 @@ from jwt_auth.exceptions import (
     KeyRingConflict,
     KeyRingExists,
     KeyRingMissing,
+    KeyRingTooNew,
     KeyRingTorn,
     KeyStoreError,
     KeyStoreExposed,
@@ -55,9 +56,10 @@ class FileKeyStore(KeyStore):
         try:
             return KeyRing.from_json(text.decode("utf-8"))
         except UnicodeDecodeError:
-            raise KeyRingTorn(f"{self._path}: The key ring is not a JSON document.") from None
+            torn = KeyRingTorn("The key ring is not a JSON document.")
+            raise self._named(torn) from None
         except KeyRingTorn as torn:
-            raise KeyRingTorn(f"{self._path}: {torn}") from None
+            raise self._named(torn) from None
 
     def save(self, ring: KeyRing, *, expected_version: int | None) -> None:
         with self._translated("written"):
@@ -67,6 +69,15 @@ class FileKeyStore(KeyStore):
             with _locked(self._folder / "ring.lock", owner):
                 self._require_version(expected_version)
                 _replace(self._path.resolve(), ring.to_json().encode("utf-8"), owner)
+
+    def _named(self, torn: KeyRingTorn) -> KeyRingTorn:
+        """Say which file it is, and what to do: a ring that is too new is whole, and says so."""
+        if isinstance(torn, KeyRingTooNew):
+            return KeyRingTooNew(f"{self._path}: {torn}")
+        return KeyRingTorn(
+            f"{self._path}: {torn} Restore it from a backup, or move it away and run"
+            " `manage.py generate_keys`: sessions go on, access tokens from before do not."
+        )
 
     def _require_version(self, expected: int | None) -> None:
         try:
