@@ -1,0 +1,46 @@
+"""One site for all live tests of a run, and a server that most of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from pytest_django import DjangoDbBlocker
+
+from tests.live.databases import dump, scratch_database
+from tests.live.site import Server, Site
+
+USERS = ("alice", "bob", "carol", "dave")
+
+
+@pytest.fixture(scope="session")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Site]:
+    """The example project with a database and keys of its own."""
+    folder = tmp_path_factory.mktemp("site")
+    folder.chmod(0o700)
+    with scratch_database(folder, django_db_blocker) as database:
+        yield Site.create(folder, database, *USERS)
+
+
+@pytest.fixture(scope="session")
+def server(site: Site) -> Iterator[Server]:
+    """A server of two workers, with the settings of `site`."""
+    with site.serve() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[requests.Session]:
+    """A client without cookies."""
+    with server.session() as session:
+        yield session
+
+
+@pytest.fixture
+def dump_database(site: Site, django_db_blocker: DjangoDbBlocker) -> Callable[[], list[Any]]:
+    """Read every value that the site's database holds."""
+    return lambda: dump(site.database, django_db_blocker)

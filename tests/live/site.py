@@ -1,0 +1,226 @@
+"""The example project as it is deployed: a database, a key ring, and gunicorn over HTTPS."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.live.certificate import HOST, make_certificate
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "correct horse battery staple"
+WORKERS, THREADS = 2, 4
+
+#: Off: one machine sends here what a thousand users would.
+THROTTLES = ("login_account", "login_address", "refresh")
+
+#: Seconds; a machine that runs other tests beside these may be slow.
+START_TIMEOUT, STOP_TIMEOUT, REQUEST_TIMEOUT = 60, 30, 60
+
+_MAKE_USERS = """
+from django.contrib.auth import get_user_model
+for name in {names!r}:
+    get_user_model().objects.create_user(name, f"{{name}}@example.test", {password!r})
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A running gunicorn."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    certificate: Path
+    log: Path
+
+    def session(self) -> requests.Session:
+        """Give a client that keeps cookies, as a browser does."""
+        session = Client(self.address)
+        session.verify = str(self.certificate)
+        session.trust_env = False  # no proxy, no .netrc: nothing stands in between
+        return session
+
+    def worker_pids(self) -> list[int]:
+        """List the workers by asking the kernel for the master's children."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+    def kill_worker(self) -> None:
+        """End one worker as the out-of-memory killer would; the master starts another one."""
+        os.kill(self.worker_pids()[0], signal.SIGKILL)
+
+
+class Client(requests.Session):
+    """A session that is told paths instead of addresses, and waits for no server for ever."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.address = address
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        request.url = f"{self.address}{request.url}"
+        return super().prepare_request(request)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = kwargs.get("timeout") or REQUEST_TIMEOUT
+        return super().send(request, **kwargs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """All that a deployment has of its own. A changed copy is a deployment with other settings."""
+
+    folder: Path
+    database: str
+    certificate: Path
+    certificate_key: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, folder: Path, database: str, *users: str) -> Site:
+        """Set a site up as its operator would: migrate, make the keys, make users."""
+        certificate, key = make_certificate(folder)
+        site = cls(
+            folder=folder, database=database, certificate=certificate, certificate_key=key
+        ).using(
+            SECRET_KEY=secrets.token_urlsafe(48),
+            JWT_AUTH_KEY_RELOAD_INTERVAL="1",
+            JWT_AUTH_THROTTLE_RATES=json.dumps(dict.fromkeys(THROTTLES)),
+        )
+        site.manage("migrate")
+        site.manage("generate_keys")
+        site.manage("shell", "-c", _MAKE_USERS.format(names=users, password=PASSWORD))
+        return site
+
+    def using(self, **settings: str) -> Site:
+        """Give the same site with other environment variables."""
+        return replace(self, settings={**self.settings, **settings})
+
+    @property
+    def keys(self) -> Path:
+        """The folder of the key ring."""
+        return self.folder / "keys"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the site's processes see; nothing of the tests' own settings."""
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in {"DEBUG", "REDIS_URL", "TEST_USER_MODEL"}
+            and not name.startswith(("JWT_AUTH_", "SECRET_KEY"))
+        }
+        return {
+            **inherited,
+            "DJANGO_SETTINGS_MODULE": "example_project.settings",
+            "ALLOWED_HOSTS": HOST,
+            "DATABASE_URL": self.database,
+            "EXAMPLE_DATA_DIR": str(self.folder),
+            **self.settings,
+        }
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command in a process of its own; give its output."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @contextmanager
+    def serve(self) -> Iterator[Server]:
+        """Start gunicorn and wait until it answers; end it whatever happens."""
+        with self.start() as server:
+            _wait_until_up(server)
+            yield server
+
+    @contextmanager
+    def start(self) -> Iterator[Server]:
+        """Start gunicorn, whether or not it comes up."""
+        log = self.folder / f"gunicorn-{secrets.token_hex(4)}.log"
+        with socket.socket() as listener, log.open("wb") as output:
+            # Handed over open, so that nobody can take the port in between.
+            listener.bind((HOST, 0))
+            port = listener.getsockname()[1]
+            process = subprocess.Popen(
+                self._command(listener.fileno()),
+                cwd=ROOT,
+                env=self.environment,
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        address = f"https://{HOST}:{port}"
+        try:
+            yield Server(process=process, address=address, certificate=self.certificate, log=log)
+        finally:
+            _stop(process)
+
+    def _command(self, listener: int) -> list[str]:
+        return [
+            *(sys.executable, "-m", "gunicorn", "example_project.wsgi"),
+            *("--bind", f"fd://{listener}"),
+            *("--workers", str(WORKERS), "--threads", str(THREADS)),
+            *("--certfile", str(self.certificate), "--keyfile", str(self.certificate_key)),
+        ]
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Give the header of a request that presents an access token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def copy_keys(site: Site, folder: Path) -> Site:
+    """Give the site a key folder of its own, to be spoilt."""
+    shutil.copytree(site.keys, folder)
+    folder.chmod(0o700)
+    store = {
+        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+        "OPTIONS": {"PATH": str(folder)},
+    }
+    return site.using(JWT_AUTH_KEY_STORE=json.dumps(store))
+
+
+def _wait_until_up(server: Server) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    with server.session() as session:
+        while time.monotonic() < deadline and server.process.poll() is None:
+            try:
+                session.get("/.well-known/jwks.json", timeout=5).raise_for_status()
+            except requests.RequestException:
+                time.sleep(0.1)
+            else:
+                return
+    raise AssertionError(f"gunicorn did not come up:\n{server.log.read_text()}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        # The workers notice by themselves that their master is gone.
+        process.kill()
+        process.wait(STOP_TIMEOUT)

@@ -1,0 +1,93 @@
+"""What a user, a thief and an operator do in turn, over HTTPS and between processes."""
+
+from __future__ import annotations
+
+import time
+
+import jwt
+import pytest
+import requests
+
+from tests.live.site import PASSWORD, Site, bearer
+
+pytestmark = [pytest.mark.live, pytest.mark.example]
+
+COOKIE = "__Secure-refresh_token"
+
+
+def log_in(client: requests.Session, username: str = "alice") -> str:
+    """Log in; give the access token, the cookie stays with the client."""
+    answer = client.post("/api/auth/login/", json={"username": username, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["access_token"])
+
+
+def refresh(client: requests.Session) -> str:
+    """Refresh by the cookie; give the new access token."""
+    answer = client.post("/api/auth/refresh/")
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["access_token"])
+
+
+def hello(client: requests.Session, token: str) -> int:
+    """Call an endpoint that asks for a user; give the status."""
+    return client.get("/api/hello/", headers=bearer(token)).status_code
+
+
+def kid_of(token: str) -> str:
+    """Read which key has signed."""
+    return str(jwt.get_unverified_header(token)["kid"])
+
+
+def test_session_goes_from_log_in_over_refresh_to_logout(client: requests.Session) -> None:
+    """A session lives through refreshes, and logging out ends its token and its cookie at once."""
+    first = log_in(client)
+    second = refresh(client)
+    assert hello(client, first) == hello(client, second) == 200
+    kept = client.cookies[COOKIE]
+    assert client.post("/api/auth/logout/").status_code == 204
+    assert COOKIE not in client.cookies
+    assert hello(client, first) == hello(client, second) == 401
+    client.headers["Cookie"] = f"{COOKIE}={kept}"
+    assert client.post("/api/auth/refresh/").status_code == 401
+
+
+def test_replayed_cookie_ends_the_family_in_every_worker(client: requests.Session) -> None:
+    """A consumed cookie that comes back ends its session, the access tokens and the new cookie."""
+    log_in(client)
+    old = client.cookies[COOKIE]
+    token = refresh(client)
+    new = client.cookies[COOKIE]
+    client.cookies.clear()
+    for cookie in (old, new):
+        answer = client.post("/api/auth/refresh/", headers={"Cookie": f"{COOKIE}={cookie}"})
+        assert answer.status_code == 401
+        assert answer.json()["code"] == "invalid_refresh_token"
+    assert {hello(client, token) for _ in range(8)} == {401}
+    assert hello(client, log_in(client)) == 200
+
+
+def test_key_rotated_by_another_process_is_followed_without_a_restart(
+    site: Site, client: requests.Session
+) -> None:
+    """After `rotate_keys --now` new tokens carry the new kid, and old ones are still good."""
+    old = log_in(client)
+    site.manage("rotate_keys", "--now")
+    deadline = time.monotonic() + 30
+    while (new := kid_of(refresh(client))) == kid_of(old):
+        assert time.monotonic() < deadline, "no worker has followed the rotation"
+        time.sleep(0.2)
+    listed = client.get("/.well-known/jwks.json").json()["keys"]
+    assert {kid_of(old), new} <= {key["kid"] for key in listed}
+    assert hello(client, old) == 200
+    assert client.post("/api/auth/logout/").status_code == 204
+    assert hello(client, old) == 401
+
+
+def test_refresh_cookie_has_every_attribute_on_the_wire(client: requests.Session) -> None:
+    """The cookie is for this path, HTTPS and the browser alone, and goes with the same names."""
+    log_in(client)
+    (cookie,) = client.cookies
+    assert (cookie.name, cookie.path, cookie.secure) == (COOKIE, "/api/auth/", True)
+    assert cookie.has_nonstandard_attr("HttpOnly")
+    assert cookie.get_nonstandard_attr("SameSite") == "Strict"
