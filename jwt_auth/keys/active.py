@@ -61,7 +61,7 @@ class _ActiveRing:
         self._copy: _Copy | None = None
         self._generation = 0
         self._refused_stamp: object | None = None
-        self._reload_after = 0.0
+        self._tried_at = 0.0
         self._next_guess = 0.0
         self._next_record = 0.0
         self.renew_locks()
@@ -88,7 +88,7 @@ class _ActiveRing:
         copy = self._copy
         if copy is None:
             return self._load_first()
-        if monotonic() >= self._reload_after:
+        if monotonic() - self._tried_at >= conf.key_reload_interval.total_seconds():
             self._start_reload()
         return copy
 
@@ -146,7 +146,7 @@ class _ActiveRing:
             self._load(store, stamp)
         except Exception as error:  # noqa: BLE001  a store's client may raise anything
             self._refused_stamp = stamp
-            self._postpone()
+            self._tried_at = monotonic()
             self._record(store, error)
 
     def _load(self, store: KeyStore, stamp: object | None) -> _Copy:
@@ -166,11 +166,8 @@ class _ActiveRing:
         self._generation = copy.generation
         self._copy = copy
         self._refused_stamp = None
-        self._postpone()
+        self._tried_at = monotonic()
         return copy
-
-    def _postpone(self) -> None:
-        self._reload_after = monotonic() + conf.key_reload_interval.total_seconds()
 
     def _record(self, store: KeyStore, error: Exception) -> None:
         if monotonic() < self._next_record:

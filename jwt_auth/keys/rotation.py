@@ -30,7 +30,7 @@ class Change:
     after: KeyRing
 
     def newest(self, now: datetime) -> RingKey:
-        """The key that waits, else the one that signs: where there was a change, the one it made."""
+        """The key that waits, else the one that signs: what a change has brought."""
         return self.after.find_waiting(now) or self.after.signing_key(now)
 
     @property
@@ -121,7 +121,7 @@ def replace_compromised(
 ) -> Change:
     """Remove a key at once and make a new one that signs at once.
 
-    A key that waits goes too: it lay in the same store, and has signed nothing that anybody would miss.
+    A key that waits goes too: it lay in the same store, and nobody would miss what it has signed.
 
     Raises:
         UnknownKey: the ring has no key of that kid.

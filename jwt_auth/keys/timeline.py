@@ -32,5 +32,5 @@ def next_step(ring: KeyRing, key: RingKey, now: datetime) -> str:
             return f"expires {timestamp(key.expires_at)}"
         case KeyState.VERIFYING:
             return "gets its expiry at the next rotation"
-        case KeyState.EXPIRED:
+        case _:
             return "run `manage.py rotate_keys --retire`"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from jwt_auth.keys import jwk
 from jwt_auth.keys.ring import KeyRing
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def file_store(folder: Path, settings: SettingsWrapper) -> FileKeyStore:
+def file_store(folder: Path, settings: Settings) -> FileKeyStore:
     """The settings' store: an empty file store."""
     settings.JWT_AUTH_KEY_STORE = {
         "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
@@ -45,7 +45,7 @@ def file_store(folder: Path, settings: SettingsWrapper) -> FileKeyStore:
 
 
 @pytest.fixture
-def memory_store(settings: SettingsWrapper, tmp_path: Path) -> MemoryKeyStore:
+def memory_store(settings: Settings, tmp_path: Path) -> MemoryKeyStore:
     """The settings' store: an empty one in memory that counts its reads."""
     settings.JWT_AUTH_KEY_STORE = {
         "BACKEND": "tests.keys.stores.MemoryKeyStore",

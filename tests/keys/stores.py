@@ -45,7 +45,7 @@ class MemoryKeyStore(KeyStore):
 
 
 class PausingKeyStore(FileKeyStore):
-    """Tells on standard output that it has loaded the ring for the first time, and waits for a line."""
+    """Says on standard output that it has loaded the ring, and then waits for a line, once."""
 
     paused = False
 

@@ -46,6 +46,7 @@ RFC7515 = {
     "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
 }
 
+PEM = b"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQ==\n-----END PUBLIC KEY-----\n"
 SECRET = {"kty": "oct", "alg": "HS256", "kid": "secret", "k": base64url_encode(b"s" * 32)}
 
 
@@ -236,7 +237,7 @@ def test_rsa_key_with_a_useless_exponent_is_refused(exponent: str) -> None:
         (SECRET, {"k": ""}, "valid key"),
         (
             SECRET,
-            {"k": base64url_encode(b"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZ\n")},
+            {"k": base64url_encode(PEM)},
             "valid key",
         ),
         (SECRET, {"key_ops": ["sign"]}, "key_ops"),

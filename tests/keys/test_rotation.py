@@ -1,0 +1,226 @@
+"""Changes of the stored ring, and collisions of those who change it at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from jwt_auth import signals
+from jwt_auth.exceptions import KeyRingConflict, KeyWaiting, UnknownKey
+from jwt_auth.keys import active, jwk, rotation
+from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores.file import FileKeyStore
+from jwt_auth.keys.timeline import next_step
+from tests.keys.stores import MemoryKeyStore
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def store(memory_store: MemoryKeyStore, ring: KeyRing) -> MemoryKeyStore:
+    memory_store.ring = ring
+    return memory_store
+
+
+@pytest.fixture
+def events() -> Iterator[list[tuple[str, str | None]]]:
+    received: list[tuple[str, str | None]] = []
+
+    def receive(*, event: str, kid: str | None, **kwargs: Any) -> None:
+        received.append((event, kid))
+
+    signals.key_event.connect(receive)
+    yield received
+    signals.key_event.disconnect(receive)
+
+
+def kids(store: MemoryKeyStore) -> list[str]:
+    assert store.ring is not None
+    return [key.kid for key in store.ring.keys]
+
+
+def test_retention_covers_the_last_token_of_a_stale_process(settings: Settings) -> None:
+    """Lifetime, leeway, and the time for which a process may not know of the successor."""
+    settings.JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(minutes=5)
+    settings.JWT_AUTH_CLOCK_LEEWAY = timedelta(seconds=7)
+    settings.JWT_AUTH_KEY_RELOAD_INTERVAL = timedelta(seconds=30)
+    assert rotation.retention() == timedelta(minutes=5, seconds=37)
+
+
+def test_rotation_is_told_and_followed(
+    store: MemoryKeyStore, now: datetime, events: list[tuple[str, str | None]]
+) -> None:
+    """The process that did it knows at once; receivers hear what became of which key."""
+    (first,) = kids(store)
+    rotation.rotate(store, algorithm=None, now=now)
+    second = kids(store)[1]
+    assert active.verification_key(second, now).kid == second
+    rotation.rotate(store, algorithm=None, now=now, at_once=True)
+    rotation.replace_compromised(store, kid=second, algorithm=None, now=now)
+    third = kids(store)[1]
+    assert [event for event in events if event[1] is not None] == [
+        ("published", second),
+        ("activated", second),
+        ("compromised", second),
+        ("activated", third),
+    ]
+    assert active.signing_key(now).kid == third
+    rotation.retire(store, now=now + DAY)
+    assert events[-1] == ("retired", first)
+
+
+def test_dry_run_saves_nothing_and_tells_nothing(
+    store: MemoryKeyStore, ring: KeyRing, now: datetime, events: list[tuple[str, str | None]]
+) -> None:
+    """Of every kind of change."""
+    rotation.rotate(store, algorithm="EdDSA", now=now, dry_run=True)
+    rotation.replace_compromised(store, kid=ring.keys[0].kid, algorithm=None, now=now, dry_run=True)
+    rotation.retire(store, now=now, dry_run=True)
+    assert store.ring == ring
+    assert {event for event, _ in events} == {"loaded"}
+
+
+def test_rotation_takes_the_algorithm_of_the_settings(
+    store: MemoryKeyStore, now: datetime, settings: Settings
+) -> None:
+    """A change of the algorithm is an ordinary rotation."""
+    settings.JWT_AUTH_ALGORITHM = "EdDSA"
+    change = rotation.rotate(store, algorithm=None, now=now)
+    assert [key.algorithm for key in change.after.keys] == ["ES256", "EdDSA"]
+
+
+def test_waiting_key_is_not_published_twice(store: MemoryKeyStore, now: datetime) -> None:
+    """Nor taken for one of another algorithm."""
+    rotation.rotate(store, algorithm=None, now=now)
+    published = store.ring
+    rotation.rotate(store, algorithm="ES256", now=now)
+    rotation.rotate(store, algorithm="EdDSA", now=now, if_due=True)
+    with pytest.raises(KeyWaiting):
+        rotation.rotate(store, algorithm="EdDSA", now=now)
+    assert store.ring == published
+
+
+def test_rotation_drops_expired_keys(store: MemoryKeyStore, now: datetime) -> None:
+    """The ring does not grow."""
+    for days in range(4):
+        rotation.rotate(store, algorithm=None, now=now + days * DAY)
+    assert len(kids(store)) == 2
+
+
+def test_rotation_is_due_only_after_the_interval(store: MemoryKeyStore, now: datetime) -> None:
+    """So cron may ask every day."""
+    rotation.rotate(store, algorithm=None, now=now + 89 * DAY, if_due=True)
+    assert len(kids(store)) == 1
+    rotation.rotate(store, algorithm=None, now=now + 90 * DAY, if_due=True)
+    assert len(kids(store)) == 2
+
+
+def test_compromised_key_takes_the_waiting_one_with_it(
+    store: MemoryKeyStore, ring: KeyRing, now: datetime
+) -> None:
+    """Both lay in the same place; a key that only verifies stays."""
+    rotation.rotate(store, algorithm=None, now=now, at_once=True)
+    former, signing = kids(store)
+    rotation.rotate(store, algorithm=None, now=now)
+    waiting = kids(store)[2]
+    rotation.replace_compromised(store, kid=signing, algorithm=None, now=now)
+    assert kids(store)[0] == former
+    assert not {signing, waiting} & set(kids(store))
+    assert active.signing_key(now).kid == kids(store)[1]
+
+
+def test_unknown_compromised_key_changes_nothing(
+    store: MemoryKeyStore, ring: KeyRing, now: datetime
+) -> None:
+    """A typing mistake logs nobody out."""
+    with pytest.raises(UnknownKey):
+        rotation.replace_compromised(store, kid="nobody's", algorithm=None, now=now)
+    assert store.ring == ring
+
+
+def test_collision_of_a_rotation_by_hand_is_reported(
+    store: MemoryKeyStore, ring: KeyRing, now: datetime
+) -> None:
+    """The other operator's key may be the one that was wanted."""
+    store.intruders = [ring.with_next_key(jwk.generate("ES256"), now, now, DAY)]
+    with pytest.raises(KeyRingConflict):
+        rotation.rotate(store, algorithm=None, now=now, at_once=True)
+
+
+def test_collision_of_a_rotation_that_is_due_rotates_once(
+    store: MemoryKeyStore, ring: KeyRing, now: datetime
+) -> None:
+    """The loser finds that nothing is due any more."""
+    later = now + 90 * DAY
+    intruder = ring.with_next_key(jwk.generate("ES256"), later, later, DAY)
+    store.intruders = [intruder]
+    change = rotation.rotate(store, algorithm=None, now=later, if_due=True)
+    assert store.ring == change.after == intruder
+
+
+def test_compromised_key_goes_in_spite_of_collisions(
+    store: MemoryKeyStore, ring: KeyRing, now: datetime
+) -> None:
+    """A few; of one after the other somebody is told."""
+    kid = ring.keys[0].kid
+    intruders = [ring]
+    for _ in range(5):
+        intruders.append(intruders[-1].with_activated(kid, now))
+    store.intruders = intruders[1:4]
+    rotation.replace_compromised(store, kid=kid, algorithm=None, now=now)
+    assert kid not in kids(store)
+    store.ring, store.intruders = ring, intruders[1:]
+    with pytest.raises(KeyRingConflict):
+        rotation.replace_compromised(store, kid=kid, algorithm=None, now=now)
+
+
+def test_next_step_of_a_key_without_an_expiry(ring: KeyRing, now: datetime) -> None:
+    """A ring that was written by hand may have two such keys."""
+    other = ring.with_next_key(jwk.generate("ES256"), now, now, DAY).keys[1]
+    both = KeyRing(version=1, keys=(ring.keys[0], other))
+    assert next_step(both, both.keys[0], now) == "gets its expiry at the next rotation"
+
+
+CRON = """
+import sys
+import django
+from django.conf import settings
+from django.core.management import call_command
+django.setup()
+settings.JWT_AUTH_KEY_STORE = {
+    "BACKEND": "tests.keys.stores.PausingKeyStore", "OPTIONS": {"PATH": sys.argv[1]}
+}
+call_command("rotate_keys", if_due=True, skip_checks=True)
+"""
+
+
+def test_two_processes_that_find_a_rotation_due_rotate_once(folder: Path) -> None:
+    """Both have loaded the ring when either saves; both end well."""
+    past = datetime.now(UTC) - 91 * DAY
+    ring = KeyRing(version=0).with_next_key(jwk.generate("ES256"), past, past, DAY)
+    store = FileKeyStore(PATH=folder)
+    store.save(ring, expected_version=None)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CRON, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "loaded\n"
+    outputs = [process.communicate("\n", timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert len(json.loads((folder / "ring.json").read_text())["keys"]) == 2
+    assert sorted("Nothing was changed" in output for output in outputs) == [False, True]

@@ -1,0 +1,313 @@
+"""The key commands: what they say, what they change and how they end."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+from pytest_django import Settings
+
+from jwt_auth import flows
+from jwt_auth.conf import ALGORITHMS
+from jwt_auth.keys import jwk
+from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.models import Reason
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, settings: Settings) -> Path:
+    """The settings' store: an empty file store."""
+    settings.JWT_AUTH_KEY_STORE = {
+        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+        "OPTIONS": {"PATH": str(tmp_path / "keys")},
+    }
+    return tmp_path / "keys"
+
+
+@pytest.fixture
+def ring(folder: Path) -> KeyRing:
+    """A ring of one key, as generate_keys makes it."""
+    call_command("generate_keys", verbosity=0)
+    return load()
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The calls that end every session, each with the kids that stood in the ring at the time."""
+    calls: list[Any] = []
+
+    def end_all_sessions(*, reason: Reason, client: None, now: datetime) -> int:
+        calls.append((reason, client, [key.kid for key in load().keys]))
+        return 3
+
+    monkeypatch.setattr(flows, "end_all_sessions", end_all_sessions)
+    return calls
+
+
+def load() -> KeyRing:
+    return get_key_store().load()
+
+
+def run(capsys: pytest.CaptureFixture[str], name: str, *args: str) -> str:
+    capsys.readouterr()
+    call_command(name, *args)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_first_key_is_made_and_signs_at_once(
+    folder: Path, capsys: pytest.CaptureFixture[str], algorithm: str
+) -> None:
+    """Of every algorithm that there is; nothing private is shown."""
+    output = run(capsys, "generate_keys", "--algorithm", algorithm)
+    (key,) = load().keys
+    assert load().signing_key(datetime.now(UTC)) == key
+    assert f"Made key {key.kid} ({algorithm}) in {folder}/ring.json. It signs at once." in output
+    assert not any(str(key.jwk[name]) in output for name in ("d", "k", "p") if name in key.jwk)
+
+
+def test_first_key_is_of_the_settings_algorithm(folder: Path, settings: Settings) -> None:
+    """Where none is named; and quietly when asked so."""
+    settings.JWT_AUTH_ALGORITHM = "EdDSA"
+    call_command("generate_keys", verbosity=0)
+    assert load().keys[0].algorithm == "EdDSA"
+
+
+def test_second_first_key_is_refused(ring: KeyRing) -> None:
+    """Whoever runs a set-up script twice keeps the keys."""
+    with pytest.raises(CommandError, match=r"already: run `manage\.py rotate_keys`"):
+        call_command("generate_keys")
+    assert load() == ring
+
+
+@pytest.mark.parametrize("command", ["generate_keys", "rotate_keys"])
+def test_unknown_algorithm_is_refused(ring: KeyRing, command: str) -> None:
+    """With those that there are."""
+    with pytest.raises(CommandError, match="must be one of ES256, EdDSA"):
+        call_command(command, algorithm="none")
+
+
+@pytest.mark.parametrize("command", ["rotate_keys", "list_keys"])
+def test_missing_ring_says_what_to_run(folder: Path, command: str) -> None:
+    """The store's own sentence."""
+    with pytest.raises(CommandError, match=r"run `manage\.py generate_keys`"):
+        call_command(command)
+
+
+@pytest.mark.parametrize("command", ["generate_keys", "rotate_keys", "list_keys"])
+def test_wrong_store_says_so(settings: Settings, command: str) -> None:
+    """In a sentence, not a traceback."""
+    settings.JWT_AUTH_KEY_STORE = {"BACKEND": "no.such.Store"}
+    with pytest.raises(CommandError, match="JWT_AUTH_KEY_STORE"):
+        call_command(command)
+
+
+def test_next_key_is_published_ahead(
+    ring: KeyRing, capsys: pytest.CaptureFixture[str], settings: Settings
+) -> None:
+    """And the command says when it signs; run again, it says so and changes nothing."""
+    settings.JWT_AUTH_KEY_PUBLISH_AHEAD = timedelta(minutes=20)
+    output = run(capsys, "rotate_keys")
+    former, waiting = load().keys
+    assert waiting.activates_at - waiting.created_at == timedelta(minutes=20)
+    assert former.expires_at == waiting.activates_at + timedelta(minutes=16)
+    sentence = rf"Key {waiting.kid} \(ES256\) signs from {TIME.pattern}\.\n"
+    assert re.fullmatch(sentence, output)
+    published = load()
+    again = run(capsys, "rotate_keys")
+    assert f"Key {waiting.kid} (ES256) is published already" in again
+    assert "Nothing was changed." in again
+    assert load() == published
+
+
+def test_next_key_signs_now_when_asked(ring: KeyRing, capsys: pytest.CaptureFixture[str]) -> None:
+    """A waiting one first; servers follow within the reload interval."""
+    run(capsys, "rotate_keys")
+    waiting = load().keys[1]
+    output = run(capsys, "rotate_keys", "--now")
+    assert load().signing_key(datetime.now(UTC)).kid == waiting.kid
+    assert f"Key {waiting.kid} (ES256) signs at once.\n" in output
+    assert "Running servers follow within 60 seconds." in output
+    run(capsys, "rotate_keys", "--now", "--algorithm", "EdDSA")
+    assert load().signing_key(datetime.now(UTC)).algorithm == "EdDSA"
+
+
+def test_waiting_key_of_another_algorithm_is_an_error(
+    ring: KeyRing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was asked for is not done."""
+    run(capsys, "rotate_keys")
+    with pytest.raises(CommandError, match="another algorithm"):
+        call_command("rotate_keys", algorithm="EdDSA")
+
+
+def test_rotation_that_is_not_due_says_when(
+    ring: KeyRing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A success: cron asks often."""
+    assert re.search(rf"due before {TIME.pattern}", run(capsys, "rotate_keys", "--if-due"))
+    assert load() == ring
+
+
+def test_dry_run_says_what_would_be_done(
+    ring: KeyRing, capsys: pytest.CaptureFixture[str], ended: list[Any]
+) -> None:
+    """And does nothing of it, nor asks."""
+    kid = ring.keys[0].kid
+    assert "would sign from" in run(capsys, "rotate_keys", "--dry-run")
+    assert "would sign at once" in run(capsys, "rotate_keys", "--now", "--dry-run")
+    output = run(capsys, "rotate_keys", "--compromised", kid, "--dry-run")
+    assert f"Key {kid} would be dropped." in output
+    assert "Every session would be ended." in output
+    assert (load(), ended) == (ring, [])
+
+
+def test_retire_drops_expired_keys_only(ring: KeyRing, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing else happens to the ring."""
+    assert "No key has expired." in run(capsys, "rotate_keys", "--retire")
+    past = datetime.now(UTC) - timedelta(hours=1)
+    old = KeyRing(version=1).with_next_key(jwk.generate("ES256"), past, past, timedelta(0))
+    old = old.with_next_key(jwk.generate("ES256"), past, past, timedelta(minutes=16))
+    get_key_store().save(old, expected_version=1)
+    assert "would be dropped" in run(capsys, "rotate_keys", "--retire", "--dry-run")
+    assert f"Key {old.keys[0].kid} was dropped." in run(capsys, "rotate_keys", "--retire")
+    assert load().keys == old.keys[1:]
+
+
+def test_compromised_key_is_gone_before_the_sessions(
+    ring: KeyRing, capsys: pytest.CaptureFixture[str], ended: list[Any]
+) -> None:
+    """Else a session opened in between would outlive it."""
+    kid = ring.keys[0].kid
+    output = run(capsys, "rotate_keys", "--compromised", kid, "--yes")
+    (key,) = load().keys
+    assert key.kid != kid
+    assert ended == [(Reason.KEY_COMPROMISE, None, [key.kid])]
+    assert f"Key {kid} was dropped." in output
+    assert f"Key {key.kid} (ES256) signs at once." in output
+    assert "Running servers follow within 60 seconds." in output
+    assert "Ended 3 sessions." in output
+
+
+@pytest.mark.parametrize("answer", ["no", "y", "", EOFError])
+def test_compromised_key_stays_without_a_yes(
+    ring: KeyRing, ended: list[Any], monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    """Everybody would be logged out."""
+
+    def reply(prompt: str) -> str:
+        if answer is EOFError:
+            raise EOFError
+        return str(answer)
+
+    monkeypatch.setattr("builtins.input", reply)
+    with pytest.raises(CommandError, match="--yes"):
+        call_command("rotate_keys", compromised=ring.keys[0].kid)
+    assert (load(), ended) == (ring, [])
+
+
+def test_compromised_key_goes_after_a_yes(
+    ring: KeyRing, ended: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Typed in full."""
+    monkeypatch.setattr("builtins.input", lambda prompt: "yes")
+    call_command("rotate_keys", compromised=ring.keys[0].kid)
+    assert len(ended) == 1
+
+
+def test_unknown_compromised_key_is_an_error(ring: KeyRing, ended: list[Any]) -> None:
+    """And nobody is logged out."""
+    with pytest.raises(CommandError, match=r"no key of that kid: run `manage\.py list_keys`"):
+        call_command("rotate_keys", compromised="nobody's", yes=True)
+    assert (load(), ended) == (ring, [])
+
+
+def test_sessions_that_could_not_be_ended_are_an_error(
+    ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is gone all the same, and the sentence says what is left to do."""
+
+    def fail(**kwargs: Any) -> int:
+        raise OperationalError("down")
+
+    monkeypatch.setattr(flows, "end_all_sessions", fail)
+    with pytest.raises(CommandError, match=r"`manage\.py revoke_tokens --all`"):
+        call_command("rotate_keys", compromised=ring.keys[0].kid, yes=True)
+    assert load().find(ring.keys[0].kid) is None
+
+
+@pytest.mark.django_db
+def test_compromised_key_ends_real_sessions(ring: KeyRing) -> None:
+    """With the flow itself."""
+    call_command("rotate_keys", compromised=ring.keys[0].kid, yes=True)
+    assert len(load().keys) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"retire": True, "now": True},
+        {"retire": True, "if_due": True},
+        {"retire": True, "compromised": "kid"},
+        {"retire": True, "algorithm": "ES256"},
+        {"compromised": "kid", "now": True},
+        {"compromised": "kid", "if_due": True},
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    ring: KeyRing, options: dict[str, Any]
+) -> None:
+    """Rather than one of them passed over."""
+    with pytest.raises(CommandError, match=r"--retire only|--compromised always"):
+        call_command("rotate_keys", yes=True, **options)
+    assert load() == ring
+
+
+def test_list_shows_states_and_next_steps(
+    ring: KeyRing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row for each key, of any age."""
+    now = datetime.now(UTC)
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    full = KeyRing(version=1).with_next_key(jwk.generate("ES256"), now, now - 2 * day, day)
+    for activates_at, retention in ((now - 2 * day, hour), (now - hour, day), (now + hour, day)):
+        full = full.with_next_key(jwk.generate("ES256"), now, activates_at, retention)
+    get_key_store().save(full, expected_version=1)
+    rows = json.loads(run(capsys, "list_keys", "--format", "json"))
+    assert [row["kid"] for row in rows] == [key.kid for key in full.keys]
+    assert [row["state"] for row in rows] == ["expired", "verifying", "signing", "published"]
+    steps = [
+        r"run `manage\.py rotate_keys --retire`",
+        f"expires {TIME.pattern}",
+        f"only verifies from {TIME.pattern}",
+        f"signs from {TIME.pattern}",
+    ]
+    assert all(re.fullmatch(step, row["next_step"]) for step, row in zip(steps, rows, strict=True))
+    assert rows[3]["expires_at"] is None
+    assert all(TIME.fullmatch(row[name]) for row in rows for name in ("created_at", "activates_at"))
+
+
+def test_list_is_a_table_without_anything_private(
+    ring: KeyRing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line each, below the names of the columns."""
+    header, row = run(capsys, "list_keys").splitlines()
+    assert header.split()[:3] == ["kid", "algorithm", "state"]
+    assert row.split()[:3] == [ring.keys[0].kid, "ES256", "signing"]
+    assert re.search(rf"-\s+rotation due {TIME.pattern}$", row)
+    assert ring.keys[0].jwk["d"] not in row
+
+
+def test_unknown_list_format_is_refused(ring: KeyRing) -> None:
+    """With those that there are."""
+    with pytest.raises(CommandError, match="table or json"):
+        call_command("list_keys", format="xml")
