@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import get_conditional_response
-from django.views.decorators.http import require_safe
+from rest_framework.exceptions import APIException, MethodNotAllowed
 
 from jwt_auth.conf import JWKS_MAX_AGE
 from jwt_auth.exceptions import KeyFailure
@@ -20,16 +20,14 @@ from jwt_auth.keys import active
 logger: Final = logging.getLogger("jwt_auth")
 
 
-@require_safe
 def jwks(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    if request.method not in {"GET", "HEAD"}:
+        return _answer(MethodNotAllowed(str(request.method)), headers={"Allow": "GET, HEAD"})
     try:
         body = json.dumps(active.jwk_set(datetime.now(UTC)), separators=(",", ":")).encode()
     except KeyFailure as failure:
         logger.error("The JWK Set can't be published: %s", failure)
-        return JsonResponse(
-            {"detail": Unavailable.default_detail, "code": Unavailable.default_code},
-            status=Unavailable.status_code,
-        )
+        return _answer(Unavailable())
     etag = f'"{sha256(body).hexdigest()[:32]}"'
     response = HttpResponse(
         body,
@@ -40,3 +38,8 @@ def jwks(request: HttpRequest, **kwargs: Any) -> HttpResponse:
         },
     )
     return get_conditional_response(request, etag=etag, response=response) or response
+
+
+def _answer(problem: APIException, **named: Any) -> HttpResponse:
+    body = {"detail": str(problem.detail), "code": problem.get_codes()}
+    return JsonResponse(body, status=problem.status_code, **named)
