@@ -1,0 +1,174 @@
+"""GET me/, GET and DELETE sessions/, POST password/change/."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from pytest_django import Settings
+
+from jwt_auth.models import RefreshTokenFamily
+from tests.conftest import GiveRoles, MakeUser
+from tests.http.site import COOKIE, Session, Site, everything, open_session
+
+NEW_PASSWORD = "another staple, another horse"
+
+
+def test_me_says_who_it_is(
+    site: Site, session: Session, user: AbstractBaseUser, give_roles: GiveRoles
+) -> None:
+    """Roles are those of now, sorted, whatever the token says."""
+    give_roles(user, "editor", "admin")
+    answer = site.get("me/", headers=session.bearer)
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (str(body["id"]), body["username"]) == (str(user.pk), user.get_username())
+    assert body["email"] == "alice@example.com"
+    assert sorted(body["roles"]) == ["admin", "editor"]
+    assert body.keys() == {"id", "username", "email", "roles"}
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_sessions_lists_live_ones_last_used_first(
+    site: Site, session: Session, credentials: dict[str, str]
+) -> None:
+    """The caller's own is marked; one that has ended is not there."""
+    gone = open_session(Site(), credentials)
+    other = open_session(Site(HTTP_USER_AGENT="Old phone", REMOTE_ADDR="192.0.2.7"), credentials)
+    RefreshTokenFamily.objects.filter(pk=gone.id).update(revoked_at="2024-01-01T00:00:00Z")
+    answer = site.get("sessions/", headers=session.bearer)
+    assert answer.status_code == 200
+    assert answer["Cache-Control"] == "no-store"
+    first, second = answer.json()
+    assert (first["id"], first["current"]) == (str(other.id), False)
+    assert (first["user_agent"], first["ip_address"]) == ("Old phone", "192.0.2.7")
+    assert (second["id"], second["current"]) == (str(session.id), True)
+    assert first.keys() == {
+        "id",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+        "ip_address",
+        "user_agent",
+        "current",
+    }
+
+
+def test_sessions_of_others_are_not_listed(
+    site: Site, session: Session, make_user: MakeUser, password: str
+) -> None:
+    """Alice sees nothing of Bob."""
+    bob = make_user("bob")
+    open_session(Site(), {"username": bob.get_username(), "password": password})
+    assert len(site.get("sessions/", headers=session.bearer).json()) == 1
+
+
+def test_session_is_ended_at_once(
+    site: Site, session: Session, credentials: dict[str, str]
+) -> None:
+    """The other device's tokens are worth nothing from then on; this one's go on."""
+    other = open_session(Site(), credentials)
+    answer = site.delete(f"sessions/{other.id}/", headers=session.bearer)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert site.get("me/", headers=other.bearer).status_code == 401
+    assert site.post("refresh/", headers=other.cookie).status_code == 401
+    assert site.get("me/", headers=session.bearer).status_code == 200
+
+
+def test_session_of_somebody_else_is_not_found(
+    site: Site, session: Session, make_user: MakeUser, password: str
+) -> None:
+    """Neither ended, nor told apart from one that there is not."""
+    bob = make_user("bob")
+    other = open_session(Site(), {"username": bob.get_username(), "password": password})
+    answers = [
+        site.delete(f"sessions/{session_id}/", headers=session.bearer)
+        for session_id in (other.id, uuid4(), "1", "current", "%00", "x" * 500)
+    ]
+    assert {answer.status_code for answer in answers} == {404}
+    assert {answer.content for answer in answers} == {
+        b'{"detail":"There is no such session.","code":"not_found"}'
+    }
+    assert site.get("me/", headers=other.bearer).status_code == 200
+
+
+def test_session_that_has_ended_is_not_found(
+    site: Site, session: Session, credentials: dict[str, str]
+) -> None:
+    """A second DELETE finds nothing to end."""
+    other = open_session(Site(), credentials)
+    codes = [
+        site.delete(f"sessions/{other.id}/", headers=session.bearer).status_code for _ in range(2)
+    ]
+    assert codes == [204, 404]
+
+
+def test_password_change_goes_on_with_a_new_session(
+    site: Site, session: Session, user: AbstractBaseUser, credentials: dict[str, str]
+) -> None:
+    """This device gets new tokens; everything from before, its own too, has ended."""
+    other = open_session(Site(), credentials)
+    body = {"old_password": credentials["password"], "new_password": NEW_PASSWORD}
+    answer = site.post("password/change/", body, headers=session.bearer)
+    assert answer.status_code == 200
+    assert answer["Cache-Control"] == "no-store"
+    for bearer in (session.bearer, other.bearer):
+        assert site.get("me/", headers=bearer).status_code == 401
+    new = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    assert site.get("me/", headers=new).status_code == 200
+    assert site.post("refresh/").status_code == 200
+    assert site.post("refresh/", headers=other.cookie).status_code == 401
+    user.refresh_from_db()
+    assert user.check_password(NEW_PASSWORD)
+
+
+def test_wrong_old_password_changes_nothing(site: Site, session: Session) -> None:
+    """A stolen access token alone changes no password."""
+    before = everything()
+    body = {"old_password": "a guess", "new_password": NEW_PASSWORD}
+    answer = site.post("password/change/", body, headers=session.bearer)
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "detail": "The old password is not correct.",
+        "code": "invalid_password",
+    }
+    assert not answer.cookies
+    assert everything() == before
+
+
+def test_new_password_is_validated(site: Site, session: Session, password: str) -> None:
+    """The answer has the validators' messages, for the user to read."""
+    before = everything()
+    body = {"old_password": password, "new_password": "1234567"}
+    answer = site.post("password/change/", body, headers=session.bearer)
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "password_refused"
+    assert "This password is entirely numeric." in answer.json()["errors"]["new_password"]
+    assert everything() == before
+
+
+def test_guesses_at_the_old_password_are_throttled(
+    site: Site, session: Session, settings: Settings, password: str
+) -> None:
+    """They count as log-ins to the same account do, a right one after the limit, too."""
+    settings.JWT_AUTH_THROTTLE_RATES = {"login_account": "2/min", "login_address": None}
+    body = {"old_password": "a guess", "new_password": NEW_PASSWORD}
+    codes = [
+        site.post("password/change/", body, headers=session.bearer).status_code for _ in range(2)
+    ]
+    assert codes == [400, 400]
+    answer = site.post(
+        "password/change/", {**body, "old_password": password}, headers=session.bearer
+    )
+    assert answer.status_code == 429
+    assert 1 <= int(answer["Retry-After"]) <= 60
+
+
+def test_password_change_sets_the_cookie_of_the_mount(
+    site: Site, session: Session, password: str
+) -> None:
+    """The path is the mount, not that of this endpoint."""
+    body = {"old_password": password, "new_password": NEW_PASSWORD}
+    answer = site.post("password/change/", body, headers=session.bearer)
+    assert answer.cookies[COOKIE]["path"] == "/api/auth/"

@@ -1,0 +1,212 @@
+"""POST login/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth import user_logged_in, user_login_failed
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.dispatch import Signal
+from django.http import HttpRequest
+from pytest_django import Settings
+
+from jwt_auth.models import RefreshTokenFamily
+from tests.conftest import MakeUser
+from tests.http.site import COOKIE, Site
+
+ALLOW_ALL = "django.contrib.auth.backends.AllowAllUsersModelBackend"
+
+
+@pytest.fixture
+def heard() -> Iterator[list[tuple[Signal, dict[str, Any]]]]:
+    """Django's own signals of a log-in, in order."""
+    heard: list[tuple[Signal, dict[str, Any]]] = []
+
+    def listen(signal: Signal, **named: Any) -> None:
+        heard.append((signal, named))
+
+    for signal in (user_logged_in, user_login_failed):
+        signal.connect(listen)
+    yield heard
+    for signal in (user_logged_in, user_login_failed):
+        signal.disconnect(listen)
+
+
+def test_right_password_gives_token_response(site: Site, credentials: dict[str, str]) -> None:
+    """The answer is RFC 6749's, may not be stored, and has the refresh token nowhere in it."""
+    answer = site.post("login/", credentials)
+    assert answer.status_code == 200
+    assert answer.json().keys() == {"access_token", "token_type", "expires_in"}
+    assert answer.json()["token_type"] == "Bearer"
+    assert answer.json()["expires_in"] == 900
+    assert answer["Cache-Control"] == "no-store"
+    assert answer["Content-Type"] == "application/json"
+    assert answer.cookies[COOKIE].value not in answer.content.decode()
+
+
+@pytest.mark.parametrize("format", ["json", "multipart"])
+def test_body_may_be_json_or_multipart(
+    format: str, site: Site, credentials: dict[str, str]
+) -> None:
+    """Both reach the same fields."""
+    assert site.post("login/", credentials, format=format).status_code == 200
+
+
+def test_body_may_be_a_form(site: Site, user: AbstractBaseUser, password: str) -> None:
+    """An HTML form's encoding works too, a plus sign and an umlaut in it."""
+    user.set_password("a+b %ä")
+    user.save()
+    body = f"username={user.get_username()}&password=a%2Bb+%25%C3%A4"
+    answer = site.post("login/", body, content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == 200
+
+
+def test_password_is_taken_as_it_stands(site: Site, make_user: MakeUser) -> None:
+    """Spaces at its ends belong to a password."""
+    user = make_user(password=" spaced ")
+    for text, expected in ((" spaced ", 200), ("spaced", 401)):
+        answer = site.post("login/", {"username": user.get_username(), "password": text})
+        assert answer.status_code == expected
+
+
+@pytest.mark.parametrize("case", ["unknown", "wrong", "inactive", "unusable", "empty user name"])
+def test_refused_credentials_get_one_answer(
+    case: str, site: Site, make_user: MakeUser, password: str
+) -> None:
+    """No answer tells whether the account exists."""
+    user = make_user(is_active=case != "inactive")
+    if case == "unusable":
+        user.set_unusable_password()
+        user.save()
+    username = "nobody@example.com" if case == "unknown" else user.get_username()
+    body = {"username": username, "password": "wrong" if case == "wrong" else password}
+    answer = site.post("login/", body if case != "empty user name" else {**body, "username": " "})
+    assert answer.status_code == 401
+    assert answer.json() == {
+        "detail": "No active account has these credentials.",
+        "code": "invalid_credentials",
+    }
+    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert answer["Cache-Control"] == "no-store"
+    assert not answer.cookies
+    assert not RefreshTokenFamily.objects.exists()
+
+
+@pytest.mark.parametrize("missing", ["username", "password"])
+def test_missing_field_is_named(missing: str, site: Site, credentials: dict[str, str]) -> None:
+    """A client's developer reads which field it was."""
+    del credentials[missing]
+    answer = site.post("login/", credentials)
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "detail": "The request is not valid.",
+        "code": "invalid",
+        "errors": {missing: ["This field is required."]},
+    }
+
+
+def test_success_is_told_once_and_dated(
+    site: Site,
+    user: AbstractBaseUser,
+    credentials: dict[str, str],
+    heard: list[tuple[Signal, dict[str, Any]]],
+) -> None:
+    """Django's signal goes out once, with the request, and last_login is written."""
+    site.post("login/", credentials)
+    ((signal, named),) = heard
+    assert signal is user_logged_in
+    assert named["user"] == user
+    assert isinstance(named["request"], HttpRequest)
+    user.refresh_from_db()
+    assert user.last_login is not None
+
+
+def test_failure_is_told_once(
+    site: Site, credentials: dict[str, str], heard: list[tuple[Signal, dict[str, Any]]]
+) -> None:
+    """Django's signal goes out once, without the password."""
+    site.post("login/", {**credentials, "password": "a wrong one"})
+    ((signal, named),) = heard
+    assert signal is user_login_failed
+    assert "a wrong one" not in str(named)
+
+
+def test_any_backend_is_asked_with_the_request(
+    site: Site, user: AbstractBaseUser, settings: Settings
+) -> None:
+    """A project's own backend decides by the request, as in Django's own form."""
+    settings.AUTHENTICATION_BACKENDS = ["tests.http.backends.HeaderBackend"]
+    body = {"username": "whoever", "password": "whatever"}
+    assert site.post("login/", body).status_code == 401
+    answer = site.post("login/", body, headers={"X-Employee": "alice@example.com"})
+    assert answer.status_code == 200
+
+
+def test_backend_that_stops_the_login_gets_the_one_answer(
+    site: Site, credentials: dict[str, str], settings: Settings
+) -> None:
+    """A backend's PermissionDenied is a wrong password to the client."""
+    settings.AUTHENTICATION_BACKENDS = [
+        "tests.http.backends.LockedBackend",
+        "django.contrib.auth.backends.ModelBackend",
+    ]
+    answer = site.post("login/", credentials)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
+
+
+def test_backend_that_allows_inactive_users_lets_none_in(
+    site: Site, make_user: MakeUser, password: str, settings: Settings
+) -> None:
+    """Whatever the backend says, an inactive user gets the one answer."""
+    settings.AUTHENTICATION_BACKENDS = [ALLOW_ALL]
+    user = make_user(is_active=False)
+    answer = site.post("login/", {"username": user.get_username(), "password": password})
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
+    assert not RefreshTokenFamily.objects.exists()
+
+
+@pytest.mark.parametrize("backend", ["django.contrib.auth.backends.ModelBackend", ALLOW_ALL])
+@pytest.mark.parametrize("case", ["good", "unknown", "wrong", "inactive", "unusable"])
+def test_every_login_costs_one_run_of_the_hasher(
+    case: str,
+    backend: str,
+    site: Site,
+    real_password_hashers: None,
+    make_user: MakeUser,
+    password: str,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The time that an answer takes tells nothing about the account (CVE-2024-39329)."""
+    settings.AUTHENTICATION_BACKENDS = [backend]
+    user = make_user(is_active=case != "inactive")
+    if case == "unusable":
+        user.set_unusable_password()
+        user.save()
+    runs = []
+    for name in ("encode", "verify"):
+        real = getattr(Argon2PasswordHasher, name)
+        monkeypatch.setattr(
+            Argon2PasswordHasher, name, lambda *given, _real=real: runs.append(1) or _real(*given)
+        )
+    username = "nobody@example.com" if case == "unknown" else user.get_username()
+    body = {"username": username, "password": "wrong" if case == "wrong" else password}
+    assert site.post("login/", body).status_code == (200 if case == "good" else 401)
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Bearer", "Bearer x", "Bearer a b", "Bearer a,b", "Bearer \xff", "bearer ..", "Basic eDp5"],
+)
+def test_authorization_header_changes_nothing(
+    header: str, site: Site, credentials: dict[str, str]
+) -> None:
+    """Whoever logs in has most often an expired token at hand; it is not looked at."""
+    headers = {"Authorization": header}
+    assert site.post("login/", credentials, headers=headers).status_code == 200
+    assert site.post("refresh/", headers=headers).status_code == 200
+    assert site.post("logout/", headers=headers).status_code == 204

@@ -1,0 +1,125 @@
+"""POST refresh/ with the cookie; what a rotation decides is tested with the flows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.urls import resolve
+from pytest_django import Settings
+
+from jwt_auth.models import RefreshTokenFamily
+from jwt_auth.tokens import refresh
+from tests.http.site import COOKIE, Session, Site, everything
+
+
+def test_refresh_gives_tokens_and_the_next_cookie(site: Site, session: Session) -> None:
+    """The session goes on, with another refresh token."""
+    answer = site.post("refresh/")
+    assert answer.status_code == 200
+    assert answer.json().keys() == {"access_token", "token_type", "expires_in"}
+    assert answer["Cache-Control"] == "no-store"
+    assert answer["Content-Type"] == "application/json"
+    successor = answer.cookies[COOKIE].value
+    assert successor != session.refresh_token
+    assert RefreshTokenFamily.objects.get().current_digest == refresh.parse(successor).digest
+
+
+@pytest.mark.parametrize(
+    "case", ["missing", "malformed", "forged", "expired", "revoked", "reused", "inactive"]
+)
+def test_refused_token_gets_one_answer_and_loses_its_cookie(
+    case: str, site: Site, session: Session, user: AbstractBaseUser
+) -> None:
+    """No answer tells a thief what was wrong, and the browser is rid of the cookie."""
+    presented = session.refresh_token
+    now = datetime.now(UTC)
+    match case:
+        case "malformed":
+            presented = "abc"
+        case "forged":
+            presented = presented[:-4] + ("AAAA" if presented[-4:] != "AAAA" else "BBBB")
+        case "expired":
+            RefreshTokenFamily.objects.update(expires_at=now)
+        case "revoked":
+            RefreshTokenFamily.objects.update(revoked_at=now)
+        case "reused":
+            site.post("refresh/")
+        case "inactive":
+            type(user)._default_manager.update(is_active=False)
+    cookie = "other=1" if case == "missing" else f"{COOKIE}={presented}"
+    answer = site.post("refresh/", headers={"Cookie": cookie})
+    assert answer.status_code == 401
+    assert answer.json() == {
+        "detail": "The refresh token is missing, invalid, expired or revoked.",
+        "code": "invalid_refresh_token",
+    }
+    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert answer["Cache-Control"] == "no-store"
+    assert answer.cookies[COOKIE]["max-age"] == 0
+
+
+def test_retry_with_the_same_key_gets_the_same_cookie(site: Site, session: Session) -> None:
+    """A lost answer can be asked for again."""
+    headers = {"Idempotency-Key": "a page's own", **session.cookie}
+    first, second = (site.post("refresh/", headers=headers) for _ in range(2))
+    assert first.cookies[COOKIE].value == second.cookies[COOKIE].value
+
+
+@pytest.mark.parametrize("key", ["", "  ", "k" * 513])
+def test_key_that_is_none_saves_nobody(key: str, site: Site, session: Session) -> None:
+    """An empty or endless key is as good as none: the second use is reuse."""
+    headers = {"Idempotency-Key": key, **session.cookie}
+    assert site.post("refresh/", headers=headers).status_code == 200
+    assert site.post("refresh/", headers=headers).status_code == 401
+
+
+def test_superseded_retry_changes_nothing(site: Site, session: Session) -> None:
+    """A request that was stuck must not take the cookie of the page that went on."""
+    headers = {"Idempotency-Key": "stuck", **session.cookie}
+    successor = site.post("refresh/", headers=headers).cookies[COOKIE].value
+    site.post("refresh/", headers={"Cookie": f"{COOKIE}={successor}"})
+    before = everything()
+    answer = site.post("refresh/", headers=headers)
+    assert answer.status_code == 409
+    assert answer.json() == {
+        "detail": "A newer refresh token of this session is in use; nothing was changed.",
+        "code": "refresh_superseded",
+    }
+    assert not answer.cookies
+    assert everything() == before
+
+
+def test_hint_is_shown_to_developers_only(site: Site, session: Session, settings: Settings) -> None:
+    """With DEBUG on, a replay within seconds says what it most likely was."""
+    settings.DEBUG = True
+    site.post("refresh/")
+    detail = site.post("refresh/", headers=session.cookie).json()["detail"]
+    assert "Idempotency-Key" in detail
+
+
+def test_atomic_requests_do_not_revive_a_stolen_session(
+    site: Site, session: Session, settings: Settings
+) -> None:
+    """The 401 of a reuse rolls nothing back: every view opts out of the request's transaction."""
+    view = resolve("/api/auth/refresh/").func
+    assert view._non_atomic_requests == {"default"}  # type: ignore[attr-defined]
+    site.post("refresh/")
+    site.post("refresh/", headers=session.cookie)
+    assert RefreshTokenFamily.objects.get().revocation_reason == "reuse_detected"
+
+
+def test_max_age_shrinks_to_the_end_of_the_session(site: Site, session: Session) -> None:
+    """A cookie never outlives what it is for."""
+    end = datetime.now(UTC) + timedelta(minutes=10)
+    RefreshTokenFamily.objects.update(absolute_expires_at=end)
+    max_age = site.post("refresh/").cookies[COOKIE]["max-age"]
+    assert 590 <= int(max_age) <= 600
+
+
+def test_body_of_a_refresh_is_not_looked_at(site: Site, session: Session) -> None:
+    """A refresh token in the body counts for nothing where cookies are used."""
+    body = {"refresh_token": session.refresh_token}
+    answer = site.post("refresh/", body, headers={"Cookie": "other=1"})
+    assert answer.status_code == 401
