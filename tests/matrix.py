@@ -92,8 +92,13 @@ def main(arguments: Sequence[str]) -> int:
     if missing and require_all:
         print("REQUIRE_ALL=1: a server that is missing is a failure.")
         is_good = False
+    if total == Counts():
+        print("No test was selected.")
+        is_good = False
     # A part of the tests covers a part of the code; and what failed has to be mended first.
-    if is_good and not missing and not arguments:
+    if is_good and (missing or arguments):
+        print("Coverage is judged only where all tests have run on all databases.")
+    elif is_good:
         is_good = _covers_everything()
     print(total)
     return 0 if is_good else 1
