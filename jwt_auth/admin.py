@@ -70,6 +70,16 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
             may_delete_users
         )
 
+    def delete_model(self, request: HttpRequest, obj: RefreshTokenFamily) -> None:
+        """End the session first: whoever keeps a copy of what is revoked must hear of it."""
+        flows.end_session(
+            obj.pk,
+            reason=Reason.ADMINISTRATOR,
+            client=client_of(request),
+            now=datetime.now(UTC),
+        )
+        super().delete_model(request, obj)
+
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
         actions.pop(

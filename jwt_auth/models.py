@@ -14,8 +14,8 @@ from typing import Any, Self
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import models, router
-from django.db.models import F
+from django.db import models, router, transaction
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 USER_AGENT_LENGTH = 256
@@ -69,10 +69,15 @@ class TokenVersionQuerySet(models.QuerySet["TokenVersion"]):
             users = user_model._base_manager.using(write_database(user_model))
             users.filter(pk=user_id).update(token_version=F("token_version") + 1)
             return
-        # Two statements that lose no count, however many processes make the row at once.
-        versions = self.using(write_database(self.model))
-        versions.bulk_create([TokenVersion(user_id=user_id)], ignore_conflicts=True)
-        versions.filter(user_id=user_id).update(token_version=F("token_version") + 1)
+        database = write_database(self.model)
+        versions = self.using(database)
+        users = user_model._base_manager.using(database)
+        with transaction.atomic(using=database):
+            # One after the other: MariaDB gives all who find the row there a shared lock on it, and
+            # of two who hold one neither could then count up.
+            users.select_for_update().filter(pk=user_id).first()
+            versions.bulk_create([TokenVersion(user_id=user_id)], ignore_conflicts=True)
+            versions.filter(user_id=user_id).update(token_version=F("token_version") + 1)
 
 
 class TokenVersion(models.Model):
@@ -202,13 +207,20 @@ class RefreshTokenFamily(models.Model):
 
 
 class RevokedTokenQuerySet(models.QuerySet["RevokedToken"]):
+    def deciding(self) -> Self:
+        return self.using(write_database(self.model))
+
+    def of_user(self, user_id: Any) -> Self:
+        """Those of a user, and those of nobody knows whom."""
+        return self.filter(Q(user_id=user_id) | Q(user_id=None))
+
     def deny(self, jti: str, *, user_id: Any, expires_at: datetime, now: datetime) -> None:
         """Write the denial; a second one of the same ``jti`` changes nothing."""
         denial = RevokedToken(jti=jti, user_id=user_id, revoked_at=now, expires_at=expires_at)
-        self.using(write_database(self.model)).bulk_create([denial], ignore_conflicts=True)
+        self.deciding().bulk_create([denial], ignore_conflicts=True)
 
     def expired(self, before: datetime) -> Self:
-        return self.using(write_database(self.model)).filter(expires_at__lt=before)
+        return self.deciding().filter(expires_at__lt=before)
 
 
 class RevokedToken(models.Model):

@@ -21,6 +21,7 @@ from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.file import FileKeyStore
+from jwt_auth.revocation.base import get_backend
 
 #: Caches whose counters another process does not see.
 _PER_PROCESS: Final = (
@@ -32,7 +33,7 @@ _PER_PROCESS: Final = (
 def check_deployment(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     problem = find_key_problem()
     messages: list[CheckMessage] = [] if problem is None else [problem]
-    for check in (_check_transport, _check_keys, _check_throttles, _check_views):
+    for check in (_check_transport, _check_keys, _check_revocation, _check_throttles, _check_views):
         messages += check()
     return messages
 
@@ -89,6 +90,15 @@ def _check_keys() -> Iterator[CheckMessage]:
             "A JWT secret is equal to SECRET_KEY: whoever verifies tokens can sign cookies, too.",
             "Run `manage.py rotate_keys --compromised KID` with its kid.",
         )
+
+
+def _check_revocation() -> Iterator[CheckMessage]:
+    try:
+        backend = get_backend()
+    except ImproperlyConfigured:
+        return  # named by another check
+    if not backend.check():
+        yield from backend.check_server()
 
 
 def _check_throttles() -> Iterator[CheckMessage]:

@@ -289,7 +289,10 @@ def _check_backends() -> Iterator[CheckMessage]:
         )
     )
     yield from problems
-    if problems or not isinstance(get_backend(), NoRevocation):
+    if problems:
+        return
+    yield from get_backend().check()
+    if not isinstance(get_backend(), NoRevocation):
         return
     lifetime = conf.access_token_lifetime
     if isinstance(lifetime, timedelta) and lifetime > timedelta(minutes=15):

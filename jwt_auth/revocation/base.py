@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.utils.module_loading import import_string
@@ -58,6 +59,16 @@ class RevocationBackend(ABC):
     def confirm(self, denial: Denial) -> None:  # noqa: B027
         """Refuse it for good: the database has committed."""
 
+    def check(self) -> list[CheckMessage]:
+        """What is wrong or unwise in the settings that it depends on, without reaching for a
+        server.
+        """
+        return []
+
+    def check_server(self) -> list[CheckMessage]:
+        """What is unwise in the server that it depends on (``manage.py check --deploy``)."""
+        return []
+
 
 def get_backend() -> RevocationBackend:
     """The backend that ``JWT_AUTH_REVOCATION`` names, one per process and value.
@@ -88,6 +99,12 @@ def revoking(denial: Denial) -> Iterator[None]:
 def _build(path: str, options: tuple[tuple[str, Any], ...]) -> RevocationBackend:
     try:
         backend = import_string(path)(**dict(options))
+    except ModuleNotFoundError as error:
+        # import_string() says so of a misspelt path, too; the extra is named only where it would
+        # help.
+        extra = error.name in {"django_redis", "redis"}
+        hint = " Run `pip install django-jwt-sessions[redis]`." if extra else ""
+        raise ImproperlyConfigured(f"JWT_AUTH_REVOCATION: {path}: {error}.{hint}") from error
     except (ImportError, TypeError) as error:
         raise ImproperlyConfigured(f"JWT_AUTH_REVOCATION: {path}: {error}") from error
     if not isinstance(backend, RevocationBackend):

@@ -8,7 +8,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.revocation.base import RevocationBackend
-from jwt_auth.revocation.statement import find_standing
+from jwt_auth.revocation.statement import Standing, find_standing
 from jwt_auth.tokens.claims import AccessToken
 
 
@@ -16,16 +16,24 @@ class DatabaseRevocation(RevocationBackend):
     """One SELECT brings the user and the verdict together."""
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
-        standing = find_standing(token)
-        if standing is None:
-            raise AccessTokenRefused(Refusal.USER_UNKNOWN)
-        if not standing.user.is_active:
-            raise AccessTokenRefused(Refusal.USER_INACTIVE)
-        if standing.token_version != token.token_version:
-            raise AccessTokenRefused(Refusal.TOKEN_VERSION)
-        # A session that is not there is as good as ended: rows outlive every token of theirs.
-        if not standing.session_is_live:
-            raise AccessTokenRefused(Refusal.SESSION_ENDED)
-        if standing.token_is_revoked:
-            raise AccessTokenRefused(Refusal.TOKEN_REVOKED)
-        return standing.user
+        return judge(find_standing(token), token)
+
+
+def judge(standing: Standing | None, token: AccessToken) -> AbstractBaseUser:
+    """Give the user if the database has nothing against the token.
+
+    Raises:
+        AccessTokenRefused: with the reason.
+    """
+    if standing is None:
+        raise AccessTokenRefused(Refusal.USER_UNKNOWN)
+    if not standing.user.is_active:
+        raise AccessTokenRefused(Refusal.USER_INACTIVE)
+    if standing.token_version != token.token_version:
+        raise AccessTokenRefused(Refusal.TOKEN_VERSION)
+    # A session that is not there is as good as ended: rows outlive every token of theirs.
+    if not standing.session_is_live:
+        raise AccessTokenRefused(Refusal.SESSION_ENDED)
+    if standing.token_is_revoked:
+        raise AccessTokenRefused(Refusal.TOKEN_REVOKED)
+    return standing.user

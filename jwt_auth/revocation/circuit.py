@@ -1,0 +1,95 @@
+"""The circuit breaker between a process and a Redis that has failed.
+
+Closed: Redis is asked. Open: it has failed, so the database answers, and a thread beside the
+requests probes it. Half-open: it answers again, but a revocation may have missed it, so the
+database goes on answering until every hash from before has expired; what could not be written is
+written first.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from enum import Enum, auto
+from threading import Lock, Thread
+from time import monotonic, sleep
+from typing import Final
+
+from redis.exceptions import RedisError
+
+logger: Final = logging.getLogger("jwt_auth")
+
+#: Seconds between two probes.
+PROBE_INTERVAL: Final = 0.5
+
+
+class State(Enum):
+    CLOSED = auto()
+    OPEN = auto()
+    HALF_OPEN = auto()
+
+
+class Circuit:
+    """The state, and the thread that closes it again.
+
+    ``probe`` writes what was kept and asks the server for a sign of life; it raises RedisError
+    where either fails. ``distrust`` is how long, in seconds, a hash from before the failure may
+    live.
+    """
+
+    def __init__(
+        self,
+        probe: Callable[[], None],
+        *,
+        distrust: float,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.state = State.CLOSED
+        self._probe = probe
+        self._distrust = distrust
+        self._clock = clock
+        self._reachable_since = 0.0
+        self._renew()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        # A forked child has the state, but neither the thread nor anybody to release the lock.
+        self._lock = Lock()
+        self._thread: Thread | None = None
+
+    def fail(self) -> None:
+        """Redis has failed just now."""
+        with self._lock:
+            if self.state is State.CLOSED:
+                logger.error("Redis has failed: the database answers revocation checks.")
+            self.state = State.OPEN
+        self.watch()
+
+    def watch(self) -> None:
+        """See to it that somebody probes; a no-op while somebody does."""
+        with self._lock:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            self._thread = Thread(target=self._run, name="jwt_auth-redis", daemon=True)
+            self._thread.start()
+
+    def tick(self) -> None:
+        """Probe once, and change the state by what it says."""
+        try:
+            self._probe()
+        except RedisError:
+            self.state = State.OPEN
+            return
+        now = self._clock()
+        if self.state is State.OPEN:
+            self.state = State.HALF_OPEN
+            self._reachable_since = now
+        elif self.state is State.HALF_OPEN and now - self._reachable_since >= self._distrust:
+            self.state = State.CLOSED
+            logger.warning("Redis is back: it answers revocation checks again.")
+
+    def _run(self) -> None:
+        while self.state is not State.CLOSED:
+            sleep(PROBE_INTERVAL)
+            self.tick()

@@ -1,0 +1,289 @@
+"""Revocation answered by Redis: one round trip a request, and no SQL for a view that asks for no
+more than
+``request.user.pk`` and the claims.
+
+The database stays the truth; Redis may forget everything at any moment and nothing revoked gets in
+by it. One hash for each user, in one slot of a cluster:
+
+``v``, ``a``
+    token version, and whether the user is active. ``v`` marks the hash as complete.
+``run``
+    the server process on which it was completed. On any other it counts as incomplete: a server
+    that came back from a snapshot, or a replica that was promoted, may have missed a revocation.
+``s:<sid>``, ``t:<jti>``
+    a session or token that is revoked (``1``), or about to be (``?``: ask the database).
+``d``
+    how many revocations of the whole user are under way: ask the database.
+``lease``
+    who may complete the hash.
+
+A request that finds the hash incomplete is answered by the database and completes it: take the
+lease, read the database, write in one step if the lease still stands, adding to what is there. A
+revocation marks before it writes the database and, once that has committed, marks for good and
+breaks the lease, so that nobody completes a hash with what they read before. Each rule is needed:
+without any one of them there is a sequence of steps that lets a revoked token in.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from time import time
+from typing import Any, Final
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.checks import CheckMessage
+from django.db import connections
+from redis.exceptions import RedisError
+
+from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME, conf
+from jwt_auth.exceptions import AccessTokenRefused, Refusal
+from jwt_auth.models import RefreshTokenFamily, RevokedToken, write_database
+from jwt_auth.revocation import scripts
+from jwt_auth.revocation.base import Denial, RevocationBackend
+from jwt_auth.revocation.circuit import Circuit, State
+from jwt_auth.revocation.database import DatabaseRevocation, judge
+from jwt_auth.revocation.lazy import lazy_user
+from jwt_auth.revocation.link import Link
+from jwt_auth.revocation.redis_checks import check_cache, check_server
+from jwt_auth.revocation.statement import Standing, find_standing
+from jwt_auth.tokens.claims import AccessToken
+
+#: The layout of the hash; another one gets other keys, so that two releases can share a server.
+LAYOUT: Final = 1
+
+#: Seconds after which a lease counts as left behind by a process that died.
+_LEASE: Final = 5
+
+#: Denials that are kept while Redis is away; more of them, and the hashes' TTL has to do.
+_KEPT: Final = 10_000
+
+_REVOKED: Final = b"1"
+_MARKED: Final = b"?"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the hash says; all ``None`` where there is none."""
+
+    version: bytes | None
+    active: bytes | None
+    run: bytes | None
+    under_way: bytes | None
+    lease: bytes | None
+    session: bytes | None
+    token: bytes | None
+
+
+class RedisRevocation(RevocationBackend):
+    """Options: ``CACHE``, the name of a django-redis cache; ``TTL`` of a hash and ``TIMEOUT`` of
+    the wire, in
+    seconds; ``PREFIX`` of the keys.
+    """
+
+    def __init__(
+        self,
+        CACHE: str = "default",  # noqa: N803  options are written as Django writes them
+        TTL: float = 60,  # noqa: N803
+        TIMEOUT: float = 0.25,  # noqa: N803
+        PREFIX: str | None = None,  # noqa: N803
+    ) -> None:
+        self._cache = CACHE
+        self.link = Link(CACHE, timeout=TIMEOUT)
+        self.circuit = Circuit(self._probe, distrust=TTL)
+        self._ttl = int(TTL * 1000)
+        self._prefix = PREFIX
+        self._kept: list[Denial] = []
+        self._database = DatabaseRevocation()
+
+    def get_user(self, token: AccessToken) -> AbstractBaseUser:
+        if self.circuit.state is not State.CLOSED:
+            self.circuit.watch()
+            return self._database.get_user(token)
+        try:
+            answer, run = self._ask(token)
+        except RedisError:
+            self.circuit.fail()
+            return self._database.get_user(token)
+        if answer.version is None or answer.run != run:
+            return self._complete(token, answer)
+        if _REVOKED in (answer.session, answer.token):
+            session_ended = answer.session == _REVOKED
+            raise AccessTokenRefused(
+                Refusal.SESSION_ENDED if session_ended else Refusal.TOKEN_REVOKED
+            )
+        if answer.under_way is not None or answer.session or answer.token:
+            return self._database.get_user(token)
+        return self._judge(token, answer)
+
+    def _judge(self, token: AccessToken, answer: _Answer) -> AbstractBaseUser:
+        if answer.active != b"1":
+            raise AccessTokenRefused(Refusal.USER_INACTIVE)
+        if answer.version != str(token.token_version).encode():
+            raise AccessTokenRefused(Refusal.TOKEN_VERSION)
+        user = lazy_user(get_user_model(), token.subject)
+        if user is None:
+            raise AccessTokenRefused(Refusal.USER_UNKNOWN)
+        return user
+
+    def _ask(self, token: AccessToken) -> tuple[_Answer, bytes]:
+        values, run = self.link.call(
+            "HMGET",
+            self._key(token.subject),
+            "v",
+            "a",
+            "run",
+            "d",
+            "lease",
+            f"s:{token.session_id}",
+            f"t:{token.jti}",
+        )
+        return _Answer(*values), run
+
+    # ---- Completing a hash
+
+    def _complete(self, token: AccessToken, answer: _Answer) -> AbstractBaseUser:
+        """Answer from the database, and complete the hash unless somebody else is about to."""
+        if _is_held(answer.lease) or _may_read_the_past():
+            return self._database.get_user(token)
+        try:
+            lease, run = self.take_lease(token.subject)
+        except RedisError:
+            self.circuit.fail()
+            return self._database.get_user(token)
+        # After the lease: what is read before it could be older than a revocation that has broken
+        # none.
+        standing = find_standing(token)
+        if standing is not None:
+            fields = self.read_fields(standing)
+            try:
+                self.write_fields(token.subject, fields, lease=lease, run=run)
+            except RedisError:
+                self.circuit.fail()
+        return judge(standing, token)
+
+    def take_lease(self, subject: str) -> tuple[str, bytes]:
+        """Become the one who may complete the hash; drops one that a former server left."""
+        lease = f"{int(time())}:{secrets.token_urlsafe(9)}"
+        _, run = self.link.run_script(scripts.LEASE, self._key(subject), lease, self._ttl)
+        return lease, run
+
+    def read_fields(self, standing: Standing) -> list[str]:
+        """What the database says now of the user: version, active, and all that is revoked and can
+        matter.
+        """
+        user_id, now = standing.user.pk, datetime.now(UTC)
+        # By the longest lifetime there can be: a token may be older than today's setting.
+        recent = now - MAX_ACCESS_TOKEN_LIFETIME - conf.clock_leeway
+        sessions = RefreshTokenFamily.objects.deciding().filter(
+            user_id=user_id, revoked_at__gte=recent
+        )
+        tokens = RevokedToken.objects.deciding().of_user(user_id).filter(expires_at__gte=now)
+        fields = ["v", str(standing.token_version), "a", "1" if standing.user.is_active else "0"]
+        for session_id in sessions.values_list("pk", flat=True):
+            fields += [f"s:{session_id}", "1"]
+        for jti in tokens.values_list("pk", flat=True):
+            fields += [f"t:{jti}", "1"]
+        return fields
+
+    def write_fields(self, subject: str, fields: list[str], *, lease: str, run: bytes) -> bool:
+        """Complete the hash in one step, if the lease stands and the server is the one that gave
+        it.
+        """
+        done, _ = self.link.run_script(
+            scripts.COMPLETE, self._key(subject), run, lease, self._ttl, *fields
+        )
+        return bool(done)
+
+    # ---- Revoking
+
+    def deny(self, denial: Denial) -> None:
+        if self.circuit.state is State.OPEN:
+            return
+        try:
+            self._mark(denial)
+        except RedisError:
+            self.circuit.fail()
+
+    def confirm(self, denial: Denial) -> None:
+        if self.circuit.state is not State.OPEN:
+            try:
+                self._write(denial)
+            except RedisError:
+                self.circuit.fail()
+            else:
+                return
+        self._keep(denial)
+
+    def _mark(self, denial: Denial) -> None:
+        if denial.user_id is None:
+            return  # of everybody, or of nobody we know: only the second step can find the hashes
+        key = self._key(denial.user_id)
+        self.link.run_script(scripts.MARK, key, self._ttl, int(denial.whole_user), *_fields(denial))
+
+    def _write(self, denial: Denial) -> None:
+        if denial.user_id is not None:
+            self._confirm(self._key(denial.user_id), denial)
+            return
+        for key in self.link.scan(f"{self._namespace()}*"):
+            self._confirm(key, denial)
+
+    def _confirm(self, key: str, denial: Denial) -> None:
+        whole = denial.whole_user or not (denial.session_ids or denial.jtis)
+        self.link.run_script(scripts.CONFIRM, key, self._ttl, int(whole), *_fields(denial))
+
+    def _keep(self, denial: Denial) -> None:
+        if len(self._kept) < _KEPT:
+            self._kept.append(denial)
+
+    def _probe(self) -> None:
+        """Write what was kept, the oldest first, then ask for a sign of life.
+
+        Raises:
+            RedisError: Redis is still away; what could not be written stays.
+        """
+        while self._kept:
+            self._write(self._kept[0])
+            self._kept.pop(0)
+        self.link.ping(self._key("probe"))
+
+    # ---- Checks
+
+    def check(self) -> list[CheckMessage]:
+        return list(check_cache(self._cache))
+
+    def check_server(self) -> list[CheckMessage]:
+        return list(check_server(self.link, self._key("check")))
+
+    # ---- Names
+
+    def _key(self, subject: Any) -> str:
+        return f"{self._namespace()}{{{subject}}}"
+
+    def _namespace(self) -> str:
+        # Two projects that share a server have two issuers.
+        prefix = self._prefix or f"jwt_auth:{sha256(conf.issuer.encode()).hexdigest()[:8]}"
+        return f"{prefix}:{LAYOUT}:"
+
+
+def _fields(denial: Denial) -> list[str]:
+    return [f"s:{session_id}" for session_id in denial.session_ids] + [
+        f"t:{jti}" for jti in denial.jtis
+    ]
+
+
+def _is_held(lease: bytes | None) -> bool:
+    return lease is not None and int(lease.partition(b":")[0]) > time() - _LEASE
+
+
+def _may_read_the_past() -> bool:
+    """Whether the database may show this transaction a snapshot from before the lease."""
+    connection = connections[write_database(get_user_model())]
+    if not connection.in_atomic_block:
+        return False
+    # PostgreSQL's level is an enum's member, MySQL's a string; SQLite has snapshots only.
+    level = getattr(connection, "isolation_level", None)
+    return "read committed" not in str(getattr(level, "name", level)).replace("_", " ").lower()

@@ -1,0 +1,67 @@
+"""Whether the cache and the server behind it can carry revocations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.core.cache import caches
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  the framework's own name
+from django_redis.cache import RedisCache
+from redis.exceptions import RedisError
+
+from jwt_auth.revocation.link import Link
+
+_LINE = (
+    'Write CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache", '
+    '"LOCATION": "redis://127.0.0.1:6379/0"}}'
+)
+
+
+def check_cache(alias: str) -> Iterator[CheckMessage]:
+    """A cache of one process, of files or of nothing would forget a revocation, or never tell it."""
+    if alias not in settings.CACHES:
+        yield Error(
+            f"JWT_AUTH_REVOCATION names the cache {alias!r}, which CACHES does not have.",
+            hint=_LINE,
+            id="jwt_auth.E028",
+        )
+    elif not isinstance(caches[alias], RedisCache):
+        backend = settings.CACHES[alias]["BACKEND"]
+        yield Error(
+            f"JWT_AUTH_REVOCATION needs a django-redis cache; {alias!r} is {backend}, which other "
+            "processes can't see or which answers in another protocol.",
+            hint=_LINE,
+            id="jwt_auth.E028",
+        )
+
+
+def check_server(link: Link, key: str) -> Iterator[CheckMessage]:
+    """Say before the traffic does what the server is not fit for."""
+    try:
+        version = link.server_version(key)
+    except RedisError as error:
+        yield Warning(
+            f"Redis can't be reached ({type(error).__name__}): the database answers meanwhile.",
+            hint="Check LOCATION, the password and the network of the cache.",
+            id="jwt_auth.W021",
+        )
+        return
+    if int(version.partition(".")[0]) < _OLDEST:
+        yield Error(
+            f"Redis {version} is too old; 6.0 is the oldest that is supported.",
+            hint="Upgrade the server.",
+            id="jwt_auth.E029",
+        )
+    policy = link.config("maxmemory-policy")
+    if policy is not None and policy != "noeviction":
+        yield Warning(
+            f"Redis evicts keys (maxmemory-policy {policy}). Nothing revoked gets in by it, but "
+            "each evicted hash costs SQL.",
+            hint="Run `redis-cli CONFIG SET maxmemory-policy noeviction` and give it the memory.",
+            id="jwt_auth.W020",
+        )
+
+
+#: The oldest major version of Redis.
+_OLDEST = 6
