@@ -1,0 +1,80 @@
+"""Refreshes whose steps come between one another's, and what each rule of the rotation is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as hypothesis_settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from jwt_auth import rotation
+from jwt_auth.flows import sessions
+from jwt_auth.models import RefreshTokenFamilyQuerySet
+from jwt_auth.rotation import Verdict
+from tests.flows.machine import Rotation
+
+
+def _run(user: AbstractBaseUser, *, examples: int, **world: Any) -> None:
+    machine = type("World", (Rotation,), {"user": user, **world})
+    chosen = hypothesis_settings(
+        max_examples=examples,
+        stateful_step_count=25,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        # Without shrinking: of a broken rule it is enough to know that it is noticed.
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(machine, settings=chosen)
+
+
+@pytest.mark.parametrize("with_thief", [False, True])
+def test_any_interleaving_keeps_promises(user: AbstractBaseUser, with_thief: bool) -> None:
+    """Whatever comes between whatever, the browser stays and the thief is caught."""
+    _run(user, examples=100, with_thief=with_thief)
+
+
+def _overwrite(families: RefreshTokenFamilyQuerySet, family: Any, **changes: Any) -> bool:
+    return bool(families.filter(pk=family.pk).update(**changes))
+
+
+def _judging(judged: Verdict, otherwise: Verdict) -> Any:
+    def rotate(*args: Any, **kwargs: Any) -> Any:
+        outcome = rotation.rotate(*args, **kwargs)
+        return otherwise if outcome is judged else outcome
+
+    return rotate
+
+
+def _any_key(family: Any, token: Any, **kwargs: Any) -> bool:
+    return any(consumed == token.generation for consumed, _, _ in family.recent_rotations)
+
+
+#: Each rule, and what stands in its place where it is taken out.
+_WITHOUT: dict[str, tuple[Any, str, Any]] = {
+    "compare_and_set": (RefreshTokenFamilyQuerySet, "rotate", _overwrite),
+    "read_again": (sessions, "rotate", _judging(Verdict.LOST_RACE, Verdict.REUSED)),
+    "retry_key": (rotation, "_is_honest_retry", lambda *args, **kwargs: False),
+    "superseded_is_soft": (sessions, "rotate", _judging(Verdict.SUPERSEDED, Verdict.REUSED)),
+    "key_must_match": (rotation, "_is_honest_retry", _any_key),
+}
+
+
+@pytest.mark.parametrize("rule", _WITHOUT)
+def test_rule_taken_out_is_noticed(
+    user: AbstractBaseUser, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any one of the rules somebody honest is logged out or a thief goes free."""
+    monkeypatch.setattr(*_WITHOUT[rule])
+    with pytest.raises(AssertionError):
+        _run(user, examples=1000, with_thief=rule == "key_must_match")
+
+
+def test_client_that_forgets_key_on_reload_is_logged_out(user: AbstractBaseUser) -> None:
+    """The browser has its part: a retry with another key is no retry."""
+    with pytest.raises(AssertionError):
+        _run(user, examples=1000, keeps_key_on_reload=False)
