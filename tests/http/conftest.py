@@ -24,7 +24,7 @@ def session(site: Site, credentials: dict[str, str]) -> Session:
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What the package logs: its loggers don't pass records on to the root, where pytest listens."""
+    """What the package logs; its loggers pass nothing on to the root, where pytest listens."""
     logger = logging.getLogger("jwt_auth")
     logger.addHandler(caplog.handler)
     with caplog.at_level(logging.DEBUG, logger="jwt_auth"):

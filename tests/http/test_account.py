@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from pytest_django import Settings
 

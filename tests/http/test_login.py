@@ -47,12 +47,12 @@ def test_right_password_gives_token_response(site: Site, credentials: dict[str, 
     assert answer.cookies[COOKIE].value not in answer.content.decode()
 
 
-@pytest.mark.parametrize("format", ["json", "multipart"])
+@pytest.mark.parametrize("encoding", ["json", "multipart"])
 def test_body_may_be_json_or_multipart(
-    format: str, site: Site, credentials: dict[str, str]
+    encoding: str, site: Site, credentials: dict[str, str]
 ) -> None:
     """Both reach the same fields."""
-    assert site.post("login/", credentials, format=format).status_code == 200
+    assert site.post("login/", credentials, format=encoding).status_code == 200
 
 
 def test_body_may_be_a_form(site: Site, user: AbstractBaseUser, password: str) -> None:

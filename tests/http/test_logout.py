@@ -86,7 +86,7 @@ def test_logout_all_leaves_other_users_alone(
 
 
 @pytest.mark.parametrize(
-    "method, path",
+    ("method", "path"),
     [
         ("POST", "logout-all/"),
         ("GET", "me/"),
@@ -96,7 +96,7 @@ def test_logout_all_leaves_other_users_alone(
     ],
 )
 @pytest.mark.parametrize(
-    "header, code, challenge",
+    ("header", "code", "challenge"),
     [
         (None, "not_authenticated", 'Bearer realm="api"'),
         ("Basic eDp5", "not_authenticated", 'Bearer realm="api"'),

@@ -21,7 +21,7 @@ ENDPOINTS = [
 
 @pytest.mark.parametrize("mount", [MOUNT, MOBILE])
 @pytest.mark.parametrize("slash", ["", "/"])
-@pytest.mark.parametrize("method, path", ENDPOINTS)
+@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
 def test_slash_makes_no_difference(
     method: str,
     path: str,
@@ -71,7 +71,7 @@ def test_names_are_for_reversing() -> None:
 @pytest.mark.urls("tests.http.urls")
 @pytest.mark.parametrize("slash", ["", "/"])
 @pytest.mark.parametrize(
-    "mount, cookie_path",
+    ("mount", "cookie_path"),
     [
         ("/api/auth/", "/api/auth/"),
         ("/shop/auth/", "/shop/auth/"),

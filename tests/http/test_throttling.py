@@ -1,0 +1,266 @@
+"""Counters that slow a guesser down."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pytest_django import Settings
+from rest_framework.exceptions import Throttled
+
+from jwt_auth.http import throttling
+from jwt_auth.tokens import refresh
+from tests.conftest import MakeUser
+from tests.http.site import COOKIE, Session, Site, everything
+
+OFF = dict.fromkeys(("login_account", "login_address", "refresh", "password_reset"))
+
+
+def _guess(site: Site, username: str, **extra: Any) -> int:
+    body = {"username": username, "password": "a guess"}
+    return int(site.post("login/", body, **extra).status_code)
+
+
+def test_account_is_throttled_wherever_guesses_come_from(
+    site: Site, credentials: dict[str, str], settings: Settings
+) -> None:
+    """The right password doesn't help then either; the answer says how long to wait."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
+    name = credentials["username"]
+    codes = [_guess(site, name, REMOTE_ADDR=f"192.0.2.{n}") for n in range(2)]
+    answer = site.post("login/", credentials, REMOTE_ADDR="192.0.2.9")
+    assert [*codes, answer.status_code] == [401, 401, 429]
+    assert answer.json().keys() == {"detail", "code"}
+    assert answer.json()["code"] == "throttled"
+    assert 55 <= int(answer["Retry-After"]) <= 60
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_spellings_of_one_account_are_one_count(site: Site, settings: Settings) -> None:
+    """Case and compatibility forms, which a database may take for equal, buy no more guesses."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
+    assert [_guess(site, name) for name in ("Alice", "ALICE", "\uff41lice")] == [401, 401, 429]
+    assert _guess(site, "bob") == 401
+
+
+def test_address_is_throttled_whatever_the_account(site: Site, settings: Settings) -> None:
+    """One guess at each of many accounts is seen, too."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
+    assert [_guess(site, f"user{n}") for n in range(3)] == [401, 401, 429]
+    assert _guess(site, "user1", REMOTE_ADDR="192.0.2.1") == 401
+
+
+def test_ipv6_network_is_one_address(site: Site, settings: Settings) -> None:
+    """A customer has 2^64 of them."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
+    codes = [_guess(site, "a", REMOTE_ADDR=f"2001:db8:0:1::{n}") for n in range(3)]
+    assert codes == [401, 401, 429]
+    assert _guess(site, "a", REMOTE_ADDR="2001:db8:0:2::1") == 401
+
+
+def test_forwarded_for_buys_no_guesses(site: Site, settings: Settings) -> None:
+    """Without proxies of the project's own the header is just what its sender wrote."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
+    codes = [_guess(site, "a", headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(3)]
+    assert codes == [401, 401, 429]
+
+
+def test_client_without_address_is_throttled_by_account_only(
+    site: Site, settings: Settings
+) -> None:
+    """All clients behind a Unix socket would else share one count."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "1/min"}
+    assert [_guess(site, "a", REMOTE_ADDR="") for _ in range(2)] == [401, 401]
+
+
+def test_success_resets_the_account(
+    site: Site, credentials: dict[str, str], settings: Settings
+) -> None:
+    """Whoever mistyped once and then not is not nearer to the limit than before."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
+    for _ in range(3):
+        assert _guess(site, credentials["username"]) == 401
+        assert site.post("login/", credentials).status_code == 200
+
+
+def test_success_does_not_reset_the_address(
+    site: Site, credentials: dict[str, str], settings: Settings
+) -> None:
+    """A guesser with an account of their own would else have endless guesses."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
+    assert _guess(site, "bob") == 401
+    assert site.post("login/", credentials).status_code == 200
+    assert _guess(site, "bob") == 429
+
+
+def test_inactive_users_right_password_resets_nothing(
+    site: Site, make_user: MakeUser, password: str, settings: Settings
+) -> None:
+    """What gets no session is a failed attempt."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
+    user = make_user(is_active=False)
+    body = {"username": user.get_username(), "password": password}
+    assert [site.post("login/", body).status_code for _ in range(2)] == [401, 429]
+
+
+def test_throttled_login_runs_no_hasher_and_writes_nothing(
+    site: Site, credentials: dict[str, str], settings: Settings
+) -> None:
+    """A flood costs neither CPU nor rows."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
+    _guess(site, credentials["username"])
+    before = everything()
+    assert site.post("login/", credentials).status_code == 429
+    assert everything() == before
+
+
+def test_refresh_counts_per_session(
+    site: Site, session: Session, credentials: dict[str, str], settings: Settings
+) -> None:
+    """A page in a loop is stopped, its cookie and row untouched; other sessions go on."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "refresh": "1/min"}
+    assert site.post("refresh/").status_code == 200
+    before = everything()
+    answer = site.post("refresh/")
+    assert (answer.status_code, answer.json()["code"]) == (429, "throttled")
+    assert int(answer["Retry-After"]) > 0
+    assert not answer.cookies
+    assert everything() == before
+    other = Site()
+    other.post("login/", credentials)
+    assert other.post("refresh/").status_code == 200
+
+
+def test_forged_tokens_do_not_count_on_the_victims_session(
+    site: Site, session: Session, settings: Settings
+) -> None:
+    """Anybody can write a family's id into a token, nobody its tag."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "refresh": "1/min"}
+    tail = "AAAA" if session.refresh_token[-4:] != "AAAA" else "BBBB"
+    forged = {"Cookie": f"{COOKIE}={session.refresh_token[:-4]}{tail}"}
+    assert [site.post("refresh/", headers=forged).status_code for _ in range(3)] == [401] * 3
+    assert site.post("refresh/", headers=session.cookie).status_code == 200
+
+
+def test_cache_that_is_down_lets_people_in_and_is_logged(
+    site: Site,
+    credentials: dict[str, str],
+    settings: Settings,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    """A log-in must not answer 500, nor 429 to everybody, because a counter is away."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min", "refresh": "1/min"}
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": "redis://127.0.0.1:1/0",  # nobody listens there
+        }
+    }
+    assert [site.post("login/", credentials).status_code for _ in range(2)] == [200, 200]
+    assert [site.post("refresh/").status_code for _ in range(2)] == [200, 200]
+    errors = [record for record in log.records if record.levelno == logging.ERROR]
+    assert {record.getMessage() for record in errors} == {
+        "The cache is not available: attempts are not being throttled."
+    }
+
+
+def test_cache_that_keeps_nothing_lets_people_in(settings: Settings) -> None:
+    """A counter that is gone between two steps counts as a first attempt."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    for _ in range(3):
+        throttling.count("login_account", "a", now=0.0)
+
+
+def test_none_turns_one_off(site: Site, settings: Settings) -> None:
+    """The others stay on, by their defaults where the setting doesn't name them."""
+    settings.JWT_AUTH_THROTTLE_RATES = {"login_account": None}
+    assert [_guess(site, "a") for _ in range(31)] == [401] * 30 + [429]
+
+
+def test_defaults_are_on(site: Site, settings: Settings) -> None:
+    """Five a minute for an account, without a line in the settings."""
+    del settings.JWT_AUTH_THROTTLE_RATES
+    assert [_guess(site, "a") for _ in range(6)] == [401] * 5 + [429]
+
+
+def test_wait_is_until_the_window_ends(settings: Settings) -> None:
+    """The window began with the first attempt, and the seconds are rounded up."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
+    throttling.count("login_account", "a", now=100.0)
+    throttling.count("login_account", "a", now=120.0)
+    with pytest.raises(Throttled) as raised:
+        throttling.count("login_account", "a", now=129.5)
+    assert raised.value.wait == 31
+
+
+def test_window_ends(settings: Settings) -> None:
+    """Then the count begins anew."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/sec"}
+    throttling.count("login_account", "a", now=time.time())
+    with pytest.raises(Throttled):
+        throttling.count("login_account", "a", now=time.time())
+    time.sleep(1.05)
+    throttling.count("login_account", "a", now=time.time())
+
+
+def test_simultaneous_attempts_are_all_counted(settings: Settings) -> None:
+    """Thirty at the same moment against a limit of ten: ten get through, not thirty."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "10/min"}
+    start = Barrier(30)
+
+    def attempt(_: int) -> bool:
+        start.wait()
+        try:
+            throttling.count("login_account", "a", now=time.time())
+        except Throttled:
+            return False
+        return True
+
+    with ThreadPoolExecutor(30) as pool:
+        assert sum(pool.map(attempt, range(30))) == 10
+
+
+def test_scopes_and_idents_are_apart(settings: Settings) -> None:
+    """An account and an address of one text share no counter."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min", "refresh": "1/min"}
+    for scope, ident in (("login_account", "a"), ("refresh", "a"), ("refresh", "b")):
+        throttling.count(scope, ident, now=0.0)
+
+
+def test_cache_holds_no_account_in_the_clear(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user name, surrogates and control characters in it, is a digest in the cache's keys."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
+    keys: list[str] = []
+    real = throttling.cache.add
+    monkeypatch.setattr(
+        throttling.cache,
+        "add",
+        lambda key, *rest, **named: keys.append(key) or real(key, *rest, **named),
+    )
+    throttling.count("login_account", "alice\ud800\n", now=0.0)
+    assert len(keys) == 2
+    assert all("alice" not in key and key.isprintable() and len(key) < 200 for key in keys)
+
+
+@pytest.mark.parametrize("rate", ["", "5", "0/min", "-1/min", "x/min", "5/fortnight", "5/", None])
+def test_rate_that_is_none_is_refused(rate: Any) -> None:
+    """The checks name it at the start."""
+    with pytest.raises((ValueError, KeyError, IndexError)):
+        throttling.parse_rate(rate)
+
+
+def test_genuine_token_counts_by_its_family(settings: Settings) -> None:
+    """Whichever of the session's tokens it is."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "refresh": "1/min"}
+    token = refresh.issue_first(UUID(int=1))
+    throttling.count_refresh(token.text, now=0.0)
+    with pytest.raises(Throttled):
+        throttling.count_refresh(token.successor(b"nonce").text, now=0.0)
