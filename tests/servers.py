@@ -110,7 +110,7 @@ def _connect(kind: str, url: str) -> None:
 
 
 def _missing_driver(kind: str, error: ImportError) -> Missing:
-    hint = "run `make clean`, then `make test`"
+    hint = "run `rm -r .venv`, then `make test`"
     if kind == MARIADB:
         hint = (
             "install what mysqlclient is built with (Debian: apt install gcc pkg-config "
