@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -199,6 +200,17 @@ def test_link_into_an_open_folder_is_refused(saved: FileKeyStore, folder: Path) 
         saved.load()
 
 
+def test_link_in_an_open_folder_is_refused(saved: FileKeyStore, folder: Path) -> None:
+    """Who can write there can link to another ring, however private the real one is."""
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    (folder / "ring.json").rename(elsewhere / "real.json")
+    (folder / "ring.json").symlink_to(elsewhere / "real.json")
+    folder.chmod(0o777)
+    with pytest.raises(KeyStoreExposed, match=f"chmod 700 {folder}"):
+        saved.load()
+
+
 def test_link_into_the_folder_of_another_user_is_refused(
     saved: FileKeyStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,10 +308,12 @@ def test_save_removes_what_a_dead_process_left(
 
 def test_stamp_changes_with_the_ring(saved: FileKeyStore, following: KeyRing) -> None:
     """And only then."""
-    before = saved.stamp()
-    assert before == saved.stamp() is not None
-    saved.save(following, expected_version=1)
-    assert saved.stamp() != before
+    stamps = [saved.stamp()]
+    assert stamps == [saved.stamp()] != [None]
+    for _ in range(2):  # the second is as long as the first
+        saved.save(replace(following, version=1), expected_version=1)
+        stamps.append(saved.stamp())
+    assert len(set(stamps)) == 3
 
 
 def test_missing_ring_has_no_stamp(store: FileKeyStore) -> None:
