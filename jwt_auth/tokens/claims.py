@@ -22,6 +22,9 @@ RESERVED: Final = frozenset(
     | {"token_version", "token_use", "client_id", "roles"}
 )
 
+#: The longest ``jti`` that the table of denied tokens has room for.
+JTI_LENGTH: Final = 255
+
 _REQUIRED_TEXTS: Final = ("iss", "sub", "jti", "sid", "token_use")
 _REQUIRED_NUMBERS: Final = ("exp", "nbf", "iat", "token_version")
 
@@ -60,6 +63,9 @@ def verify_claims(claims: dict[str, Any], *, kid: str, now: datetime) -> AccessT
         raise AccessTokenRefused(Refusal.CLAIM_TYPE)
     # type(), not isinstance(): a JSON true is an int to Python.
     if not all(type(claims[name]) is int and claims[name] >= 0 for name in _REQUIRED_NUMBERS):
+        raise AccessTokenRefused(Refusal.CLAIM_TYPE)
+    # Databases refuse a NUL, and a jti that none can hold could never be denied.
+    if "\0" in claims["sub"] or len(claims["jti"]) > JTI_LENGTH or not claims["jti"].isprintable():
         raise AccessTokenRefused(Refusal.CLAIM_TYPE)
     roles = _texts(claims.get("roles", []))
     # Whole and exact: an issuer compared as a substring let foreign tokens in (CVE-2024-53861).

@@ -10,7 +10,8 @@ import pytest
 from pytest_django import Settings
 
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
-from jwt_auth.tokens.claims import RESERVED, AccessToken, verify_claims
+from jwt_auth.models import RevokedToken
+from jwt_auth.tokens.claims import JTI_LENGTH, RESERVED, AccessToken, verify_claims
 from tests.tokens.forging import MISSING, NOW, SESSION, Forge
 
 SECONDS = int(NOW.timestamp())
@@ -48,6 +49,11 @@ def test_claims_of_an_access_token_are_read_only(forge: Forge) -> None:
     token = _verify(forge.claims())
     with pytest.raises(TypeError):
         token.claims["roles"] = ["admin"]  # type: ignore[index]  # that is the point
+
+
+def test_longest_jti_is_the_longest_that_can_be_denied() -> None:
+    """The limit is the column's."""
+    assert RevokedToken._meta.get_field("jti").max_length == JTI_LENGTH
 
 
 def test_every_claim_that_is_issued_is_reserved(forge: Forge) -> None:
