@@ -55,6 +55,7 @@ class AuthView(APIView):
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = AlwaysJSON
     versioning_class = None
+    metadata_class = None  # OPTIONS would tell how the endpoint is built
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
