@@ -1,0 +1,109 @@
+"""What comes between the statements of a flow: each is tried with the other event before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import connection
+
+from jwt_auth import flows
+from jwt_auth.exceptions import LogInRefused, RefreshTokenRefused
+from jwt_auth.models import Reason
+from tests.flows.scene import BROWSER, Issued, log_in, refresh, refusal_of, row_of
+
+pytestmark = pytest.mark.django_db
+
+
+@contextmanager
+def _before_statement(number: int, happen: Callable[[], None]) -> Iterator[None]:
+    seen = 0
+
+    def count(execute: Any, *args: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        if seen == number + 1:
+            happen()
+        return execute(*args)
+
+    with connection.execute_wrapper(count):
+        yield
+
+
+def _change_password(user: AbstractBaseUser) -> None:
+    elsewhere = get_user_model()._default_manager.get(pk=user.pk)
+    elsewhere.set_password("another horse")
+    elsewhere.save()
+
+
+def _is_dead(issued: Issued) -> bool:
+    try:
+        refresh(issued)
+    except RefreshTokenRefused:
+        return refusal_of(issued) is not None
+    return False
+
+
+@pytest.mark.parametrize("statement", range(4))
+def test_login_racing_with_password_change_leaves_no_session(
+    user: AbstractBaseUser, password: str, statement: int
+) -> None:
+    """Who logs in with the old password gets nothing that lives, wherever the change comes."""
+    authenticated = authenticate(username=user.get_username(), password=password)
+    assert authenticated is not None
+    issued = None
+    with _before_statement(statement, lambda: _change_password(user)):
+        try:
+            issued = log_in(authenticated)
+        except LogInRefused:
+            return
+    # Some user models need fewer statements: then nothing has come between.
+    unchanged = get_user_model()._default_manager.get(pk=user.pk).check_password(password)
+    assert unchanged or _is_dead(issued)
+
+
+@pytest.mark.parametrize("statement", range(2))
+def test_refresh_racing_with_end_leaves_no_session(user: AbstractBaseUser, statement: int) -> None:
+    """Whichever statement of a refresh the end comes before, it is refused or given dead things."""
+    issued = log_in(user)
+    token, now = issued.refresh_token.text, datetime.now(UTC)
+
+    def log_out() -> None:
+        flows.log_out(refresh_token=token, access_token=None, client=BROWSER, now=now)
+
+    with _before_statement(statement, log_out), pytest.raises(RefreshTokenRefused):
+        refresh(issued)
+    assert row_of(issued).revocation_reason == Reason.LOGOUT
+
+
+@pytest.mark.parametrize("statement", range(2))
+def test_refresh_racing_with_password_change_leaves_no_session(
+    user: AbstractBaseUser, statement: int
+) -> None:
+    """A refresh that has read the row before the change can't carry the session over it."""
+    issued = log_in(user)
+    with (
+        _before_statement(statement, lambda: _change_password(user)),
+        pytest.raises(RefreshTokenRefused),
+    ):
+        refresh(issued)
+    assert _is_dead(issued)
+
+
+def test_user_changed_since_authentication_is_refused(user: AbstractBaseUser) -> None:
+    """A user who is gone, inactive or has another password since is not logged in."""
+    _change_password(user)
+    with pytest.raises(LogInRefused):
+        log_in(user)
+    fresh = get_user_model()._default_manager.get(pk=user.pk)
+    get_user_model()._default_manager.filter(pk=user.pk).update(is_active=False)
+    with pytest.raises(LogInRefused):
+        log_in(fresh)
+    get_user_model()._default_manager.filter(pk=user.pk).delete()
+    with pytest.raises(LogInRefused):
+        log_in(fresh)
