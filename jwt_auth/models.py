@@ -16,6 +16,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models, router, transaction
 from django.db.models import F, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 USER_AGENT_LENGTH = 256
@@ -41,6 +42,30 @@ class Client:
 
     ip_address: str | None
     user_agent: str
+
+
+class InstantField(models.DateTimeField):  # type: ignore[type-arg]  # not at run time
+    """A moment, aware in Python whatever ``USE_TZ`` says: sessions end at the same time everywhere.
+
+    Without ``USE_TZ`` the database holds local time, as Django has it; migrations know a plain
+    ``DateTimeField``.
+    """
+
+    def get_prep_value(self, value: Any) -> Any:
+        if isinstance(value, datetime) and timezone.is_aware(value) and not settings.USE_TZ:
+            value = timezone.make_naive(value, timezone.get_default_timezone())
+        return super().get_prep_value(value)
+
+    def from_db_value(
+        self, value: datetime | None, expression: Any, connection: Any
+    ) -> datetime | None:
+        if value is None or timezone.is_aware(value):
+            return value
+        return timezone.make_aware(value, timezone.get_default_timezone())
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.DateTimeField", args, kwargs
 
 
 class TokenVersionField(models.PositiveIntegerField):  # type: ignore[type-arg]  # not at run time
@@ -168,10 +193,10 @@ class RefreshTokenFamily(models.Model):
         related_name="refresh_token_families",
         verbose_name=_("user"),
     )
-    created_at = models.DateTimeField(_("created at"))
-    last_used_at = models.DateTimeField(_("last used at"))
-    expires_at = models.DateTimeField(_("expires at"))
-    absolute_expires_at = models.DateTimeField(_("ends at the latest"), db_index=True)
+    created_at = InstantField(_("created at"))
+    last_used_at = InstantField(_("last used at"))
+    expires_at = InstantField(_("expires at"))
+    absolute_expires_at = InstantField(_("ends at the latest"), db_index=True)
     #: The user's version at the log-in. A refresh needs it unchanged, so that a log-in which raced
     #: with the change of the password that it used leaves nothing behind that lives.
     token_version = models.PositiveIntegerField(default=0)
@@ -183,7 +208,7 @@ class RefreshTokenFamily(models.Model):
     #: ``[generation consumed, digest of the retry key or None, seconds since the epoch]``, the
     #: oldest first.
     recent_rotations = models.JSONField(default=list)
-    revoked_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    revoked_at = InstantField(_("ended at"), null=True, blank=True)
     revocation_reason = models.CharField(
         _("why it ended"), max_length=32, blank=True, default="", choices=Reason.choices
     )
@@ -227,11 +252,16 @@ class RevokedToken(models.Model):
     """One access token that is denied by its ``jti`` until it would have expired by itself."""
 
     jti = models.CharField(max_length=JTI_LENGTH, primary_key=True)
+    #: Without a constraint: whoever leaves with a token of a user deleted meanwhile is no failure.
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+        db_constraint=False,
     )
-    revoked_at = models.DateTimeField()
-    expires_at = models.DateTimeField(db_index=True)
+    revoked_at = InstantField()
+    expires_at = InstantField(db_index=True)
 
     objects = RevokedTokenQuerySet.as_manager()
 
