@@ -1,0 +1,138 @@
+"""Keys or tables that are away at request time: 503 in JSON, the reason in the log only."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from jwt_auth.keys import active
+from jwt_auth.models import RefreshTokenFamily
+from tests.http.site import COOKIE, Session, Site, everything
+from tests.settings import SCRATCH_DIR
+
+UNAVAILABLE = {
+    "detail": "The service is not available at the moment.",
+    "code": "unavailable",
+}
+TABLE = RefreshTokenFamily._meta.db_table
+
+
+@pytest.fixture(params=["missing", "exposed", "torn"])
+def broken_keys(
+    request: pytest.FixtureRequest, session: Session, settings: Settings, tmp_path: Path
+) -> Iterator[tuple[Path, str]]:
+    """A key store that gives no keys, and what the log has to say about it."""
+    folder = tmp_path / "keys"
+    if request.param != "missing":
+        shutil.copytree(SCRATCH_DIR / "keys", folder)
+        folder.chmod(0o700)
+    if request.param == "exposed":
+        (folder / "ring.json").chmod(0o644)
+    if request.param == "torn":
+        (folder / "ring.json").write_text("{")
+    options = {"PATH": str(folder)}
+    settings.JWT_AUTH_KEY_STORE = {**settings.JWT_AUTH_KEY_STORE, "OPTIONS": options}
+    say = {"missing": "manage.py generate_keys", "exposed": "chmod 600", "torn": "not a JSON"}
+    yield folder, say[request.param]
+    active.reset()
+
+
+def _is_unavailable(answer: Any) -> bool:
+    return bool(answer.status_code == 503 and answer.json() == UNAVAILABLE and not answer.cookies)
+
+
+def _errors(log: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.getMessage()
+        for record in log.records
+        if record.name == "jwt_auth" and record.levelname == "ERROR"
+    ]
+
+
+def test_broken_keys_are_503_and_the_log_says_what_to_do(
+    broken_keys: tuple[Path, str],
+    site: Site,
+    session: Session,
+    credentials: dict[str, str],
+    log: pytest.LogCaptureFixture,
+) -> None:
+    """The client learns nothing, the operator the path and the remedy; nobody is logged in."""
+    folder, remedy = broken_keys
+    before = everything()
+    for answer in (
+        site.get("me/", headers=session.bearer),
+        site.get("/.well-known/jwks.json"),
+        site.post("login/", credentials),
+    ):
+        assert _is_unavailable(answer)
+    errors = _errors(log)
+    assert len(errors) == 3
+    assert all(str(folder) in error and remedy in error for error in errors)
+    assert everything()[0] == before[0]
+
+
+def test_refresh_token_survives_broken_keys(
+    broken_keys: tuple[Path, str],
+    site: Site,
+    session: Session,
+    settings: Settings,
+) -> None:
+    """It is not consumed: the retry works once the keys are back."""
+    before = everything()
+    assert _is_unavailable(site.post("refresh/"))
+    assert everything() == before
+    options = {"PATH": str(SCRATCH_DIR / "keys")}
+    settings.JWT_AUTH_KEY_STORE = {**settings.JWT_AUTH_KEY_STORE, "OPTIONS": options}
+    assert site.post("refresh/").status_code == 200
+
+
+def test_refresh_token_survives_claims_that_cannot_be_issued(
+    site: Site, session: Session, settings: Settings, log: pytest.LogCaptureFixture
+) -> None:
+    """A fault in the project's own callable is the log's business, too."""
+    before = everything()
+    settings.JWT_AUTH_CLAIMS = "builtins.id"
+    assert _is_unavailable(site.post("refresh/"))
+    assert everything() == before
+    assert "JWT_AUTH_CLAIMS must give a dict." in log.text
+
+
+@pytest.fixture
+def no_table(transactional_db: None, session: Session) -> Iterator[None]:
+    """The tables as before the first `migrate`, after a log-in."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {TABLE} RENAME TO away")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE away RENAME TO {TABLE}")
+
+
+def test_missing_tables_are_503_and_the_log_names_migrate(
+    no_table: None,
+    site: Site,
+    session: Session,
+    credentials: dict[str, str],
+    log: pytest.LogCaptureFixture,
+) -> None:
+    """For every endpoint that needs them, and no cookie is touched."""
+    for method, path, body in (
+        ("post", "login/", credentials),
+        ("post", "refresh/", None),
+        ("post", "logout/", None),
+        ("get", "me/", None),
+        ("get", "sessions/", None),
+    ):
+        headers = session.bearer if method == "get" else {}
+        answer = getattr(site, method)(path, body, headers=headers)
+        assert _is_unavailable(answer), answer.content
+        assert _errors(log) == [
+            "The tables of jwt_auth are missing or old: run `manage.py migrate`."
+        ]
+        log.clear()
+    assert COOKIE in site.cookies
