@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.encoding import force_bytes
 
 from jwt_auth.checks.keys import find_key_problem
+from jwt_auth.checks.settings import check_settings
 from jwt_auth.conf import conf
 from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import KeyFailure
@@ -31,6 +33,8 @@ _PER_PROCESS: Final = (
 
 
 def check_deployment(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
+    if any(message.is_serious() for message in check_settings(None)):
+        return []  # named there; what is wrong can't be judged for being unwise
     problem = find_key_problem()
     messages: list[CheckMessage] = [] if problem is None else [problem]
     for check in (_check_transport, _check_keys, _check_revocation, _check_throttles, _check_views):
@@ -138,11 +142,13 @@ def _callbacks(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _is_inside_code(path: Path) -> bool:
-    package = settings.SETTINGS_MODULE.partition(".")[0]
-    module = sys.modules.get(package)
+    # settings.configure() leaves no name.
+    name = settings.SETTINGS_MODULE or os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    module = sys.modules.get(name.partition(".")[0])
     if module is None or not getattr(module, "__file__", None):
         return False
-    project = Path(str(module.__file__)).resolve().parent.parent
+    folder = Path(str(module.__file__)).resolve().parent
+    project = folder.parent if hasattr(module, "__path__") else folder
     return path.resolve().is_relative_to(project)
 
 

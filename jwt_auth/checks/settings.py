@@ -217,7 +217,7 @@ def _check_durations_together() -> Iterator[CheckMessage]:
 def _check_cookie_types() -> Iterator[CheckMessage]:
     if not isinstance(conf.refresh_cookie_secure, bool):
         yield _error("E013", "REFRESH_COOKIE_SECURE", "must be True or False.", "True")
-    if conf.refresh_cookie_samesite not in {"Strict", "Lax", "None"}:
+    if conf.refresh_cookie_samesite not in ("Strict", "Lax", "None"):  # a list can't be in a set
         yield _error(
             "E014", "REFRESH_COOKIE_SAMESITE", 'must be "Strict", "Lax" or "None".', '"Strict"'
         )
@@ -320,6 +320,8 @@ def _check_backend(
         build()
     except (ImproperlyConfigured, KeyFailure) as error:
         yield _error(number, setting, f"can't be used: {error}", line)
+    except Exception as error:  # noqa: BLE001  a backend may raise anything, and quote an option
+        yield _error(number, setting, f"can't be used: {type(error).__name__}.", line)
 
 
 def _check_callables() -> Iterator[CheckMessage]:
@@ -346,7 +348,7 @@ def _check_numbers() -> Iterator[CheckMessage]:
     url = conf.jwks_url
     if url is None:
         return
-    if not isinstance(url, str) or urlsplit(url).scheme not in {"https", "http"}:
+    if not isinstance(url, str) or not _is_address(url):
         yield _error(
             "E023",
             "JWKS_URL",
@@ -378,6 +380,14 @@ def _check_throttles() -> Iterator[CheckMessage]:
             yield _error(
                 "E025", "THROTTLE_RATES", f'must give {scope} a rate such as "5/min".', example
             )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"https", "http"} and bool(parts.hostname)
 
 
 def _is_none_or(pattern: re.Pattern[str], value: object) -> bool:

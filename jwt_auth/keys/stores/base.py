@@ -106,6 +106,9 @@ def _build(config: object) -> KeyStore:
         backend = import_string(config["BACKEND"])
     except ImportError as error:
         raise ImproperlyConfigured(f"JWT_AUTH_KEY_STORE: {error}") from error
+    except AttributeError:
+        message = "JWT_AUTH_KEY_STORE: BACKEND is not a dotted path."
+        raise ImproperlyConfigured(message) from None
     if not isinstance(backend, type) or not issubclass(backend, KeyStore):
         raise ImproperlyConfigured("JWT_AUTH_KEY_STORE: BACKEND is not a subclass of KeyStore.")
     options = config.get("OPTIONS", {})
@@ -114,4 +117,8 @@ def _build(config: object) -> KeyStore:
     except TypeError as error:
         message = f"JWT_AUTH_KEY_STORE: the OPTIONS of {backend.__name__} are wrong: {error}."
         raise ImproperlyConfigured(message) from None
-    return backend(**options)
+    try:
+        return backend(**options)
+    except (TypeError, ValueError):  # most often None, from a variable that is not set
+        message = f"JWT_AUTH_KEY_STORE: {backend.__name__} can't work with a value of its OPTIONS."
+        raise ImproperlyConfigured(message) from None

@@ -1,0 +1,295 @@
+"""Each wrong setting has its check: an id, the reason and the line to write."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, Error
+from pytest_django import Settings
+
+from jwt_auth import checks
+from jwt_auth.checks.settings import check_settings
+from jwt_auth.conf import NAMES
+
+FILE_STORE = "jwt_auth.keys.stores.file.FileKeyStore"
+DATABASE = "jwt_auth.revocation.database.DatabaseRevocation"
+STATELESS = "jwt_auth.revocation.stateless.NoRevocation"
+
+
+def _messages(settings: Settings, **changes: Any) -> list[CheckMessage]:
+    for name, value in changes.items():
+        setattr(settings, f"JWT_AUTH_{name}", value)
+    return check_settings(None)
+
+
+def _ids(messages: list[CheckMessage]) -> list[str]:
+    return [str(message.id).removeprefix("jwt_auth.") for message in messages]
+
+
+DURATIONS = [
+    ("E004", "ACCESS_TOKEN_LIFETIME", timedelta(minutes=1), timedelta(hours=24)),
+    ("E005", "REFRESH_TOKEN_LIFETIME", timedelta(hours=1), timedelta(days=365)),
+    ("E006", "SESSION_LIFETIME", timedelta(hours=1), timedelta(days=365)),
+    ("E007", "CLOCK_LEEWAY", timedelta(0), timedelta(seconds=60)),
+    ("E008", "REFRESH_RETRY_WINDOW", timedelta(0), timedelta(seconds=300)),
+    ("E009", "REFRESH_REUSE_LEEWAY", timedelta(0), timedelta(seconds=60)),
+    ("E017", "KEY_ROTATION_INTERVAL", timedelta(hours=1), timedelta(days=3650)),
+    ("E018", "KEY_PUBLISH_AHEAD", timedelta(0), timedelta(days=30)),
+    ("E019", "KEY_RELOAD_INTERVAL", timedelta(seconds=1), timedelta(days=1)),
+]
+
+WRONG: list[tuple[str, str, Any]] = [
+    *(("E001", "ISSUER", value) for value in ("", None, 1, ["https://a.example"])),
+    *(("E002", "AUDIENCE", value) for value in ("", None, 1, [], ["a", ""], ["a", 1], {"a": 1})),
+    *(("E003", "ALGORITHM", value) for value in ("none", "HS512", "es256", None, ["ES256"])),
+    *((number, name, 900) for number, name, _, _ in DURATIONS),
+    *((number, name, None) for number, name, _, _ in DURATIONS),
+    *((number, name, least - timedelta(microseconds=1)) for number, name, least, _ in DURATIONS),
+    *((number, name, most + timedelta(microseconds=1)) for number, name, _, most in DURATIONS),
+    *(("E010", "REFRESH_COOKIE_NAME", value) for value in ("", "a b", "a;b", "a=b", "ä", 1)),
+    ("E010", "REFRESH_COOKIE_NAME", "__Host-refresh_token"),
+    *(("E011", "REFRESH_COOKIE_PATH", value) for value in ("", "api", "/a;b", "/a b", "/a\n", 1)),
+    *(("E012", "REFRESH_COOKIE_DOMAIN", value) for value in ("", "a b", "a;b", "a..b", "a/b", 1)),
+    *(("E013", "REFRESH_COOKIE_SECURE", value) for value in ("True", 1, None)),
+    *(("E014", "REFRESH_COOKIE_SAMESITE", v) for v in ("strict", None, True, ["Strict"])),
+    *(("E015", "ACCESS_COOKIE_NAME", value) for value in ("", "a b", "a;b", 1, ["a"])),
+    *(("E016", "KEY_STORE", value) for value in ("/etc/keys", {"OPTIONS": {}}, {"BACKEND": 5})),
+    ("E016", "KEY_STORE", {"BACKEND": FILE_STORE, "PATH": "/etc/keys"}),
+    ("E016", "KEY_STORE", {"BACKEND": FILE_STORE, "OPTIONS": ["PATH"]}),
+    ("E016", "KEY_STORE", {"BACKEND": FILE_STORE, "OPTIONS": {}}),
+    ("E016", "KEY_STORE", {"BACKEND": FILE_STORE, "OPTIONS": {"PATH": None}}),
+    ("E016", "KEY_STORE", {"BACKEND": FILE_STORE, "OPTIONS": {"FOLDER": "/etc/keys"}}),
+    ("E016", "KEY_STORE", {"BACKEND": "jwt_auth.keys.stores.files.FileKeyStore"}),
+    ("E016", "KEY_STORE", {"BACKEND": "nothing"}),
+    ("E016", "KEY_STORE", {"BACKEND": DATABASE}),
+    *(("E020", "REVOCATION", value) for value in (None, DATABASE, {}, {"BACKEND": 5})),
+    ("E020", "REVOCATION", {"BACKEND": "jwt_auth.revocation.nothing.Nothing"}),
+    ("E020", "REVOCATION", {"BACKEND": "jwt_auth.conf.Conf"}),
+    ("E020", "REVOCATION", {"BACKEND": DATABASE, "OPTIONS": {"X": 1}}),
+    ("E020", "REVOCATION", {"BACKEND": DATABASE, "OPTIONS": {"X": []}}),
+    ("E020", "REVOCATION", {"BACKEND": "tests.checks.backends.Broken"}),
+    *(("E021", "CLAIMS", v) for v in ("", "nothing", "no.such.thing", "os.sep", 5, print)),
+    *(("E022", "ROLES", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
+    *(("E023", "JWKS_URL", value) for value in ("", "a", "/jwks.json", "file:///a", "http:", 5)),
+    ("E023", "JWKS_URL", "https://[/jwks.json"),
+    *(("E024", "MAX_SESSIONS_PER_USER", value) for value in (0, -1, "1", True, 1.5)),
+    *(("E025", "THROTTLE_RATES", value) for value in (None, "5/min", [], {"login": "5/min"})),
+    *(("E025", "THROTTLE_RATES", {"refresh": rate}) for rate in ("", "5", "0/min", "5/x", 5, "/")),
+    *(("E027", "CLIENT_ID", value) for value in ("", None, 1)),
+]
+
+
+def test_good_settings_have_no_message(settings: Settings) -> None:
+    """The tests' settings are a project's good ones, so each message below is of one change."""
+    assert _messages(settings) == []
+
+
+@pytest.mark.parametrize(("number", "name", "value"), WRONG)
+def test_wrong_value_is_an_error_that_says_what_to_write(
+    number: str, name: str, value: object, settings: Settings
+) -> None:
+    """One error, of its id, with the setting's name in the reason and the line in the hint."""
+    (message,) = _messages(settings, **{name: value})
+    assert isinstance(message, Error)
+    assert message.id == f"jwt_auth.{number}"
+    assert message.msg.startswith(f"JWT_AUTH_{name} ")
+    assert str(message.hint).startswith(f"Write JWT_AUTH_{name} = ")
+
+
+@pytest.mark.parametrize("name", sorted({name for _, name, _ in WRONG}))
+def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None:
+    """Whoever writes the line has no error any more."""
+    value = next(value for _, wrong, value in WRONG if wrong == name)
+    (message,) = _messages(settings, **{name: value})
+    line = str(message.hint).partition(" = ")[2]
+    good = eval(line, {"timedelta": timedelta})
+    if name in {"CLAIMS", "ROLES"}:  # the example's path is the project's own to make
+        good = "tests.users.models.roles_of"
+    assert not [left for left in _messages(settings, **{name: good}) if isinstance(left, Error)]
+
+
+def test_every_setting_has_a_check() -> None:
+    """No setting is believed unseen."""
+    assert {f"JWT_AUTH_{name}" for _, name, _ in WRONG} == NAMES
+
+
+@pytest.mark.parametrize(("number", "name", "least", "most"), DURATIONS)
+def test_limits_themselves_are_allowed(
+    number: str, name: str, least: timedelta, most: timedelta, settings: Settings
+) -> None:
+    """The least and the most are good values, where no other setting has a say."""
+    settings.JWT_AUTH_SESSION_LIFETIME = timedelta(days=365)
+    if name == "SESSION_LIFETIME":
+        settings.JWT_AUTH_REFRESH_TOKEN_LIFETIME = least
+    if name == "KEY_RELOAD_INTERVAL":
+        settings.JWT_AUTH_KEY_PUBLISH_AHEAD = timedelta(days=2)
+    if name == "KEY_PUBLISH_AHEAD":
+        least = timedelta(minutes=6)
+    for value in (least, most):
+        messages = _messages(settings, **{name: value})
+        assert number not in _ids(messages)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"AUDIENCE": ["a", "b"]},
+        {"AUDIENCE": ("a", "b")},
+        {"REFRESH_COOKIE_PATH": "/"},
+        {"REFRESH_COOKIE_PATH": "/", "REFRESH_COOKIE_NAME": "__Host-x"},
+        {"REFRESH_COOKIE_DOMAIN": ".example.com"},
+        {"REFRESH_COOKIE_SAMESITE": "Lax"},
+        {"REFRESH_COOKIE_SECURE": False},
+        {"REFRESH_COOKIE_NAME": "plain"},
+        {"ACCESS_COOKIE_NAME": "access_token"},
+        {"JWKS_URL": "https://auth.example.com/.well-known/jwks.json"},
+        {"JWKS_URL": "http://127.0.0.1:8000/jwks.json", "KEY_STORE": "not looked at"},
+        {"MAX_SESSIONS_PER_USER": 1},
+        {"THROTTLE_RATES": {"refresh": "1/s", "login_account": "1/h"}},
+        {"REVOCATION": {"BACKEND": STATELESS, "OPTIONS": {}}},
+        {"CLAIMS": None, "ROLES": "tests.users.models.roles_of"},
+    ],
+)  # fmt: skip
+def test_good_value_has_no_message(changes: dict[str, Any], settings: Settings) -> None:
+    """Nobody is told off for what works."""
+    assert _messages(settings, **changes) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "changes"),
+    [
+        ("E006", {"SESSION_LIFETIME": timedelta(days=6)}),
+        ("E018", {"KEY_PUBLISH_AHEAD": timedelta(seconds=359)}),
+        ("E018", {"KEY_RELOAD_INTERVAL": timedelta(seconds=301)}),
+        ("E010", {"REFRESH_COOKIE_SECURE": False, "REFRESH_COOKIE_NAME": "__Secure-x"}),
+        ("E010", {"REFRESH_COOKIE_NAME": "__Host-x", "REFRESH_COOKIE_PATH": "/api/"}),
+        (
+            "E010",
+            {
+                "REFRESH_COOKIE_NAME": "__Host-x",
+                "REFRESH_COOKIE_PATH": "/",
+                "REFRESH_COOKIE_DOMAIN": "example.com",
+            },
+        ),
+        (
+            "E010",
+            {
+                "REFRESH_COOKIE_NAME": "__Host-x",
+                "REFRESH_COOKIE_PATH": "/",
+                "REFRESH_COOKIE_SECURE": False,
+            },
+        ),
+        ("E010", {"ACCESS_COOKIE_NAME": "__Secure-refresh_token"}),
+    ],
+)
+def test_values_that_contradict_each_other_are_an_error(
+    number: str, changes: dict[str, Any], settings: Settings
+) -> None:
+    """Each is good for itself; together they can't work."""
+    assert _ids(_messages(settings, **changes)) == [number]
+
+
+def test_samesite_none_without_secure_is_an_error(settings: Settings) -> None:
+    """Browsers throw such a cookie away."""
+    messages = _messages(settings, REFRESH_COOKIE_SAMESITE="None", REFRESH_COOKIE_SECURE=False)
+    assert _ids(messages) == ["E014", "W003"]
+
+
+@pytest.mark.parametrize(
+    ("number", "changes"),
+    [
+        ("W001", {"ACCESS_TOKEN_LIFETIME": timedelta(minutes=30, microseconds=1)}),
+        (
+            "W002",
+            {
+                "REFRESH_TOKEN_LIFETIME": timedelta(days=30, microseconds=1),
+                "SESSION_LIFETIME": timedelta(days=60),
+            },
+        ),
+        ("W003", {"REFRESH_COOKIE_SAMESITE": "None"}),
+        ("W004", {"THROTTLE_RATES": {"login_account": None}}),
+        (
+            "W005",
+            {
+                "REVOCATION": {"BACKEND": STATELESS},
+                "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15, microseconds=1),
+            },
+        ),
+    ],
+)
+def test_unwise_value_is_a_warning(
+    number: str, changes: dict[str, Any], settings: Settings
+) -> None:
+    """It works, so it stops nothing; the hint says what to write instead."""
+    (message,) = _messages(settings, **changes)
+    assert message.id == f"jwt_auth.{number}"
+    assert not message.is_serious()
+    assert str(message.hint).startswith("Write JWT_AUTH_")
+    assert checks.start_problems(serving=False) == []
+
+
+def test_values_up_to_the_warning_have_none(settings: Settings) -> None:
+    """30 minutes and 30 days are the last that are wise."""
+    day = timedelta(days=30)
+    lifetimes = {"REFRESH_TOKEN_LIFETIME": day, "SESSION_LIFETIME": day}
+    assert _messages(settings, ACCESS_TOKEN_LIFETIME=timedelta(minutes=30), **lifetimes) == []
+
+
+def test_stateless_with_a_wrong_lifetime_is_an_error_and_no_crash(settings: Settings) -> None:
+    """What is no duration is not compared with one."""
+    messages = _messages(settings, REVOCATION={"BACKEND": STATELESS}, ACCESS_TOKEN_LIFETIME=900)
+    assert _ids(messages) == ["E004"]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("JWT_AUTH_ISUER", "JWT_AUTH_ISSUER"),
+        ("JWT_AUTH_ACCESS_LIFETIME", "JWT_AUTH_ACCESS_TOKEN_LIFETIME"),
+        ("JWT_AUTH_COOKIE_SECURE", "JWT_AUTH_REFRESH_COOKIE_SECURE"),
+        ("JWT_AUTH_KEYSTORE", "JWT_AUTH_KEY_STORE"),
+        ("JWT_AUTH_X", ""),
+    ],
+)
+def test_misspelt_name_names_the_nearest(name: str, near: str, settings: Settings) -> None:
+    """A setting that nothing reads would be believed to hold."""
+    setattr(settings, name, "x")
+    (message,) = check_settings(None)
+    assert (message.id, message.msg) == ("jwt_auth.E026", f"{name} is not a setting of jwt_auth.")
+    assert f"Did you mean JWT_AUTH_{near.removeprefix('JWT_AUTH_')}" in str(message.hint)
+
+
+def test_setting_of_another_package_is_none_of_ours(settings: Settings) -> None:
+    """An old package owns the dict JWT_AUTH."""
+    settings.JWT_AUTH = {"JWT_ALGORITHM": "HS256"}
+    assert check_settings(None) == []
+
+
+def test_all_problems_are_listed_at_once(settings: Settings) -> None:
+    """Nobody has to start twice to see the second one."""
+    wrong = {"ISSUER": "", "ALGORITHM": "none", "CLOCK_LEEWAY": 5, "REFRESH_COOKIE_SECURE": 1}
+    wrong |= {"MAX_SESSIONS_PER_USER": 0, "CLAIMS": "nothing", "THROTTLE_RATES": None}
+    settings.JWT_AUTH_ISUER = "x"
+    expected = ["E026", "E001", "E003", "E007", "E013", "E021", "E024", "E025"]
+    assert _ids(_messages(settings, **wrong)) == expected
+
+
+def test_start_is_told_every_problem_in_one_text(settings: Settings) -> None:
+    """Id, reason and the line to write, for each."""
+    settings.JWT_AUTH_ISSUER = ""
+    settings.JWT_AUTH_CLOCK_LEEWAY = 5
+    text = checks.explain(checks.start_problems(serving=False))
+    assert text.startswith("jwt_auth can't start with 2 problem(s):\n")
+    assert "E001: JWT_AUTH_ISSUER must be a string" in text
+    assert 'HINT: Write JWT_AUTH_ISSUER = "https://api.example.com"' in text
+    assert "jwt_auth.E007: JWT_AUTH_CLOCK_LEEWAY must be a datetime.timedelta." in text
+
+
+@pytest.mark.parametrize("name", ["KEY_STORE", "REVOCATION"])
+def test_option_of_a_backend_is_not_quoted(name: str, settings: Settings) -> None:
+    """An option may be a password, and these texts reach logs."""
+    value = {"BACKEND": "tests.checks.backends.Broken", "OPTIONS": {"PASSWORD": "hunter2"}}
+    (message,) = _messages(settings, **{name: value})
+    assert "hunter2" not in f"{message.msg} {message.hint}"
