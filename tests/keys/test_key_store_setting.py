@@ -30,6 +30,7 @@ def test_store_is_built_once_for_each_value(settings: Settings) -> None:
         ("tests.keys.stores.MemoryKeyStore", "dict of BACKEND and OPTIONS"),
         ({"OPTIONS": {}}, "dict of BACKEND and OPTIONS"),
         ({"BACKEND": "x.Y", "PATH": "/"}, "dict of BACKEND and OPTIONS"),
+        ({"BACKEND": None}, "not a dotted path"),
         ({"BACKEND": "no.such.Store"}, "No module named 'no'"),
         ({"BACKEND": "tests.keys.stores.sys"}, "not a subclass"),
         ({"BACKEND": "decimal.Decimal"}, "not a subclass"),
@@ -37,6 +38,13 @@ def test_store_is_built_once_for_each_value(settings: Settings) -> None:
         (
             {"BACKEND": "tests.keys.stores.MemoryKeyStore", "OPTIONS": {"nmae": "hunter2"}},
             "MemoryKeyStore are wrong.*'n",
+        ),
+        (
+            {
+                "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+                "OPTIONS": {"PATH": None},
+            },
+            "FileKeyStore can't work with a value",
         ),
     ],
 )
