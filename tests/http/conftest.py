@@ -27,6 +27,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """What the package logs; its loggers pass nothing on to the root, where pytest listens."""
     logger = logging.getLogger("jwt_auth")
     logger.addHandler(caplog.handler)
-    with caplog.at_level(logging.DEBUG, logger="jwt_auth"):
-        yield caplog
+    caplog.set_level(logging.DEBUG, logger="jwt_auth")
+    caplog.set_level(logging.DEBUG, logger="jwt_auth.security")
+    yield caplog
     logger.removeHandler(caplog.handler)

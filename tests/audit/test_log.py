@@ -1,0 +1,225 @@
+"""What `jwt_auth.security` says of each event."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+
+from jwt_auth import flows, signals
+from jwt_auth.exceptions import AccessTokenRefused, RefreshSuperseded, RefreshTokenRefused
+from jwt_auth.flows import Issued
+from jwt_auth.models import Client, Reason
+from jwt_auth.tokens import refresh
+from tests.http.conftest import log  # noqa: F401  a fixture
+
+Records = list[tuple[str, dict[str, Any]]]
+
+CLIENT = Client(ip_address="192.0.2.1", user_agent="Firefox")
+
+
+@pytest.fixture
+def issued(user: AbstractBaseUser) -> Issued:
+    """A session of Alice's."""
+    return flows.log_in(user, client=CLIENT, now=datetime.now(UTC))
+
+
+@pytest.fixture
+def records(issued: Issued, log: pytest.LogCaptureFixture) -> Iterator[Records]:  # noqa: F811
+    """Level and fields of each record from here on, filled as they come."""
+    found: Records = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append((record.levelname, record.jwt_auth))  # type: ignore[attr-defined]
+
+    logger = logging.getLogger("jwt_auth.security")
+    collector = Collector()
+    logger.addHandler(collector)
+    yield found
+    logger.removeHandler(collector)
+
+
+def _of(issued: Issued, user: AbstractBaseUser) -> dict[str, Any]:
+    return {
+        "user_id": str(user.pk),
+        "session_id": str(issued.family.pk),
+        "ip_address": "192.0.2.1",
+        "user_agent": "Firefox",
+    }
+
+
+def _refresh(text: str, *, key: str | None = None) -> Issued:
+    return flows.refresh(text, retry_key=key, client=CLIENT, now=datetime.now(UTC))
+
+
+def test_login_and_refresh_are_recorded(
+    records: Records, issued: Issued, user: AbstractBaseUser
+) -> None:
+    """Who, which session, and from where."""
+    second = flows.log_in(user, client=CLIENT, now=datetime.now(UTC))
+    _refresh(second.refresh_token.text)
+    assert records == [
+        ("INFO", {"event": "session_opened", **_of(second, user)}),
+        ("INFO", {"event": "session_refreshed", **_of(second, user)}),
+    ]
+
+
+def test_retries_are_recorded(records: Records, issued: Issued, user: AbstractBaseUser) -> None:
+    """One that was answered, and one that came too late."""
+    first = issued.refresh_token.text
+    _refresh(first, key="k")
+    successor = _refresh(first, key="k").refresh_token.text
+    _refresh(successor)
+    with pytest.raises(RefreshSuperseded):
+        _refresh(first, key="k")
+    assert [fields for _, fields in records if fields["event"] == "refresh_retried"] == [
+        {"event": "refresh_retried", "superseded": late, **_of(issued, user)}
+        for late in (False, True)
+    ]
+
+
+def test_reuse_is_a_warning_with_a_hint(
+    records: Records, issued: Issued, user: AbstractBaseUser
+) -> None:
+    """And the end of the session is a record of its own."""
+    first = issued.refresh_token.text
+    _refresh(first)
+    with pytest.raises(RefreshTokenRefused):
+        _refresh(first)
+    _, (_, ended), (level, reuse) = records
+    assert ended["event"] == "session_ended"
+    assert (ended["reason"], ended["session_ids"]) == ("reuse_detected", [str(issued.family.pk)])
+    assert (level, reuse["event"]) == ("WARNING", "reuse_detected")
+    assert (reuse["token_generation"], reuse["generation"]) == (1, 2)
+    assert "Idempotency-Key" in reuse["hint"]
+
+
+def test_forged_refresh_token_is_a_warning(records: Records) -> None:
+    """It names nobody: what it says is not to be believed."""
+    with pytest.raises(RefreshTokenRefused):
+        _refresh("A" * 92)
+    assert records == [
+        (
+            "WARNING",
+            {
+                "event": "refresh_token_forged",
+                "ip_address": "192.0.2.1",
+                "user_agent": "Firefox",
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("generation", "level", "reason"),
+    [(None, "INFO", "unknown"), (9, "WARNING", "impossible")],
+)
+def test_refused_genuine_token_is_recorded(
+    generation: int | None, level: str, reason: str, records: Records, issued: Issued
+) -> None:
+    """One from ahead of the row is worth a look: a restored backup, or a stolen SECRET_KEY."""
+    token = refresh.issue_first(issued.family.pk if generation else uuid4())
+    with pytest.raises(RefreshTokenRefused):
+        _refresh(token.successor(b"nonce").text if generation else token.text)
+    ((found, fields),) = records
+    assert (found, fields["event"], fields["reason"]) == (level, "refresh_token_refused", reason)
+    assert fields["session_id"] == str(token.family_id)
+
+
+def test_refused_access_token_is_recorded_with_its_reason(
+    records: Records, issued: Issued, user: AbstractBaseUser
+) -> None:
+    """With whose it was, where its signature was good."""
+    now = datetime.now(UTC)
+    flows.end_session(issued.family.pk, reason=Reason.ADMINISTRATOR, client=None, now=now)
+    for text in (issued.access_token.text, "a.b.c"):
+        with pytest.raises(AccessTokenRefused):
+            flows.authenticate(text, client=CLIENT, now=now)
+    (level, ended), (_, known), (_, unknown) = records
+    assert (level, ended["user_id"], "ip_address" in ended) == ("INFO", str(user.pk), False)
+    assert (known["reason"], known["session_id"]) == ("session_ended", str(issued.family.pk))
+    assert known.keys() >= {"jti", "kid", "user_id"}
+    assert unknown.keys() == {"event", "reason", "ip_address", "user_agent"}
+
+
+def test_expired_access_token_is_no_news(records: Records, issued: Issued) -> None:
+    """Every session's token expires four times an hour: at DEBUG only."""
+    with pytest.raises(AccessTokenRefused):
+        flows.authenticate(
+            issued.access_token.text, client=CLIENT, now=datetime.now(UTC) + timedelta(minutes=16)
+        )
+    ((level, fields),) = records
+    assert (level, fields["reason"]) == ("DEBUG", "expired")
+
+
+def test_denied_token_and_end_of_everything_are_recorded(records: Records) -> None:
+    """By an administrator, who has no address here."""
+    now = datetime.now(UTC)
+    flows.deny_token("a jti", user_id=None, expires_at=now, now=now)
+    flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=now)
+    assert [fields for _, fields in records] == [
+        {"event": "token_denied", "jti": "a jti", "user_id": None},
+        {
+            "event": "session_ended",
+            "user_id": None,
+            "session_ids": "all",
+            "reason": "key_compromise",
+        },
+    ]
+
+
+@pytest.mark.parametrize(("event", "level"), [("loaded", "DEBUG"), ("activated", "INFO")])
+def test_key_event_is_recorded(event: str, level: str, records: Records) -> None:
+    """Loads are many, the rest is news."""
+    signals.key_event.send_robust(sender=object, event=event, kid="k", store="/keys")
+    assert records == [(level, {"event": f"key_{event}", "kid": "k", "store": "/keys"})]
+
+
+def test_user_agent_can_forge_no_line(log: pytest.LogCaptureFixture) -> None:  # noqa: F811
+    """What a client wrote is quoted and cut: a newline in it begins no record."""
+    client = Client(ip_address=None, user_agent="x\n2026 INFO session_opened\x1b[2J" + "y" * 500)
+    signals.refresh_token_forged.send_robust(sender=object, client=client)
+    message = log.records[-1].getMessage()
+    assert message.startswith("refresh_token_forged ip_address=None user_agent='x\\n2026")
+    assert message.isprintable()
+    assert len(message) < 250
+
+
+def test_level_that_is_off_costs_nothing(
+    log: pytest.LogCaptureFixture,  # noqa: F811
+) -> None:
+    """No text is made for nobody."""
+
+    class Untouchable:
+        def __str__(self) -> str:
+            raise AssertionError
+
+        __repr__ = __str__
+
+    logging.getLogger("jwt_auth.security").setLevel(logging.ERROR)
+    try:
+        answers = signals.key_event.send_robust(
+            sender=object, event="x", kid=Untouchable(), store=""
+        )
+    finally:
+        logging.getLogger("jwt_auth.security").setLevel(logging.INFO)
+    assert [answer for _, answer in answers] == [None] * len(answers)
+
+
+def test_receiver_that_fails_changes_no_outcome(issued: Issued) -> None:
+    """A project's own receiver can't undo what happened, nor make a 500 of it."""
+
+    def fail(**named: Any) -> None:
+        raise RuntimeError
+
+    signals.session_refreshed.connect(fail)
+    try:
+        assert isinstance(_refresh(issued.refresh_token.text).family.pk, UUID)
+    finally:
+        signals.session_refreshed.disconnect(fail)

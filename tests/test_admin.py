@@ -1,0 +1,208 @@
+"""Sessions in the admin: to look at and to end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.utils import get_deleted_objects
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import Permission
+from django.test import Client as Browser
+from django.test import RequestFactory
+from django.urls import NoReverseMatch, reverse
+
+from jwt_auth import flows
+from jwt_auth.flows import Issued
+from jwt_auth.models import Client, RefreshTokenFamily
+from tests.conftest import MakeUser
+from tests.http.conftest import log  # noqa: F401  a fixture
+
+LIST = "/admin/jwt_auth/refreshtokenfamily/"
+SOMEWHERE = Client(ip_address="192.0.2.1", user_agent="<b>Firefox</b>")
+
+#: A user model without permissions knows only staff, who may do everything.
+has_permissions = pytest.mark.skipif(
+    "not hasattr(__import__('django.contrib.auth').contrib.auth.get_user_model(),"
+    " 'user_permissions')",
+    reason="the user model has no permissions",
+)
+
+
+@pytest.fixture
+def issued(user: AbstractBaseUser) -> Issued:
+    """A session of Alice's that has been refreshed once."""
+    opened = flows.log_in(user, client=SOMEWHERE, now=datetime.now(UTC))
+    text = opened.refresh_token.text
+    return flows.refresh(text, retry_key="key", client=SOMEWHERE, now=datetime.now(UTC))
+
+
+def _browser(make_user: MakeUser, *permissions: str, **fields: Any) -> Browser:
+    staff = make_user("staff", is_staff=True, **fields)
+    for permission in permissions:
+        label, codename = permission.split(".")
+        staff.user_permissions.add(  # type: ignore[attr-defined]
+            Permission.objects.get(content_type__app_label=label, codename=codename)
+        )
+    browser = Browser(REMOTE_ADDR="192.0.2.99")
+    browser.force_login(staff)
+    return browser
+
+
+@pytest.fixture
+def administrator(make_user: MakeUser) -> Browser:
+    """The browser of somebody who may do everything."""
+    everything = {"is_superuser": True} if hasattr(get_user_model(), "user_permissions") else {}
+    return _browser(make_user, **everything)
+
+
+def _act(browser: Browser, action: str, *sessions: RefreshTokenFamily) -> Any:
+    data = {"action": action, "_selected_action": [str(session.pk) for session in sessions]}
+    return browser.post(LIST, data, secure=True, follow=True)
+
+
+def test_pages_show_the_session_and_no_secret(
+    administrator: Browser, issued: Issued, user: AbstractBaseUser
+) -> None:
+    """List, search and detail; digests, nonces and retry keys are on none of them."""
+    family = RefreshTokenFamily.objects.get()
+    secrets = [
+        family.current_digest,
+        family.rotation_nonce,
+        family.recent_rotations[0][1],
+        issued.refresh_token.text,
+        issued.access_token.text,
+    ]
+    for url in (LIST, f"{LIST}?q={family.pk}", f"{LIST}?q=192.0.2.1", f"{LIST}{family.pk}/change/"):
+        page = administrator.get(url, secure=True)
+        assert page.status_code == 200
+        assert str(family.pk) in page.content.decode()
+        assert user.get_username() in page.content.decode()
+        assert not [secret for secret in secrets if secret in page.content.decode()]
+    assert b"<b>Firefox</b>" not in page.content
+
+
+def test_search_for_nonsense_finds_nothing(administrator: Browser, issued: Issued) -> None:
+    """What is no id and no address is no error either."""
+    page = administrator.get(f"{LIST}?q=nonsense", secure=True)
+    assert page.status_code == 200
+    assert b"0 sessions" in page.content
+
+
+def test_list_says_which_are_live(administrator: Browser, issued: Issued) -> None:
+    """An icon, which changes once the session has ended."""
+    assert b'alt="True"' in administrator.get(LIST, secure=True).content
+    RefreshTokenFamily.objects.update(revoked_at=datetime.now(UTC))
+    assert b'alt="False"' in administrator.get(LIST, secure=True).content
+
+
+def test_action_ends_the_selected_session_only(
+    administrator: Browser, issued: Issued, user: AbstractBaseUser
+) -> None:
+    """Its tokens are refused; the row says who did it and from where."""
+    other = flows.log_in(user, client=SOMEWHERE, now=datetime.now(UTC)).family
+    page = _act(administrator, "end_sessions", issued.family)
+    assert "1 session was ended." in page.content.decode()
+    ended = RefreshTokenFamily.objects.get(pk=issued.family.pk)
+    assert (ended.revocation_reason, ended.revoked_by_ip) == ("administrator", "192.0.2.99")
+    assert RefreshTokenFamily.objects.get(pk=other.pk).revoked_at is None
+
+
+def test_action_ends_all_sessions_of_the_user(
+    administrator: Browser, issued: Issued, user: AbstractBaseUser, make_user: MakeUser
+) -> None:
+    """Those that were not selected too, and nobody else's."""
+    now = datetime.now(UTC)
+    flows.log_in(user, client=SOMEWHERE, now=now)
+    bobs = flows.log_in(make_user("bob"), client=SOMEWHERE, now=now).family
+    page = _act(administrator, "end_all_sessions_of_users", issued.family)
+    assert "2 sessions were ended." in page.content.decode()
+    assert list(RefreshTokenFamily.objects.live(now)) == [bobs]
+
+
+def test_nothing_can_be_added_or_changed(administrator: Browser, issued: Issued) -> None:
+    """A session is ended, never edited, and no action deletes a list of them."""
+    page = f"{LIST}{issued.family.pk}"
+    before = RefreshTokenFamily.objects.values().get()
+    assert administrator.get(f"{LIST}add/", secure=True).status_code == 403
+    data = {"expires_at_0": "2099-01-01", "expires_at_1": "00:00:00"}
+    assert administrator.post(f"{page}/change/", data, secure=True).status_code == 403
+    _act(administrator, "delete_selected", issued.family)
+    assert RefreshTokenFamily.objects.values().get() == before
+
+
+def test_session_that_is_deleted_is_ended_first(
+    administrator: Browser,
+    issued: Issued,
+    log: pytest.LogCaptureFixture,  # noqa: F811
+) -> None:
+    """Whoever keeps a copy of what is revoked, and the log, hears of it."""
+    url = f"{LIST}{issued.family.pk}/delete/"
+    assert administrator.post(url, {"post": "yes"}, secure=True).status_code == 302
+    assert not RefreshTokenFamily.objects.exists()
+    (record,) = (record for record in log.records if record.msg == "%s %s")
+    assert record.jwt_auth["event"] == "session_ended"  # type: ignore[attr-defined]
+    assert record.jwt_auth["session_ids"] == [str(issued.family.pk)]  # type: ignore[attr-defined]
+
+
+@has_permissions
+def test_staff_who_may_only_look_can_end_nothing(make_user: MakeUser, issued: Issued) -> None:
+    """They see the pages, no action is offered, and one that is sent does nothing."""
+    browser = _browser(make_user, "jwt_auth.view_refreshtokenfamily")
+    page = browser.get(LIST, secure=True)
+    assert page.status_code == 200
+    assert b"end_sessions" not in page.content
+    for action in ("end_sessions", "end_all_sessions_of_users"):
+        _act(browser, action, issued.family)
+    assert RefreshTokenFamily.objects.get().revoked_at is None
+
+
+@has_permissions
+def test_staff_with_change_permission_can_end(make_user: MakeUser, issued: Issued) -> None:
+    """The permission that the pages themselves don't give."""
+    browser = _browser(
+        make_user, "jwt_auth.view_refreshtokenfamily", "jwt_auth.change_refreshtokenfamily"
+    )
+    _act(browser, "end_sessions", issued.family)
+    assert RefreshTokenFamily.objects.get().revoked_at is not None
+
+
+@has_permissions
+def test_staff_without_permission_see_nothing(make_user: MakeUser, issued: Issued) -> None:
+    """Whatever else they may see."""
+    assert _browser(make_user).get(LIST, secure=True).status_code == 403
+
+
+@has_permissions
+@pytest.mark.parametrize("may", [True, False])
+def test_user_with_sessions_is_deleted_by_who_may_delete_users(
+    may: bool, make_user: MakeUser, issued: Issued, user: AbstractBaseUser
+) -> None:
+    """The sessions stand in nobody's way: permission to delete users is enough, and needed."""
+    users = get_user_model()._meta
+    names = [f"{users.app_label}.delete_{users.model_name}"] if may else []
+    browser = _browser(make_user, *names)
+    request = RequestFactory().get("/")
+    request.user = browser.get(LIST, secure=True).wsgi_request.user
+    _, _, lacking, protected = get_deleted_objects([user], request, admin.site)
+    assert (RefreshTokenFamily._meta.verbose_name not in lacking) is may
+    assert not protected
+
+
+@has_permissions
+def test_user_page_deletes_a_user_with_sessions(
+    make_user: MakeUser, issued: Issued, user: AbstractBaseUser
+) -> None:
+    """Over HTTP, where the project has its users in the admin."""
+    users = get_user_model()._meta
+    try:
+        url = reverse(f"admin:{users.app_label}_{users.model_name}_delete", args=[user.pk])
+    except NoReverseMatch:
+        pytest.skip("this user model is not in the admin")
+    names = [f"{users.app_label}.{may}_{users.model_name}" for may in ("view", "delete")]
+    _browser(make_user, *names).post(url, {"post": "yes"}, secure=True)
+    assert not get_user_model()._default_manager.filter(pk=user.pk).exists()
+    assert not RefreshTokenFamily.objects.exists()
