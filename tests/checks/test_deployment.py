@@ -1,0 +1,202 @@
+"""What works, and is unwise in production."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from pytest_django import Settings
+
+from jwt_auth.checks.deployment import check_deployment
+from jwt_auth.encoding import base64url_encode
+
+SHARED_CACHE = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache"}}
+
+
+@pytest.fixture(autouse=True)
+def _production(settings: Settings) -> None:
+    """Settings that are wise; each test has one that is not."""
+    settings.DEBUG = False
+    settings.SECURE_SSL_REDIRECT = True
+    settings.CACHES = SHARED_CACHE
+
+
+@pytest.fixture
+def store(settings: Settings, tmp_path: Path) -> dict[str, Any]:
+    """A ring that a test may change."""
+    store = {
+        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+        "OPTIONS": {"PATH": str(tmp_path / "keys")},
+    }
+    settings.JWT_AUTH_KEY_STORE = store
+    call_command("generate_keys", verbosity=0)
+    return store
+
+
+def _ids(messages: list[CheckMessage]) -> list[str]:
+    return [str(message.id).removeprefix("jwt_auth.") for message in messages]
+
+
+def _only() -> CheckMessage:
+    (message,) = check_deployment(None)
+    assert str(message.hint).startswith(("Write ", "Run "))
+    return message
+
+
+def test_wise_settings_have_no_message() -> None:
+    """The warnings below are each of one change."""
+    assert check_deployment(None) == []
+
+
+def test_debug_is_warned_of(settings: Settings) -> None:
+    """Its answers explain more than strangers should read."""
+    settings.DEBUG = True
+    assert _only().id == "jwt_auth.W014"
+
+
+def test_plain_http_is_warned_of(settings: Settings) -> None:
+    """A bearer token is whoever's reads it on its way; behind a TLS proxy all is well."""
+    settings.SECURE_SSL_REDIRECT = False
+    assert _only().id == "jwt_auth.W010"
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    assert check_deployment(None) == []
+
+
+def test_refresh_cookie_over_plain_http_is_warned_of(settings: Settings) -> None:
+    """The setting is for a developer's own machine."""
+    settings.JWT_AUTH_REFRESH_COOKIE_SECURE = False
+    message = _only()
+    assert message.id == "jwt_auth.W011"
+    assert message.hint == "Write JWT_AUTH_REFRESH_COOKIE_SECURE = True"
+
+
+@pytest.mark.parametrize("backend", ["locmem.LocMemCache", "dummy.DummyCache"])
+def test_cache_of_each_process_is_warned_of(backend: str, settings: Settings) -> None:
+    """With four workers a guesser has four times the attempts."""
+    settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{backend}"}}
+    assert _only().id == "jwt_auth.W016"
+
+
+def test_missing_keys_are_an_error(settings: Settings, tmp_path: Path) -> None:
+    """Before a deployment there must be keys: ``check --deploy`` fails without."""
+    options = {"PATH": str(tmp_path / "nowhere")}
+    settings.JWT_AUTH_KEY_STORE = settings.JWT_AUTH_KEY_STORE | {"OPTIONS": options}
+    (message,) = check_deployment(None)
+    assert message.id == "jwt_auth.E030"
+    assert message.is_serious()
+
+
+def test_keys_in_the_code_folder_are_warned_of(
+    settings: Settings, store: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image or an archive of the code would have them."""
+    project = Path(store["OPTIONS"]["PATH"]).parent
+    monkeypatch.setattr("tests.__file__", str(project / "tests" / "__init__.py"))
+    message = _only()
+    assert message.id == "jwt_auth.W012"
+    assert store["OPTIONS"]["PATH"] in message.msg
+
+
+def test_code_folder_of_a_single_settings_file_is_its_own(
+    settings: Settings, store: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside /srv/site/settings.py lies the code, not in /srv."""
+    folder = Path(store["OPTIONS"]["PATH"]).parent
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "string")  # any module that is no package
+    monkeypatch.setattr("string.__file__", str(folder / "site" / "settings.py"))
+    assert check_deployment(None) == []
+    monkeypatch.setattr("string.__file__", str(folder / "settings.py"))
+    assert _only().id == "jwt_auth.W012"
+
+
+@pytest.mark.parametrize("name", ["", "no_such_module", "sys"])
+def test_unknown_code_folder_is_no_warning(
+    name: str, store: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After ``settings.configure()`` nobody knows where the code is."""
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", name)
+    assert check_deployment(None) == []
+
+
+def test_key_that_is_due_is_warned_of(store: dict[str, Any]) -> None:
+    """Nobody runs rotate_keys, it seems."""
+    former = (datetime.now(UTC) - timedelta(days=90, minutes=1)).isoformat()
+    _change_key(store, lambda key: key.update(created_at=former, activates_at=former))
+    message = _only()
+    assert message.id == "jwt_auth.W013"
+    assert "rotate_keys" in str(message.hint)
+
+
+@pytest.mark.parametrize("is_fallback", [False, True])
+def test_jwt_secret_equal_to_secret_key_is_warned_of(
+    is_fallback: bool, settings: Settings, store: dict[str, Any]
+) -> None:
+    """Whoever may verify tokens could sign session cookies."""
+    secret = "a secret of more than 32 bytes, used twice"
+    settings.SECRET_KEY_FALLBACKS = [secret] if is_fallback else []
+    if not is_fallback:
+        settings.SECRET_KEY = secret
+    (Path(store["OPTIONS"]["PATH"]) / "ring.json").unlink()
+    call_command("generate_keys", algorithm="HS256", verbosity=0)
+    assert check_deployment(None) == []
+    _change_key(store, lambda key: key["jwk"].update(k=base64url_encode(secret.encode())))
+    assert _only().id == "jwt_auth.W015"
+
+
+def test_endpoint_that_refuses_a_stale_header_is_warned_of(settings: Settings) -> None:
+    """Else a client with an expired token can't log in any more."""
+    settings.ROOT_URLCONF = "tests.checks.urls"
+    messages = check_deployment(None)
+    assert _ids(messages) == ["W017", "W017"]
+    assert ["sso/login/" in messages[0].msg, "refresh/" in messages[1].msg] == [True, True]
+
+
+def test_wrong_settings_are_left_to_their_own_check(settings: Settings) -> None:
+    """What is wrong is named once, and never crashes the check."""
+    settings.JWT_AUTH_KEY_ROTATION_INTERVAL = 90
+    assert check_deployment(None) == []
+
+
+def test_verify_only_install_is_asked_for_no_keys(settings: Settings, tmp_path: Path) -> None:
+    """It has no ring to look at."""
+    settings.JWT_AUTH_JWKS_URL = "https://auth.example.com/.well-known/jwks.json"
+    settings.JWT_AUTH_KEY_STORE = {"BACKEND": "nothing"}
+    assert check_deployment(None) == []
+    options = {"PATH": str(tmp_path / "nowhere")}
+    settings.JWT_AUTH_KEY_STORE = {
+        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+        "OPTIONS": options,
+    }
+    assert check_deployment(None) == []
+
+
+def test_check_command_runs_them(settings: Settings) -> None:
+    """They are registered: ``check --deploy`` shows them, plain ``check`` does not."""
+    settings.JWT_AUTH_REFRESH_COOKIE_SECURE = False
+    shown = {deploy: io.StringIO() for deploy in (False, True)}
+    for deploy, stream in shown.items():
+        call_command("check", deploy=deploy, tags=["jwt_auth"], stderr=stream, stdout=stream)
+    assert "jwt_auth.W011" in shown[True].getvalue()
+    assert "jwt_auth.W011" not in shown[False].getvalue()
+
+
+def test_check_command_fails_for_a_wrong_setting(settings: Settings) -> None:
+    """In continuous integration it turns the run red."""
+    settings.JWT_AUTH_ISSUER = ""
+    with pytest.raises(SystemCheckError, match=r"jwt_auth\.E001"):
+        call_command("check", tags=["jwt_auth"])
+
+
+def _change_key(store: dict[str, Any], change: Callable[[dict[str, Any]], None]) -> None:
+    path = Path(store["OPTIONS"]["PATH"]) / "ring.json"
+    ring = json.loads(path.read_text())
+    change(ring["keys"][0])
+    path.write_text(json.dumps(ring))

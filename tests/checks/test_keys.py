@@ -1,0 +1,133 @@
+"""Whether there are keys to sign with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, Error
+from django.core.management import call_command
+from pytest_django import Settings
+
+from jwt_auth import checks
+from jwt_auth.checks.keys import check_keys, find_key_problem
+
+
+@pytest.fixture
+def folder(settings: Settings, tmp_path: Path) -> Path:
+    """Where this test's ring is to be; it is not there yet."""
+    settings.JWT_AUTH_KEY_STORE = {
+        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+        "OPTIONS": {"PATH": str(tmp_path / "keys")},
+    }
+    return tmp_path / "keys"
+
+
+def _spoil(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    call_command("generate_keys", verbosity=0)
+    ring = json.loads((folder / "ring.json").read_text())
+    change(ring)
+    (folder / "ring.json").write_text(json.dumps(ring))
+
+
+def _problem() -> CheckMessage:
+    problem = find_key_problem()
+    assert isinstance(problem, Error)
+    assert problem.id == "jwt_auth.E030"
+    return problem
+
+
+def test_good_ring_has_no_message() -> None:
+    """With a key that signs there is nothing to say."""
+    assert find_key_problem() is None
+    assert check_keys(None) == []
+    assert checks.start_problems(serving=True) == []
+
+
+def test_missing_ring_names_path_and_command(folder: Path) -> None:
+    """Whoever reads it knows what to run, and where it looked."""
+    problem = _problem()
+    assert str(folder / "ring.json") in problem.msg
+    assert "manage.py generate_keys" in problem.msg
+
+
+def test_missing_ring_is_a_warning_to_commands(folder: Path) -> None:
+    """``migrate`` and ``generate_keys`` must run before there are keys."""
+    (message,) = check_keys(None)
+    assert message.id == "jwt_auth.W030"
+    assert not message.is_serious()
+    assert (message.msg, message.hint) == (_problem().msg, _problem().hint)
+
+
+def test_missing_ring_stops_a_server_only(folder: Path) -> None:
+    """A script may have no use for keys; a server would answer 503 to everybody."""
+    assert checks.start_problems(serving=False) == []
+    assert [problem.id for problem in checks.start_problems(serving=True)] == ["jwt_auth.E030"]
+
+
+def test_wrong_settings_are_named_before_missing_keys(folder: Path, settings: Settings) -> None:
+    """Keys are looked for where the settings say, so these come first."""
+    settings.JWT_AUTH_ISSUER = ""
+    assert [problem.id for problem in checks.start_problems(serving=True)] == ["jwt_auth.E001"]
+
+
+def test_exposed_ring_names_the_command_that_mends_it(folder: Path) -> None:
+    """Others can read the private keys."""
+    call_command("generate_keys", verbosity=0)
+    (folder / "ring.json").chmod(0o644)
+    assert f"chmod 600 {folder / 'ring.json'}" in _problem().msg
+
+
+def test_torn_ring_says_that_a_backup_is_needed(folder: Path) -> None:
+    """No command mends a document that is cut off."""
+    call_command("generate_keys", verbosity=0)
+    text = (folder / "ring.json").read_text()
+    (folder / "ring.json").write_text(text[: len(text) // 2])
+    assert "backup" in str(_problem().hint)
+
+
+def test_ring_whose_keys_have_all_expired_names_the_command(folder: Path) -> None:
+    """Nothing can sign; a new key can be made at once."""
+    now = datetime.now(UTC)
+    times = {
+        "created_at": (now - timedelta(days=2)).isoformat(),
+        "activates_at": (now - timedelta(days=2)).isoformat(),
+        "expires_at": (now - timedelta(days=1)).isoformat(),
+    }
+    _spoil(folder, lambda ring: ring["keys"][0].update(times))
+    assert "manage.py rotate_keys --now" in _problem().msg
+
+
+def test_ring_with_a_key_that_cannot_be_used_is_named_at_the_start(folder: Path) -> None:
+    """Else the server would start, and fail at its first request."""
+    _spoil(folder, lambda ring: ring["keys"][0]["jwk"].update(x="AAAA"))
+    assert "rotate_keys --compromised KID" in str(_problem().hint)
+
+
+def test_unreachable_store_says_who_has_to_reach_it(folder: Path) -> None:
+    """The folder's place is taken by a file."""
+    folder.write_text("")
+    folder.chmod(0o600)
+    assert "JWT_AUTH_KEY_STORE" in str(_problem().hint)
+
+
+def test_wrong_store_is_left_to_the_check_of_settings(settings: Settings) -> None:
+    """One message for one mistake."""
+    settings.JWT_AUTH_KEY_STORE = {"BACKEND": "nothing"}
+    assert find_key_problem() is None
+
+
+def test_verify_only_install_needs_no_ring(folder: Path, settings: Settings) -> None:
+    """Its keys are somebody else's."""
+    settings.JWT_AUTH_JWKS_URL = "https://auth.example.com/.well-known/jwks.json"
+    assert find_key_problem() is None
+
+
+def test_problem_quotes_no_private_key(folder: Path) -> None:
+    """These texts reach logs."""
+    _spoil(folder, lambda ring: ring["keys"][0]["jwk"].update(d="c2VjcmV0"))
+    assert "c2VjcmV0" not in f"{_problem().msg} {_problem().hint}"

@@ -1,0 +1,208 @@
+"""What happens at the start: a wrong setting stops a server there, not at its first request.
+
+Each test starts a process of its own, because Django starts once in each.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+# The processes run the example project with its own user model and SQLite, whatever the row.
+pytestmark = pytest.mark.example
+
+ROOT = Path(__file__).resolve().parent.parent
+WRONG = {"JWT_AUTH_ISSUER": "", "JWT_AUTH_CLOCK_LEEWAY": "soon", "JWT_AUTH_ALGORITHM": "none"}
+SERVERS = {
+    "wsgi": "from django.core.wsgi import get_wsgi_application as get",
+    "asgi": "from django.core.asgi import get_asgi_application as get",
+}
+START = "; print('started', type(get()).__name__)"
+SCRIPT = "import django; django.setup(); print('started')"
+
+
+class Project:
+    """The example project in a data folder of its own, which has no keys yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        left_out = ("JWT_AUTH_", "DATABASE_URL", "REDIS_URL", "DJANGO_")
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
+        self.environment |= {
+            "DJANGO_SETTINGS_MODULE": "example_project.settings",
+            "EXAMPLE_DATA_DIR": str(folder),
+            "SECRET_KEY": "only-for-tests-" * 5,
+            "DEBUG": "0",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self.environment | settings,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def manage(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return self.run("manage.py", *arguments, **settings)
+
+    @contextmanager
+    def running(self, *arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
+        """A management command in a session of its own, which ends with the block."""
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment | settings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            os.killpg(process.pid, 15)
+            process.wait(timeout=20)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project that nobody has made keys for."""
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def project_with_keys(project: Project) -> Project:
+    """The same with keys."""
+    assert project.manage("generate_keys").returncode == 0
+    return project
+
+
+def _last_line_names(process: subprocess.CompletedProcess[str]) -> str:
+    assert process.returncode == 1
+    assert process.stderr.count("django.core.exceptions.ImproperlyConfigured: ") == 1
+    return process.stderr.partition("django.core.exceptions.ImproperlyConfigured: ")[2]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_server_with_wrong_settings_stops_and_lists_every_problem(
+    server: str, project: Project
+) -> None:
+    """One error with all ids, reasons and lines to write."""
+    text = _last_line_names(project.run("-c", SERVERS[server] + START, **WRONG))
+    assert text.startswith("jwt_auth can't start with 3 problem(s):\n")
+    assert re.findall(r"^jwt_auth\.(E\d+): ", text, re.MULTILINE) == ["E001", "E003", "E007"]
+    assert text.count("    HINT: Write JWT_AUTH_") == 3
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_server_without_keys_stops_and_names_path_and_command(
+    server: str, project: Project
+) -> None:
+    """A server that can't sign answers nobody."""
+    text = _last_line_names(project.run("-c", SERVERS[server] + START))
+    assert "jwt_auth.E030" in text
+    assert str(project.folder / "keys" / "ring.json") in text
+    assert "manage.py generate_keys" in text
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_server_with_keys_starts(server: str, project_with_keys: Project) -> None:
+    """With good settings and keys nothing is in the way."""
+    process = project_with_keys.run("-c", SERVERS[server] + START)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == f"started {server.upper()}Handler\n"
+
+
+def test_module_that_a_server_imports_stops_too(project: Project) -> None:
+    """The file that WSGI servers are pointed at."""
+    text = _last_line_names(project.run("-c", "import example_project.wsgi", **WRONG))
+    assert "jwt_auth.E001" in text
+
+
+def test_script_with_wrong_settings_stops(project: Project) -> None:
+    """A worker that calls ``django.setup()`` is no place for wrong settings either."""
+    assert "jwt_auth.E001" in _last_line_names(project.run("-c", SCRIPT, **WRONG))
+
+
+def test_script_without_keys_starts(project: Project) -> None:
+    """It may have no use for them."""
+    process = project.run("-c", SCRIPT)
+    assert (process.returncode, process.stdout) == (0, "started\n"), process.stderr
+
+
+@pytest.mark.parametrize("command", [("manage.py",), ("-m", "django")])
+def test_check_reports_wrong_settings(command: tuple[str, ...], project: Project) -> None:
+    """The command that is there to explain is not stopped by what it is to explain."""
+    process = project.run(*command, "check", **WRONG)
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    for number in ("E001", "E003", "E007"):
+        assert f"(jwt_auth.{number})" in process.stderr
+    assert "HINT: Write JWT_AUTH_ISSUER = " in process.stderr
+
+
+def test_check_reports_missing_keys_as_a_warning(project: Project) -> None:
+    """A build has no keys, and must pass."""
+    process = project.manage("check")
+    assert process.returncode == 0
+    assert "(jwt_auth.W030)" in process.stderr
+
+
+def test_deployment_check_fails_without_keys(project: Project) -> None:
+    """Before a deployment there must be keys."""
+    process = project.manage("check", "--deploy")
+    assert process.returncode == 1
+    assert "(jwt_auth.E030)" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_command_with_wrong_settings_is_stopped_by_its_checks(project: Project) -> None:
+    """No key is made for settings that are wrong."""
+    process = project.manage("generate_keys", **WRONG)
+    assert process.returncode == 1
+    assert "SystemCheckError" in process.stderr
+    assert "(jwt_auth.E001)" in process.stderr
+    assert not (project.folder / "keys").exists()
+
+
+def test_commands_that_come_before_the_keys_run_without(project: Project) -> None:
+    """``migrate`` and ``generate_keys`` are the first that anybody runs."""
+    for arguments in (("migrate", "--verbosity=0"), ("generate_keys",)):
+        process = project.manage(*arguments)
+        assert process.returncode == 0, process.stderr
+
+
+def test_development_server_with_wrong_settings_says_why(project: Project) -> None:
+    """Without the reloader it ends like any command."""
+    process = project.manage("runserver", "--noreload", "0", DEBUG="1", **WRONG)
+    assert process.returncode == 1
+    assert "(jwt_auth.E001)" in process.stderr
+    assert "ImproperlyConfigured" not in process.stderr
+
+
+def test_development_server_that_reloads_says_why_and_waits(project: Project) -> None:
+    """With the reloader it shows the same, and waits for the setting to be mended."""
+    with project.running("runserver", "0", DEBUG="1", **WRONG) as process:
+        assert process.stdout is not None
+        shown = ""
+        deadline = time.monotonic() + 30
+        while "(jwt_auth.E007)" not in shown and time.monotonic() < deadline:
+            shown += process.stdout.readline()
+        assert "(jwt_auth.E001)" in shown
+        assert "ImproperlyConfigured" not in shown
+        assert process.poll() is None
