@@ -10,8 +10,8 @@
     ├── OldPasswordRefused        the current password given for a change is wrong
     ├── NewPasswordRefused        the password validators object (carries their messages)
     ├── SessionNotFound           no such live session of this user
-    ├── ClaimsInvalid             the project's claims or roles callable gave what a token can't
-    carry └── KeyFailure
+    ├── ClaimsInvalid             the project's claims or roles callable gave what no token carries
+    └── KeyFailure
         ├── InvalidKey            key material that is malformed, weak or of the wrong kind
         ├── UnknownKey            no key of that kid verifies now
         ├── NoSigningKey          the ring has no key that signs now

@@ -19,7 +19,7 @@ _LINE = (
 
 
 def check_cache(alias: str) -> Iterator[CheckMessage]:
-    """A cache of one process, of files or of nothing would forget a revocation, or never tell it."""
+    """A cache of one process, of files or of nothing would forget or never tell a revocation."""
     if alias not in settings.CACHES:
         yield Error(
             f"JWT_AUTH_REVOCATION names the cache {alias!r}, which CACHES does not have.",

@@ -144,6 +144,29 @@ def test_old_copy_is_given_and_renewed_beside(
     assert use(now) == following.keys[1].kid
 
 
+def test_overdue_copy_is_loaded_before_the_answer(
+    store: MemoryKeyStore, ring: KeyRing, following: KeyRing, clock: Clock, now: datetime
+) -> None:
+    """After a quiet hour a key that was withdrawn meanwhile verifies nothing."""
+    store.ring = following.without(ring.keys[0].kid)
+    clock.time += 3600
+    with pytest.raises(UnknownKey):
+        active.verification_key(ring.keys[0].kid, now)
+    assert active.signing_key(now).kid == following.keys[1].kid
+    assert store.loads == 2
+
+
+def test_overdue_copy_stays_where_the_store_is_down(
+    store: MemoryKeyStore, ring: KeyRing, clock: Clock, now: datetime
+) -> None:
+    """The request waits for the store once, and gets what there is."""
+    store.failure = KeyStoreError("It is down.")
+    clock.time += 3600
+    for _ in range(3):
+        assert active.signing_key(now).kid == ring.keys[0].kid
+    assert store.loads == 2
+
+
 def test_failed_reload_keeps_the_copy_and_says_so_once_a_minute(
     store: MemoryKeyStore,
     ring: KeyRing,

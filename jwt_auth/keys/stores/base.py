@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 
 from jwt_auth import signals
 from jwt_auth.conf import conf
-from jwt_auth.exceptions import KeyFailure
+from jwt_auth.exceptions import KeyFailure, KeyRingMissing
 from jwt_auth.keys.ring import KeyRing
 
 
@@ -61,6 +61,8 @@ def load_ring(store: KeyStore) -> KeyRing:
     """Load from the store, and tell so: every access to private keys is an event."""
     try:
         ring = store.load()
+    except KeyRingMissing:
+        raise  # nothing was read, as before the first key is made
     except KeyFailure:
         send_event("refused", store)
         raise
