@@ -1,0 +1,108 @@
+"""What every revocation backend must do, in a class that the test of each inherits."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+from pytest_django import Settings
+
+from jwt_auth import flows
+from jwt_auth.exceptions import Refusal
+from jwt_auth.models import Reason
+from tests.conftest import MakeUser
+from tests.flows.scene import BROWSER, log_in, refresh, refusal_of
+
+
+class RevocationContract:
+    """Subclasses name the backend, and mark themselves `django_db(transaction=True)`."""
+
+    REVOCATION: ClassVar[dict[str, Any]]
+
+    @pytest.fixture(autouse=True)
+    def _backend(self, settings: Settings) -> None:
+        settings.JWT_AUTH_REVOCATION = self.REVOCATION
+
+    def test_good_token_brings_its_user(self, user: AbstractBaseUser) -> None:
+        """The user is an instance of the project's model, whole once it is looked at."""
+        now = datetime.now(UTC)
+        found, token = flows.authenticate(
+            log_in(user).access_token.text, client=BROWSER, now=now + timedelta(seconds=1)
+        )
+        assert isinstance(found, get_user_model())
+        assert (found.pk, found.get_username()) == (user.pk, user.get_username())
+        assert token.subject == str(user.pk)
+
+    def test_refreshed_session_goes_on(self, user: AbstractBaseUser) -> None:
+        """A rotation revokes nothing: the former access token lives until its end."""
+        issued = log_in(user)
+        successor = refresh(issued)
+        assert (refusal_of(issued), refusal_of(successor)) == (None, None)
+
+    @pytest.mark.parametrize("seen_before", [False, True])
+    def test_ended_session_is_refused(self, user: AbstractBaseUser, seen_before: bool) -> None:
+        """At once, whether or not the backend has met the user before; other sessions go on."""
+        issued, other = log_in(user), log_in(user)
+        assert not seen_before or refusal_of(issued) is None
+        now = datetime.now(UTC)
+        flows.end_session(issued.family.pk, reason=Reason.LOGOUT, client=BROWSER, now=now)
+        assert refusal_of(issued) is Refusal.SESSION_ENDED
+        assert refusal_of(other) is None
+
+    @pytest.mark.parametrize("whose", ["known", "unknown"])
+    def test_denied_token_is_refused(self, user: AbstractBaseUser, whose: str) -> None:
+        """At once, by its id alone; the session goes on with its next token."""
+        issued, now = log_in(user), datetime.now(UTC)
+        _, token = flows.authenticate(issued.access_token.text, client=BROWSER, now=now)
+        user_id = user.pk if whose == "known" else None
+        flows.deny_token(token.jti, user_id=user_id, expires_at=token.expires_at, now=now)
+        assert refusal_of(issued) is Refusal.TOKEN_REVOKED
+        assert refusal_of(refresh(issued)) is None
+
+    def test_former_version_is_refused(self, user: AbstractBaseUser, make_user: MakeUser) -> None:
+        """Everything of the user from before, and nothing of anybody else."""
+        issued, other = log_in(user), log_in(make_user("bob"))
+        assert refusal_of(issued) is None
+        flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC))
+        assert refusal_of(issued) is Refusal.TOKEN_VERSION
+        assert refusal_of(other) is None
+        assert refusal_of(log_in(type(user)._default_manager.get(pk=user.pk))) is None
+
+    def test_end_of_everything_refuses_everybody(
+        self, user: AbstractBaseUser, make_user: MakeUser
+    ) -> None:
+        """Every session there is, of whomever."""
+        sessions = [log_in(user), log_in(make_user("bob"))]
+        assert [refusal_of(session) for session in sessions] == [None, None]
+        now = datetime.now(UTC)
+        flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=now)
+        assert [refusal_of(session) for session in sessions] == [Refusal.SESSION_ENDED] * 2
+
+    def test_deactivated_user_is_refused(self, user: AbstractBaseUser) -> None:
+        """At once, by saving the user anywhere."""
+        issued = log_in(user)
+        assert refusal_of(issued) is None
+        user.is_active = False
+        user.save()
+        assert refusal_of(issued) is Refusal.USER_INACTIVE
+
+    def test_deleted_user_is_refused(self, user: AbstractBaseUser) -> None:
+        """At once; a new user with the key of the old one inherits nothing."""
+        issued, key, fields = log_in(user), user.pk, {user.USERNAME_FIELD: user.get_username()}
+        assert refusal_of(issued) is None
+        user.delete()
+        assert refusal_of(issued) is not None
+        type(user)._default_manager.create(pk=key, **fields)
+        assert refusal_of(issued) is not None
+
+    def test_end_inside_transaction_holds_after_commit(self, user: AbstractBaseUser) -> None:
+        """The admin's actions and signal receivers run inside a transaction."""
+        issued = log_in(user)
+        assert refusal_of(issued) is None
+        with transaction.atomic():
+            flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC))
+        assert refusal_of(issued) is Refusal.TOKEN_VERSION

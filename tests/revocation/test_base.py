@@ -1,0 +1,149 @@
+"""What the flows tell a backend, and when; and settings that name none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, transaction
+from pytest_django import Settings
+
+from jwt_auth import flows
+from jwt_auth.flows import Issued
+from jwt_auth.models import Reason, RefreshTokenFamilyQuerySet
+from jwt_auth.revocation.base import Denial, get_backend
+from tests.flows.scene import BROWSER, log_in
+from tests.revocation.recording import RecordingRevocation
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+Flow = Callable[[Issued], Any]
+
+#: Each flow that revokes, and what it has to say to the backend.
+FLOWS: dict[str, tuple[Flow, Callable[[Issued], Denial]]] = {
+    "session": (
+        lambda issued: flows.end_session(
+            issued.family.pk, reason=Reason.LOGOUT, client=BROWSER, now=NOW
+        ),
+        lambda issued: Denial(user_id=issued.family.user_id, session_ids=[issued.family.pk]),
+    ),
+    "user": (
+        lambda issued: flows.log_out_everywhere(issued.family.user_id, client=BROWSER, now=NOW),
+        lambda issued: Denial(user_id=issued.family.user_id, whole_user=True),
+    ),
+    "deletion": (
+        lambda issued: flows.end_deleted_user(issued.family.user_id),
+        lambda issued: Denial(user_id=issued.family.user_id, whole_user=True),
+    ),
+    "everybody": (
+        lambda issued: flows.end_all_sessions(reason=Reason.LOGOUT, client=None, now=NOW),
+        lambda issued: Denial(user_id=None),
+    ),
+    "token": (
+        lambda issued: flows.deny_token("j", user_id=None, expires_at=NOW, now=NOW),
+        lambda issued: Denial(user_id=None, jtis=["j"]),
+    ),
+}
+_ENDING = ["session", "user", "everybody"]
+
+
+@pytest.fixture
+def notes(settings: Settings) -> Iterator[list[tuple[str, Denial, int]]]:
+    """What the backend was told, in order."""
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": "tests.revocation.recording.RecordingRevocation"}
+    RecordingRevocation.notes.clear()
+    yield RecordingRevocation.notes
+    RecordingRevocation.notes.clear()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("flow", FLOWS)
+def test_backend_is_told_before_and_after(
+    user: AbstractBaseUser, notes: list[tuple[str, Denial, int]], flow: str
+) -> None:
+    """Denied before the database knows, confirmed once it has committed."""
+    issued = log_in(user)
+    act, denial = FLOWS[flow]
+    act(issued)
+    assert [note[:2] for note in notes] == [("deny", denial(issued)), ("confirm", denial(issued))]
+    assert [note[2] for note in notes] == [0, 1 if flow in _ENDING else 0]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("flow", FLOWS)
+def test_confirmation_waits_for_commit(
+    user: AbstractBaseUser, notes: list[tuple[str, Denial, int]], flow: str
+) -> None:
+    """Inside somebody's transaction nobody else sees the write before that commits."""
+    issued = log_in(user)
+    with transaction.atomic():
+        FLOWS[flow][0](issued)
+        assert [note[0] for note in notes] == ["deny"]
+    assert [note[0] for note in notes] == ["deny", "confirm"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("flow", FLOWS)
+def test_what_is_rolled_back_is_not_confirmed(
+    user: AbstractBaseUser, notes: list[tuple[str, Denial, int]], flow: str
+) -> None:
+    """What was not written is not revoked for good."""
+    issued = log_in(user)
+    with transaction.atomic():
+        FLOWS[flow][0](issued)
+        transaction.set_rollback(True)
+    assert [note[0] for note in notes] == ["deny"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("flow", _ENDING)
+def test_write_that_fails_is_not_confirmed(
+    user: AbstractBaseUser,
+    notes: list[tuple[str, Denial, int]],
+    flow: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The failure is told to the caller: nobody takes a session for ended that is not."""
+
+    def fail(*args: Any, **kwargs: Any) -> int:
+        raise DatabaseError
+
+    issued = log_in(user)
+    monkeypatch.setattr(RefreshTokenFamilyQuerySet, "end", fail)
+    with pytest.raises(DatabaseError):
+        FLOWS[flow][0](issued)
+    assert [note[0] for note in notes] == ["deny"]
+
+
+def test_backend_is_made_once(settings: Settings) -> None:
+    """One per process and value, so that it may keep connections."""
+    assert get_backend() is get_backend()
+    former = get_backend()
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": "tests.revocation.recording.RecordingRevocation"}
+    assert isinstance(get_backend(), RecordingRevocation)
+    assert get_backend() is not former
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"BACKEND": "nowhere.Backend"},
+        {"BACKEND": "jwt_auth.revocation.database.Nothing"},
+        {"BACKEND": "nothing"},
+        {"BACKEND": "datetime.datetime", "OPTIONS": {"year": 1, "month": 1, "day": 1}},
+        {
+            "BACKEND": "jwt_auth.revocation.database.DatabaseRevocation",
+            "OPTIONS": {"UNKNOWN": 1},
+        },
+    ],
+    ids=["module", "name", "no path", "other class", "option"],
+)
+def test_setting_that_names_no_backend_says_so(settings: Settings, value: dict[str, Any]) -> None:
+    """The setting's name and the path are in the message."""
+    settings.JWT_AUTH_REVOCATION = value
+    with pytest.raises(ImproperlyConfigured, match=f"JWT_AUTH_REVOCATION: {value['BACKEND']}"):
+        get_backend()

@@ -1,0 +1,159 @@
+"""Revocation answered by the database, with whatever user model and routers a project has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import models
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from jwt_auth import flows
+from jwt_auth.exceptions import AccessTokenRefused, Refusal
+from jwt_auth.models import Reason, has_groups
+from jwt_auth.revocation.base import get_backend
+from tests.conftest import GiveRoles, MakeUser
+from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
+from tests.revocation.contract import RevocationContract
+
+DATABASE = "jwt_auth.revocation.database.DatabaseRevocation"
+
+
+@pytest.mark.django_db(transaction=True)
+class TestContract(RevocationContract):
+    REVOCATION: ClassVar[dict[str, Any]] = {"BACKEND": DATABASE}
+
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("roles", [[], ["a"], ["a", "b", "c"]], ids=len)
+def test_requests_take_few_statements(
+    user: AbstractBaseUser,
+    roles: list[str],
+    give_roles: GiveRoles,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """One for an authenticated request and two for a refresh, however many roles there are."""
+    give_roles(user, *roles)
+    issued, now = log_in(user), datetime.now(UTC)
+    with django_assert_num_queries(1):
+        found, token = flows.authenticate(issued.access_token.text, client=BROWSER, now=now)
+        assert found.get_username() == user.get_username()
+    with django_assert_num_queries(2):
+        successor = refresh(issued)
+    _, next_token = flows.authenticate(successor.access_token.text, client=BROWSER, now=now)
+    assert list(token.roles) == list(next_token.roles) == roles
+
+
+def test_bulk_deactivation_is_seen_at_next_request(user: AbstractBaseUser) -> None:
+    """An update() sends no signal; the next statement sees its row."""
+    issued = log_in(user)
+    get_user_model()._default_manager.update(is_active=False)
+    assert refusal_of(issued) is Refusal.USER_INACTIVE
+
+
+@pytest.mark.parametrize("subject", ["", "nobody", "-1", "9" * 40, "\0", "x" * 300])
+def test_subject_of_nobody_is_refused(user: AbstractBaseUser, subject: str) -> None:
+    """Also one that the user model's key has no form for: no request fails by it."""
+    now = datetime.now(UTC)
+    _, token = flows.authenticate(log_in(user).access_token.text, client=BROWSER, now=now)
+    with pytest.raises(AccessTokenRefused) as refused:
+        get_backend().get_user(replace(token, subject=subject))
+    assert refused.value.reason is Refusal.USER_UNKNOWN
+
+
+def test_session_of_other_user_does_not_count(user: AbstractBaseUser, make_user: MakeUser) -> None:
+    """A token needs a live session of its own user."""
+    now = datetime.now(UTC)
+    other = log_in(make_user("bob"))
+    _, token = flows.authenticate(log_in(user).access_token.text, client=BROWSER, now=now)
+    with pytest.raises(AccessTokenRefused) as refused:
+        get_backend().get_user(replace(token, session_id=other.family.pk))
+    assert refused.value.reason is Refusal.SESSION_ENDED
+
+
+class _Replica:
+    """Sends reads to a database that isn't there."""
+
+    def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: type[models.Model], **hints: Any) -> str:
+        return "default"
+
+
+def test_nothing_is_decided_by_a_replica(
+    user: AbstractBaseUser, settings: Settings, give_roles: GiveRoles
+) -> None:
+    """A replica may be empty or lag behind a revocation: a whole session passes it by."""
+    give_roles(user, "a")
+    settings.DATABASE_ROUTERS = [_Replica()]
+    now = datetime.now(UTC)
+    issued = log_in(user)
+    successor = refresh(issued, key="k")
+    assert refusal_of(successor) is None
+    assert len(flows.list_sessions(user.pk, now=now)) == 1
+    flows.log_out(
+        refresh_token=None, access_token=successor.access_token.text, client=BROWSER, now=now
+    )
+    assert refusal_of(successor) is Refusal.SESSION_ENDED
+    flows.log_out_everywhere(user.pk, client=BROWSER, now=now)
+    assert refusal_of(successor) is Refusal.TOKEN_VERSION
+    assert flows.end_all_sessions(reason=Reason.ADMINISTRATOR, client=None, now=now) == 0
+
+
+@pytest.mark.parametrize("time_zone", ["UTC", "America/New_York"])
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_session_lives_with_and_without_time_zones(
+    user: AbstractBaseUser, settings: Settings, use_tz: bool, time_zone: str
+) -> None:
+    """USE_TZ is the project's; a session's times are the same moments either way."""
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, time_zone
+    now = datetime.now(UTC)
+    successor = refresh(log_in(user, now=now), now=now)
+    found, _ = flows.authenticate(successor.access_token.text, client=BROWSER, now=now)
+    assert row_of(successor).expires_at == now + timedelta(days=7)
+    assert found.last_login is None
+    flows.log_out(
+        refresh_token=successor.refresh_token.text, access_token=None, client=BROWSER, now=now
+    )
+    assert row_of(successor).revoked_at == now
+    assert refusal_of(successor) is Refusal.SESSION_ENDED
+
+
+def test_users_that_default_manager_hides_are_refused(
+    user: AbstractBaseUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom a project's default manager leaves out isn't there, by what it filters by now."""
+    issued, hidden = log_in(user), [user.pk]
+    manager = get_user_model()._default_manager
+    plain = manager.get_queryset
+
+    def filtering() -> Any:
+        return plain().exclude(pk__in=list(hidden))
+
+    monkeypatch.setattr(manager, "get_queryset", filtering)
+    assert refusal_of(issued) is Refusal.USER_UNKNOWN
+    hidden.remove(user.pk)
+    assert refusal_of(issued) is None
+
+
+@pytest.mark.parametrize("last_login", [None, datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)])
+def test_user_is_what_the_orm_would_give(
+    user: AbstractBaseUser, last_login: datetime | None
+) -> None:
+    """Every column of the composed statement goes back through its own field's converters."""
+    user.last_login = last_login
+    user.save()
+    now = datetime.now(UTC)
+    found, _ = flows.authenticate(log_in(user).access_token.text, client=BROWSER, now=now)
+    expected = get_user_model()._default_manager.get(pk=user.pk)
+    for field in get_user_model()._meta.concrete_fields:
+        assert getattr(found, field.attname) == getattr(expected, field.attname)
+    assert found._state.db == "default"
+    assert not has_groups(type(found)) or list(found.groups.all()) == []  # type: ignore[attr-defined]
