@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 from django.conf import settings
-from django.db import ConnectionHandler
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import ConnectionHandler
 from pytest_django import DjangoDbBlocker
 
 _numbers = count(1)

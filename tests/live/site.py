@@ -63,6 +63,12 @@ class Server:
         """End one worker as the out-of-memory killer would; the master starts another one."""
         os.kill(self.worker_pids()[0], signal.SIGKILL)
 
+    def errors(self) -> str:
+        """Give the first lines of the server's log that tell of an error, for a failing test."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        first = next((n for n, line in enumerate(lines) if " ERROR " in line), len(lines))
+        return "\n".join(lines[first : first + 60])
+
 
 class Client(requests.Session):
     """A session that is told paths instead of addresses, and waits for no server for ever."""
@@ -130,6 +136,7 @@ class Site:
             "ALLOWED_HOSTS": HOST,
             "DATABASE_URL": self.database,
             "EXAMPLE_DATA_DIR": str(self.folder),
+            "HOME": str(self.folder),  # where gunicorn puts a socket to control it by
             **self.settings,
         }
 

@@ -57,8 +57,8 @@ def test_database_dump_holds_no_usable_token(
         assert token not in dumped
         assert token.rpartition(".")[2] not in dumped
     for cookie in cookies:
-        token = base64.urlsafe_b64decode(cookie)
-        for spelling in spellings(token) | spellings(token[SECRET]):
+        value = base64.urlsafe_b64decode(cookie)
+        for spelling in spellings(value) | spellings(value[SECRET]):
             assert spelling not in dumped
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from http.cookiejar import CookieJar
+from typing import cast
 
 import jwt
 import pytest
@@ -87,7 +89,7 @@ def test_key_rotated_by_another_process_is_followed_without_a_restart(
 def test_refresh_cookie_has_every_attribute_on_the_wire(client: requests.Session) -> None:
     """The cookie is for this path, HTTPS and the browser alone, and goes with the same names."""
     log_in(client)
-    (cookie,) = client.cookies
+    (cookie,) = cast(CookieJar, client.cookies)  # the stubs have it give names
     assert (cookie.name, cookie.path, cookie.secure) == (COOKIE, "/api/auth/", True)
     assert cookie.has_nonstandard_attr("HttpOnly")
     assert cookie.get_nonstandard_attr("SameSite") == "Strict"
