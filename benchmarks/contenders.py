@@ -1,0 +1,94 @@
+"""Who is measured: each contender makes the requests of a round, as many as it is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http.cookies import SimpleCookie
+
+from django.contrib.auth.models import User
+from rest_framework_simplejwt.tokens import RefreshToken as SimpleJWTRefreshToken
+
+from benchmarks.wsgi_client import Client, get, post
+from jwt_auth import flows
+from jwt_auth.models import Client as Origin
+from jwt_auth.tokens import access
+
+#: Gives the seconds that so many requests took together.
+Round = Callable[[int], float]
+
+
+def requests_to_a_view(client: Client, user: User) -> dict[str, Round]:
+    """The bare view, simplejwt, and ours with a token seen before and with new ones."""
+    session = _log_in(user)
+    simple = str(SimpleJWTRefreshToken.for_user(user).access_token)
+
+    def same(path: str, token: str | None = None) -> Round:
+        return lambda number: client.total(get(path, token) for _ in range(number))
+
+    def new(number: int) -> float:
+        tokens = [_new_token(session, user) for _ in range(number)]
+        return client.total(get("/ours/", token) for token in tokens)
+
+    return {
+        "bare": same("/bare/"),
+        "simplejwt": same("/simplejwt/", simple),
+        "ours": same("/ours/", session.access_token.text),
+        "ours_first_request": new,
+    }
+
+
+def refreshes(client: Client, user: User) -> dict[str, Round]:
+    """A refresh by either package: each round goes on with the tokens of the one before."""
+    return {
+        "simplejwt": _SimpleJWTRefreshes(client, str(SimpleJWTRefreshToken.for_user(user))),
+        "ours": _OurRefreshes(client, _log_in(user).refresh_token.text),
+    }
+
+
+class _SimpleJWTRefreshes:
+    def __init__(self, client: Client, token: str) -> None:
+        self._client, self._token = client, token
+
+    def __call__(self, number: int) -> float:
+        return sum(self._refresh() for _ in range(number))
+
+    def _refresh(self) -> float:
+        body = json.dumps({"refresh": self._token}).encode()
+        answer = self._client.send(post("/simplejwt/refresh/", body))
+        self._token = json.loads(answer.body)["refresh"]
+        return answer.seconds
+
+
+class _OurRefreshes:
+    def __init__(self, client: Client, token: str) -> None:
+        self._client, self._cookie = client, f"__Secure-refresh_token={token}"
+
+    def __call__(self, number: int) -> float:
+        return sum(self._refresh() for _ in range(number))
+
+    def _refresh(self) -> float:
+        answer = self._client.send(post("/ours/auth/refresh/", HTTP_COOKIE=self._cookie))
+        cookies: SimpleCookie = SimpleCookie(dict(answer.headers)["Set-Cookie"])
+        ((name, cookie),) = cookies.items()
+        self._cookie = f"{name}={cookie.value}"
+        return answer.seconds
+
+
+def _log_in(user: User) -> flows.Issued:
+    origin = Origin(ip_address="192.0.2.7", user_agent="bench")
+    return flows.log_in(user, client=origin, now=datetime.now(UTC))
+
+
+def _new_token(session: flows.Issued, user: User) -> str:
+    now = datetime.now(UTC)
+    return access.issue(
+        subject=str(user.pk),
+        session_id=session.family.pk,
+        token_version=0,
+        roles=[],
+        own_claims={},
+        expires_at=now + timedelta(minutes=15),
+        now=now,
+    ).text

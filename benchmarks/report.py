@@ -1,0 +1,154 @@
+"""Figures to a table for people and a file for whoever compares with an earlier run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from django.db import connection
+
+from benchmarks.measure import Samples
+
+RESULTS = Path(__file__).parent / "results.json"
+
+#: What authentication by us may cost, as a share of what it costs by simplejwt.
+MAX_ADDED_RATIO = 0.6
+
+#: How many times as many refreshes a second we have to do.
+MIN_REFRESH_RATIO = 3.0
+
+_PACKAGES = (
+    "Django",
+    "djangorestframework",
+    "djangorestframework-simplejwt",
+    "PyJWT",
+    "cryptography",
+    "psycopg",
+    "django-jwt-sessions",
+)
+
+
+def environment(*, rounds: int, requests: int, refreshes: int) -> dict[str, Any]:
+    """Say where and of what the figures are."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
+        "load_before": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "postgresql": _server_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "rounds": rounds,
+        "requests_per_round": requests,
+        "refreshes_per_round": refreshes,
+    }
+
+
+def of_views(samples: Samples, statements: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    """Sum up what each contender adds to the bare view, in microseconds a request."""
+    rows: dict[str, Any] = {}
+    theirs = median(samples.added("simplejwt", "bare"))
+    for name in samples.seconds:
+        row = {"us": _us(samples.median(name)), "us_quartiles": _noise(samples, name)}
+        row["statements"] = statements[name][0]
+        if name != "bare":
+            added = median(samples.added(name, "bare"))
+            row |= {"added_us": _us(added), "added_ratio": round(added / theirs, 3)}
+        rows[name] = row
+    ratio = rows["ours"]["added_ratio"]
+    return {
+        "contenders": rows,
+        "bound": f"added by ours <= {MAX_ADDED_RATIO} of simplejwt's, for a token seen before",
+        "ratio": ratio,
+        "met": ratio <= MAX_ADDED_RATIO,
+    }
+
+
+def of_refreshes(samples: Samples, statements: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    """Sum up the refreshes a second."""
+    rows = {
+        name: {
+            "us": _us(samples.median(name)),
+            "us_quartiles": _noise(samples, name),
+            "per_second": round(1 / samples.median(name)),
+            "statements": statements[name][0],
+            "statements_without_transaction_control": statements[name][1],
+        }
+        for name in samples.seconds
+    }
+    pairs = zip(samples.seconds["simplejwt"], samples.seconds["ours"], strict=True)
+    ratio = round(median(theirs / ours for theirs, ours in pairs), 2)
+    return {
+        "contenders": rows,
+        "bound": f"ours >= {MIN_REFRESH_RATIO:g} times as many a second",
+        "ratio": ratio,
+        "met": ratio >= MIN_REFRESH_RATIO,
+    }
+
+
+def show(results: Mapping[str, Any]) -> None:
+    """Print everything as tables."""
+    about = results["environment"]
+    print(f"{about['machine']}; load {about['load_before']}; PostgreSQL {about['postgresql']}")
+    print(f"Python {about['python']}, ", end="")
+    print(", ".join(f"{name} {number}" for name, number in about["packages"].items()))
+    print(
+        f"{about['rounds']} interleaved rounds of {about['requests_per_round']} requests"
+        f" ({about['refreshes_per_round']} refreshes); medians of the rounds\n"
+    )
+    for title in ("views", "refreshes"):
+        part = results[title]
+        _table(title, part["contenders"])
+        print(f"{part['bound']}: {part['ratio']}, {'met' if part['met'] else 'MISSED'}\n")
+
+
+def save(results: Mapping[str, Any]) -> None:
+    """Write the file that is kept with the code."""
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def _table(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    print("  ".join([f"{title:<20}", *(f"{column:>13}" for column in map(_short, columns))]))
+    for name, row in rows.items():
+        cells = [str(row.get(column, "")) for column in columns]
+        print("  ".join([f"{name:<20}", *(f"{cell:>13}" for cell in cells)]))
+
+
+def _short(column: str) -> str:
+    return {
+        "us": "us/request",
+        "us_quartiles": "quartiles",
+        "statements_without_transaction_control": "no BEGIN etc.",
+    }.get(column, column)
+
+
+def _us(seconds: float) -> float:
+    return round(seconds * 1e6, 1)
+
+
+def _noise(samples: Samples, name: str) -> str:
+    first, third = samples.quartiles(name)
+    return f"{first * 1e6:.0f}-{third * 1e6:.0f}"
+
+
+def _server_version() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        row = cursor.fetchone()
+    return str(row[0]).split()[0] if row else "unknown"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,78 @@
+"""One run: a scratch database with one user, the measurements, the report."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
+from django.db import connection
+
+from benchmarks import report, settings
+from benchmarks.contenders import refreshes, requests_to_a_view
+from benchmarks.measure import count_statements, interleave
+from benchmarks.wsgi_client import Client
+
+#: In each round. A refresh writes, and takes ten times as long.
+REQUESTS, REFRESHES = 50, 10
+
+#: How many requests are profiled, and how many lines of it are shown.
+_PROFILED, _LINES = 2000, 45
+
+
+@contextmanager
+def scratch_site() -> Iterator[User]:
+    """Make the database, the keys and a user; delete them at the end."""
+    name = connection.ops.quote_name(str(connection.settings_dict["NAME"]))
+    _execute_beside(f"CREATE DATABASE {name}")
+    try:
+        call_command("migrate", verbosity=0)
+        call_command("generate_keys", verbosity=0)
+        yield User.objects.create_user("bench", "bench@example.test")
+    finally:
+        connection.close()
+        _execute_beside(f"DROP DATABASE {name}")
+        shutil.rmtree(settings.KEYS, ignore_errors=True)
+
+
+def measure(user: User, *, rounds: int) -> bool:
+    """Run all rounds, show and save the results; true where both bounds are met."""
+    environment = report.environment(rounds=rounds, requests=REQUESTS, refreshes=REFRESHES)
+    client = Client(get_wsgi_application())
+    views, exchanges = requests_to_a_view(client, user), refreshes(client, user)
+    results = {
+        "environment": environment,
+        "views": report.of_views(
+            interleave(views, rounds=rounds, requests=REQUESTS),
+            {name: count_statements(run) for name, run in views.items()},
+        ),
+        "refreshes": report.of_refreshes(
+            interleave(exchanges, rounds=rounds, requests=REFRESHES),
+            {name: count_statements(run) for name, run in exchanges.items()},
+        ),
+    }
+    report.show(results)
+    report.save(results)
+    return bool(results["views"]["met"] and results["refreshes"]["met"])
+
+
+def profile(what: str, user: User) -> None:
+    """Say where the time of one contender goes."""
+    client = Client(get_wsgi_application())
+    views, exchanges = requests_to_a_view(client, user), refreshes(client, user)
+    run = exchanges["ours"] if what == "refresh" else views[what]
+    run(_PROFILED // 10)
+    profiler = cProfile.Profile()
+    profiler.runcall(run, _PROFILED)
+    pstats.Stats(profiler).sort_stats("cumulative").print_stats(_LINES)
+
+
+def _execute_beside(statement: str) -> None:
+    """Run a statement that can't be run inside the database that it is about."""
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(statement)
