@@ -188,7 +188,7 @@ class Conf:
         # A ring belongs to an issuer, so that two projects of one operating-system user never share
         # keys.
         data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-        folder = re.sub(r"[^A-Za-z0-9.-]+", "_", str(self.issuer)) or "default"
+        folder = re.sub(r"[^A-Za-z0-9.-]+", "_", str(self.issuer)).lstrip(".") or "default"
         return {
             "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
             "OPTIONS": {"PATH": str(Path(data_home) / "jwt_auth" / folder)},
