@@ -69,10 +69,8 @@ class Command(BaseCommand):
 def _find_user(name: str) -> Any | None:
     user_model = get_user_model()
     users = user_model._default_manager.using(write_database(user_model))
-    user = users.filter(**{user_model.USERNAME_FIELD: name}).first()
-    if user is not None:
-        return user
     try:
-        return users.filter(pk=name).first()
+        by_name = users.filter(**{user_model.USERNAME_FIELD: name}).first()
+        return by_name or users.filter(pk=name).first()
     except (ValueError, ValidationError, OverflowError):
         return None
