@@ -1,0 +1,120 @@
+"""manage.py demo: everything in one command."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.contrib.auth import authenticate, get_user_model
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from pytest_django import Settings
+
+from jwt_auth import flows
+from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.models import Client, RefreshTokenFamily
+
+pytestmark = [pytest.mark.example, pytest.mark.django_db]
+
+PASSWORD = "only-for-the-demo"
+
+
+@pytest.fixture(autouse=True)
+def _debug(settings: Settings) -> None:
+    settings.DEBUG = True
+
+
+def _run(*arguments: str) -> str:
+    output = StringIO()
+    call_command("demo", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def test_demo_makes_keys_and_two_users(settings: Settings, tmp_path: Path) -> None:
+    """And says where to go and who to log in as."""
+    settings.JWT_AUTH_KEY_STORE = {
+        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+        "OPTIONS": {"PATH": str(tmp_path / "keys")},
+    }
+    said = _run("--no-serve", "--port", "8123")
+    assert "http://127.0.0.1:8123/" in said
+    assert "demo / only-for-the-demo" in said
+    assert len(get_key_store().load().keys) == 1
+    demo, admin = (
+        authenticate(username=name, password=PASSWORD) for name in ("demo", "demo-admin")
+    )
+    assert demo is not None
+    assert admin is not None
+    assert sorted(group.name for group in demo.groups.all()) == ["editor", "support"]
+    assert (demo.is_staff, demo.is_superuser) == (False, False)
+    assert [group.name for group in admin.groups.all()] == ["admin"]
+    assert (admin.is_staff, admin.is_superuser) == (True, True)
+
+
+def test_second_run_mends_and_ends_no_session() -> None:
+    """What somebody has changed is brought back; whoever is logged in stays so."""
+    _run("--no-serve")
+    users = get_user_model()._default_manager
+    session = flows.log_in(
+        users.get(username="demo"),
+        client=Client(ip_address=None, user_agent=""),
+        now=datetime.now(UTC),
+    )
+    users.filter(username="demo").update(is_superuser=True, tenant="other")
+    _run("--no-serve")
+    demo = users.get(username="demo")
+    assert (demo.is_superuser, demo.tenant) == (False, "acme")  # type: ignore[attr-defined]
+    assert RefreshTokenFamily.objects.get(pk=session.family.pk).revoked_at is None
+
+
+def test_changed_password_is_brought_back() -> None:
+    """The README's one is good again."""
+    _run("--no-serve")
+    demo = get_user_model()._default_manager.get(username="demo")
+    demo.set_password("something else")
+    demo.save()
+    _run("--no-serve")
+    assert authenticate(username="demo", password=PASSWORD) == demo
+
+
+def test_demo_needs_debug(settings: Settings) -> None:
+    """No superuser with a known password where it could matter."""
+    settings.DEBUG = False
+    with pytest.raises(CommandError, match="DEBUG"):
+        _run("--no-serve")
+    assert not get_user_model()._default_manager.exists()
+
+
+def test_port_in_use_is_told_before_anything_is_made() -> None:
+    """With the option that helps."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(CommandError, match=rf"Port {port} .* Choose another one with --port\."):
+            _run("--port", str(port))
+    assert not get_user_model()._default_manager.exists()
+
+
+def test_impossible_port_is_told() -> None:
+    """As one that is in use."""
+    with pytest.raises(CommandError, match="Choose another one with --port"):
+        _run("--port", "99999")
+
+
+def test_broken_key_ring_is_told_and_kept(settings: Settings, tmp_path: Path) -> None:
+    """Somebody's keys are not replaced by new ones."""
+    folder = tmp_path / "keys"
+    folder.mkdir(mode=0o700)
+    (folder / "ring.json").write_text("{")
+    (folder / "ring.json").chmod(0o600)
+    settings.JWT_AUTH_KEY_STORE = {
+        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+        "OPTIONS": {"PATH": str(folder)},
+    }
+    with pytest.raises(CommandError, match=r"ring\.json"):
+        _run("--no-serve")
+    assert (folder / "ring.json").read_text() == "{"
