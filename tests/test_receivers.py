@@ -1,0 +1,334 @@
+"""A changed password, a deactivation and a deletion end sessions wherever they happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.forms import SetPasswordForm
+from django.core import serializers
+from django.core.management import call_command
+from django.db import connection, models
+from django.test.utils import isolate_apps
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from jwt_auth import receivers
+from jwt_auth.exceptions import RefreshTokenRefused, Refusal
+from jwt_auth.models import Reason, token_version_of
+from tests.flows.scene import log_in, refresh, refusal_of, row_of
+
+pytestmark = pytest.mark.django_db
+
+_NEW = "a quite different horse"
+
+
+def _fresh(user: AbstractBaseUser) -> Any:
+    return get_user_model()._default_manager.get(pk=user.pk)
+
+
+def _version(user: AbstractBaseUser) -> int:
+    return token_version_of(_fresh(user))
+
+
+def _set_password(user: Any) -> None:
+    user.set_password(_NEW)
+    user.save()
+
+
+def _set_password_field_only(user: Any) -> None:
+    user.set_password(_NEW)
+    user.save(update_fields=["password"])
+
+
+def _take_password(user: Any) -> None:
+    user.set_unusable_password()
+    user.save()
+
+
+def _deactivate(user: Any) -> None:
+    user.is_active = False
+    user.save()
+
+
+def _deactivate_field_only(user: Any) -> None:
+    user.is_active = False
+    user.save(update_fields={"is_active"})
+
+
+def _change_by_form(user: Any) -> None:
+    form = SetPasswordForm(user, {"new_password1": _NEW, "new_password2": _NEW})
+    assert form.is_valid(), form.errors
+    form.save()
+
+
+def _change_by_command(user: Any) -> None:
+    from django.contrib.auth.management.commands import changepassword
+
+    command = changepassword.Command(stdout=StringIO(), stderr=StringIO())
+    command._get_pass = lambda prompt="": _NEW  # type: ignore[method-assign]
+    call_command(command, username=user.get_username())
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_set_password, Reason.PASSWORD_CHANGED),
+        (_set_password_field_only, Reason.PASSWORD_CHANGED),
+        (_change_by_form, Reason.PASSWORD_CHANGED),
+        (_change_by_command, Reason.PASSWORD_CHANGED),
+        (_take_password, Reason.PASSWORD_CHANGED),
+        (_deactivate, Reason.USER_DEACTIVATED),
+        (_deactivate_field_only, Reason.USER_DEACTIVATED),
+    ],
+)
+def test_change_ends_sessions(
+    user: AbstractBaseUser, change: Callable[[Any], None], reason: Reason
+) -> None:
+    """Every session ends and the version goes up by one, by whatever way the change came."""
+    issued, version = log_in(user), _version(user)
+    change(_fresh(user))
+    assert row_of(issued).revocation_reason == reason
+    assert _version(user) == version + 1
+    assert refusal_of(issued) is not None
+
+
+def _set_name(user: Any) -> None:
+    user.email = "new@example.com"
+    user.save()
+
+
+def _set_password_but_save_other_field(user: Any) -> None:
+    user.set_password(_NEW)
+    user.save(update_fields=["last_login"])
+
+
+def _deactivate_but_save_other_field(user: Any) -> None:
+    user.is_active = False
+    user.save(update_fields=["last_login"])
+
+
+def _log_into_django(user: Any) -> None:
+    from django.contrib.auth.models import update_last_login
+
+    update_last_login(type(user), user)
+
+
+def _load_fixture(user: Any) -> None:
+    user.set_password(_NEW)
+    for loaded in serializers.deserialize("json", serializers.serialize("json", [user])):
+        loaded.save()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set_name,
+        _set_password_but_save_other_field,
+        _deactivate_but_save_other_field,
+        _log_into_django,
+        _load_fixture,
+    ],
+)
+def test_other_save_ends_nothing(user: AbstractBaseUser, change: Callable[[Any], None]) -> None:
+    """What changes neither password nor standing logs nobody out."""
+    issued, version = log_in(user), _version(user)
+    change(_fresh(user))
+    assert _version(user) == version
+    assert refusal_of(issued) is None
+
+
+def test_creation_bumps_nothing(user: AbstractBaseUser) -> None:
+    """A new user's version is 0, also of one who is inactive from the start."""
+    users = get_user_model()._default_manager
+    idle = users.create(**{user.USERNAME_FIELD: "idle@example.com", "is_active": False})
+    assert (_version(user), _version(idle)) == (0, 0)
+
+
+def test_rehash_at_login_ends_nothing(
+    user: AbstractBaseUser, credentials: dict[str, str], settings: Settings, api: APIClient
+) -> None:
+    """Newer parameters for the same password are no change of it."""
+    issued, before = log_in(user), _fresh(user).password
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.ScryptPasswordHasher",
+        *settings.PASSWORD_HASHERS,
+    ]
+    assert api.post("/api/auth/login/", credentials, secure=True).status_code == 200
+    assert _fresh(user).password != before
+    assert refusal_of(issued) is None
+
+
+def test_password_changed_by_view_leaves_this_device_logged_in(
+    user: AbstractBaseUser, password: str, api: APIClient
+) -> None:
+    """Every other session ends; the answer brings a new one that lives."""
+    this, other = log_in(user), log_in(user)
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {this.access_token.text}")
+    body = {"old_password": password, "new_password": _NEW}
+    answer = api.post("/api/auth/password/change/", body, secure=True)
+    assert answer.status_code == 200
+    assert {refusal_of(this), refusal_of(other)} == {Refusal.TOKEN_VERSION}
+    assert refusal_of(answer.json()["access_token"]) is None
+
+
+def test_stale_save_never_writes_version_back(user: AbstractBaseUser) -> None:
+    """An instance from before a bump that is saved after it revives no token."""
+    stale, issued = _fresh(user), log_in(user)
+    _set_password(_fresh(user))
+    stale.email = "new@example.com"
+    stale.save()
+    assert _version(user) == 1
+    assert refusal_of(issued) is not None
+
+
+def test_reactivated_user_gets_no_session_back(user: AbstractBaseUser) -> None:
+    """What a deactivation has ended stays so."""
+    issued = log_in(user)
+    _deactivate(user)
+    user.is_active = True
+    user.save()
+    assert refusal_of(issued) is Refusal.TOKEN_VERSION
+
+
+def test_deleted_users_key_used_again_revives_nothing(user: AbstractBaseUser) -> None:
+    """A new user with an old key is somebody else, for access and refresh tokens alike."""
+    issued, key, name = log_in(user), user.pk, user.get_username()
+    user.delete()
+    assert refusal_of(issued) is Refusal.USER_UNKNOWN
+    again = get_user_model()._default_manager.create(**{"pk": key, user.USERNAME_FIELD: name})
+    assert refusal_of(issued) is Refusal.SESSION_ENDED
+    assert refusal_of(log_in(again)) is None
+
+
+def test_bulk_deletion_ends_sessions(user: AbstractBaseUser) -> None:
+    """Deleting a queryset of users is no way around."""
+    issued = log_in(user)
+    get_user_model()._default_manager.all().delete()
+    assert refusal_of(issued) is Refusal.USER_UNKNOWN
+
+
+# ---- The admin
+
+
+@pytest.fixture
+def admin(make_user: Any, client: Any) -> Any:
+    """A browser of somebody who may do everything."""
+    fields = {"is_staff": True}
+    if hasattr(get_user_model(), "is_superuser"):
+        fields["is_superuser"] = True
+    client.force_login(make_user("root", **fields))
+    return client
+
+
+@pytest.mark.example
+def test_password_set_in_admin_ends_sessions(user: AbstractBaseUser, admin: Any) -> None:
+    """The administrator's page is one of the ways to change a password."""
+    issued = log_in(user)
+    body = {"password1": _NEW, "password2": _NEW, "usable_password": "true"}
+    answer = admin.post(f"/admin/accounts/user/{user.pk}/password/", body, secure=True)
+    assert answer.status_code == 302
+    assert row_of(issued).revocation_reason == Reason.PASSWORD_CHANGED
+
+
+@pytest.mark.example
+def test_password_disabled_in_admin_ends_sessions(user: AbstractBaseUser, admin: Any) -> None:
+    """Taking the password away is a change of it, as it is for Django's own sessions."""
+    issued = log_in(user)
+    body = {"usable_password": "false", "unset-password": "1"}
+    answer = admin.post(f"/admin/accounts/user/{user.pk}/password/", body, secure=True)
+    assert answer.status_code == 302
+    assert not _fresh(user).has_usable_password()
+    assert row_of(issued).revocation_reason == Reason.PASSWORD_CHANGED
+
+
+def test_user_without_password_keeps_sessions_when_saved(user: AbstractBaseUser) -> None:
+    """Who logs in elsewhere, and so never had one, is not logged out by a new address."""
+    _take_password(user)
+    fresh = _fresh(user)
+    issued = log_in(fresh)
+    _set_name(fresh)
+    assert refusal_of(issued) is None
+
+
+@pytest.mark.example
+def test_user_deleted_in_admin_is_refused(user: AbstractBaseUser, admin: Any) -> None:
+    """With the sessions, which the page lists among what goes."""
+    issued = log_in(user)
+    address = f"/admin/accounts/user/{user.pk}/delete/"
+    assert admin.post(address, {"post": "yes"}, secure=True).status_code == 302
+    assert refusal_of(issued) is Refusal.USER_UNKNOWN
+
+
+# ---- Models of the project's own that stand on the user
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A proxy of the user model, as if the project had one."""
+    with isolate_apps("tests.users", attr_name="registry") as registry:
+
+        class Proxy(get_user_model()):  # type: ignore[misc]  # depends on the row of the matrix
+            class Meta:
+                app_label = "users"
+                proxy = True
+
+        monkeypatch.setattr(receivers, "apps", registry)
+        receivers.connect()
+        yield Proxy
+
+
+def test_proxy_of_user_counts_as_user(user: AbstractBaseUser, proxy: Any) -> None:
+    """A password changed through a proxy is changed."""
+    issued = log_in(user)
+    _set_password(proxy._default_manager.get(pk=user.pk))
+    assert row_of(issued).revocation_reason == Reason.PASSWORD_CHANGED
+
+
+def test_user_deleted_through_proxy_is_refused(user: AbstractBaseUser, proxy: Any) -> None:
+    """A user deleted through a proxy is deleted."""
+    issued = log_in(user)
+    proxy._default_manager.get(pk=user.pk).delete()
+    assert refusal_of(issued) is Refusal.USER_UNKNOWN
+
+
+@pytest.mark.django_db(transaction=True)
+def test_child_of_user_counts_as_user(
+    user: AbstractBaseUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So is one changed through a model with a table of its own; its save keeps the version."""
+    with isolate_apps("tests.users", attr_name="registry") as registry:
+
+        class Child(get_user_model()):  # type: ignore[misc]
+            employed = models.BooleanField(default=True)
+
+            class Meta:
+                app_label = "users"
+
+        monkeypatch.setattr(receivers, "apps", registry)
+        receivers.connect()
+        with connection.schema_editor() as editor:
+            editor.create_model(Child)
+        try:
+            child = Child(**{Child._meta.pk.attname: user.pk})
+            child.__dict__.update({**_fresh(user).__dict__, "_state": child._state})
+            child.save_base(raw=True)
+            issued = log_in(user)
+            _set_password(Child._default_manager.get(pk=user.pk))
+            assert row_of(issued).revocation_reason == Reason.PASSWORD_CHANGED
+            assert _version(user) == 1
+        finally:
+            with connection.schema_editor() as editor:
+                editor.delete_model(Child)
+
+
+def test_refresh_after_change_is_refused(user: AbstractBaseUser) -> None:
+    """The refresh token is as dead as the access token."""
+    issued = log_in(user)
+    _set_password(user)
+    with pytest.raises(RefreshTokenRefused):
+        refresh(issued)
