@@ -1,0 +1,40 @@
+"""A revocation is committed before its 401: nothing that rolls a request back may undo it."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import connections
+from rest_framework.test import APIClient
+
+from jwt_auth.conf import conf
+from jwt_auth.exceptions import Refusal
+from jwt_auth.models import Reason
+from tests.flows.scene import log_in, refresh, refusal_of, row_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _atomic_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connections["default"].settings_dict, "ATOMIC_REQUESTS", True)
+
+
+def test_reuse_answered_401_has_ended_family(user: AbstractBaseUser, api: APIClient) -> None:
+    """REST framework rolls a request back that it answers with an error; this stays."""
+    issued = log_in(user)
+    successor = refresh(issued)
+    api.cookies[conf.refresh_cookie_name] = issued.refresh_token.text
+    assert api.post("/api/auth/refresh/", secure=True).status_code == 401
+    assert row_of(issued).revocation_reason == Reason.REUSE_DETECTED
+    assert refusal_of(successor) is Refusal.SESSION_ENDED
+
+
+def test_body_endpoint_commits_its_401_too(user: AbstractBaseUser, api: APIClient) -> None:
+    """The endpoints for clients without a cookie jar are the same views."""
+    issued = log_in(user)
+    refresh(issued)
+    body = {"refresh_token": issued.refresh_token.text}
+    answer = api.post("/api/mobile/auth/refresh/", body, format="json", secure=True)
+    assert answer.status_code == 401
+    assert row_of(issued).revocation_reason == Reason.REUSE_DETECTED

@@ -1,0 +1,140 @@
+"""Log-in, list and limit of sessions, and the change of a password by its owner."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from jwt_auth import flows
+from jwt_auth.exceptions import (
+    ClaimsInvalid,
+    NewPasswordRefused,
+    OldPasswordRefused,
+    RefreshTokenRefused,
+)
+from jwt_auth.models import Reason, RefreshTokenFamily
+from tests.conftest import MakeUser
+from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_session_holds_no_token(user: AbstractBaseUser) -> None:
+    """Who steals the database has nothing to send."""
+    issued = log_in(user)
+    row = row_of(issued)
+    assert row.current_digest == issued.refresh_token.digest
+    assert issued.refresh_token.text not in str(row.__dict__)
+    assert row.token_version == 0
+
+
+def test_forged_token_costs_no_statement(
+    user: AbstractBaseUser, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """Nobody's family is touched, and the database not asked, for what we never issued."""
+    text = log_in(user).refresh_token.text
+    for forged in (text[:-1] + ("A" if text[-1] != "A" else "B"), text[:-4], "", "é" * 92):
+        with django_assert_num_queries(0), pytest.raises(RefreshTokenRefused):
+            refresh(forged)
+
+
+def broken_claims(user: Any) -> Any:
+    """Stand for a project's callable that is broken."""
+    return {"sub": "somebody else"}
+
+
+def broken_roles(user: Any) -> Any:
+    """Give what no role can be."""
+    return [1]
+
+
+def list_of_claims(user: Any) -> Any:
+    """Give what no claims can be."""
+    return ["tenant"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ("JWT_AUTH_CLAIMS", "broken_claims"),
+        ("JWT_AUTH_CLAIMS", "list_of_claims"),
+        ("JWT_AUTH_ROLES", "broken_roles"),
+    ],
+)
+def test_claims_that_cannot_be_issued_cost_nothing(
+    user: AbstractBaseUser, settings: Settings, setting: str, name: str
+) -> None:
+    """No session is left behind, and no refresh token is lost, by a callable that is broken."""
+    issued = log_in(user)
+    good = getattr(settings, setting, None)
+    setattr(settings, setting, f"tests.flows.test_sessions.{name}")
+    with pytest.raises(ClaimsInvalid):
+        log_in(user)
+    with pytest.raises(ClaimsInvalid):
+        refresh(issued)
+    assert RefreshTokenFamily.objects.count() == 1
+    setattr(settings, setting, good)
+    refresh(issued)
+
+
+def test_list_shows_live_sessions_of_user(user: AbstractBaseUser, make_user: MakeUser) -> None:
+    """The one used last comes first; ended, expired and other people's are not there."""
+    now = datetime.now(UTC)
+    former, ended, recent = (log_in(user, now=now + timedelta(seconds=n)) for n in range(3))
+    log_in(make_user("bob"))
+    flows.end_session(ended.family.pk, reason=Reason.LOGOUT, client=None, now=now)
+    assert list(flows.list_sessions(user.pk, now=now)) == [recent.family, former.family]
+    refresh(former, now=now + timedelta(minutes=1))
+    assert list(flows.list_sessions(user.pk, now=now)) == [former.family, recent.family]
+    assert not flows.list_sessions(user.pk, now=now + timedelta(days=8))
+
+
+def test_limit_ends_oldest_sessions(
+    user: AbstractBaseUser, make_user: MakeUser, settings: Settings
+) -> None:
+    """The newest stay, the reason says why, and nobody else's sessions count."""
+    now, other = datetime.now(UTC), log_in(make_user("bob"))
+    sessions = [log_in(user, now=now + timedelta(seconds=n)) for n in range(3)]
+    settings.JWT_AUTH_MAX_SESSIONS_PER_USER = 2
+    sessions.append(log_in(user, now=now + timedelta(seconds=3)))
+    reasons = [row_of(session).revocation_reason for session in sessions]
+    assert reasons == [Reason.SESSION_LIMIT, Reason.SESSION_LIMIT, "", ""]
+    assert refusal_of(other) is None
+
+
+def _change(user: AbstractBaseUser, old: str, new: str) -> flows.Issued:
+    return flows.change_password(
+        user, old_password=old, new_password=new, client=BROWSER, now=datetime.now(UTC)
+    )
+
+
+def test_changed_password_ends_all_but_new_session(user: AbstractBaseUser, password: str) -> None:
+    """The device that changed it goes on, with a session of its own."""
+    sessions = [log_in(user), log_in(user)]
+    issued = _change(user, password, "a quite different horse")
+    assert all(row_of(one).revocation_reason == Reason.PASSWORD_CHANGED for one in sessions)
+    assert refusal_of(issued) is None
+    refresh(issued)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("wrong", "a quite different horse", OldPasswordRefused),
+        (None, "1234", NewPasswordRefused),
+    ],
+)
+def test_refused_change_changes_nothing(
+    user: AbstractBaseUser, password: str, old: str | None, new: str, error: type[Exception]
+) -> None:
+    """A wrong old password and a weak new one end no session."""
+    issued = log_in(user)
+    with pytest.raises(error):
+        _change(user, old or password, new)
+    assert refusal_of(issued) is None
+    assert get_user_model()._default_manager.get(pk=user.pk).check_password(password)
