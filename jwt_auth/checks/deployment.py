@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning  # noqa: A004  the framework's own name
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLResolver, get_resolver
 from django.utils.encoding import force_bytes
 
 from jwt_auth.checks.keys import find_key_problem
@@ -97,12 +97,7 @@ def _check_keys() -> Iterator[CheckMessage]:
 
 
 def _check_revocation() -> Iterator[CheckMessage]:
-    try:
-        backend = get_backend()
-    except ImproperlyConfigured:
-        return  # named by another check
-    if not backend.check():
-        yield from backend.check_server()
+    yield from get_backend().check_server()
 
 
 def _check_throttles() -> Iterator[CheckMessage]:
@@ -137,7 +132,7 @@ def _callbacks(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, Any
         route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             yield from _callbacks(pattern.url_patterns, route)
-        elif isinstance(pattern, URLPattern):
+        else:
             yield route, pattern.callback
 
 

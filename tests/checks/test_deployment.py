@@ -16,6 +16,7 @@ from django.core.management.base import SystemCheckError
 from pytest_django import Settings
 
 from jwt_auth.checks.deployment import check_deployment
+from jwt_auth.checks.settings import check_settings
 from jwt_auth.encoding import base64url_encode
 
 SHARED_CACHE = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache"}}
@@ -157,6 +158,14 @@ def test_endpoint_that_refuses_a_stale_header_is_warned_of(settings: Settings) -
     messages = check_deployment(None)
     assert _ids(messages) == ["W017", "W017"]
     assert ["sso/login/" in messages[0].msg, "refresh/" in messages[1].msg] == [True, True]
+
+
+def test_revocation_backend_speaks_for_itself(settings: Settings) -> None:
+    """Its settings are judged at each check, its server before a deployment only."""
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": "tests.checks.backends.Worried"}
+    settings.JWT_AUTH_THROTTLE_RATES = {}
+    assert [message.id for message in check_settings(None)] == ["example.W001"]
+    assert [message.id for message in check_deployment(None)] == ["example.W002"]
 
 
 def test_wrong_settings_are_left_to_their_own_check(settings: Settings) -> None:
