@@ -81,7 +81,7 @@ def test_page_runs_no_script_but_its_own(page: Any) -> None:
     assert not re.search(r"\son\w+=|\sstyle=|<style|javascript:", html)
 
 
-def test_files_of_the_page_are_there(page: Any) -> None:
+def test_files_of_the_page_are_there(page: Any, db: None) -> None:
     """Also with DEBUG off, under a bare WSGI server."""
     names = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.content.decode())
     assert names

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from io import BytesIO
 from typing import Any
 
 import pytest
+from django.core.handlers.asgi import ASGIRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
+from rest_framework.request import Request
 
+from jwt_auth.http.parsers import refuse_large_body
+from jwt_auth.http.problems import BodyTooLarge
 from tests.http.site import COOKIE, MOBILE, MOUNT, Session, Site, everything
 
 JSON = "application/json"
@@ -205,6 +210,15 @@ def test_content_length_that_lies_is_survived(
     """Absent, negative, endless, too small or too large: never more is read than announced."""
     extra = {"CONTENT_LENGTH": announced, "wsgi.input": BytesIO(real)}
     assert _is_refused(site.generic("POST", "login/", b"", JSON, **extra), status)
+
+
+def test_body_without_a_length_is_measured() -> None:
+    """ASGI servers pass chunked bodies on, which announce nothing."""
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    for size, refused in ((16 * 1024, False), (16 * 1024 + 1, True)):
+        request = Request(ASGIRequest(scope, BytesIO(b"x" * size)))
+        with pytest.raises(BodyTooLarge) if refused else nullcontext():
+            refuse_large_body(request)
 
 
 def test_absent_content_length_is_an_empty_body(site: Site) -> None:
