@@ -66,7 +66,7 @@ def test_second_run_mends_and_ends_no_session() -> None:
     users.filter(username="demo").update(is_superuser=True, tenant="other")
     _run("--no-serve")
     demo = users.get(username="demo")
-    assert (demo.is_superuser, demo.tenant) == (False, "acme")  # type: ignore[attr-defined]
+    assert (demo.is_superuser, demo.tenant) == (False, "acme")
     assert RefreshTokenFamily.objects.get(pk=session.family.pk).revoked_at is None
 
 

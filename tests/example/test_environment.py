@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from example_project import environment
-from jwt_auth.checks import check_settings
+from jwt_auth.checks.settings import check_settings
 from jwt_auth.conf import NAMES
 from tests.matrix import ROOT
 

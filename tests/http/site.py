@@ -21,7 +21,7 @@ class Site(APIClient):
 
     default_format = "json"
 
-    def generic(self, method: str, path: str, *args: Any, **extra: Any) -> Any:
+    def generic(self, method: str, path: Any, *args: Any, **extra: Any) -> Any:
         """Send any request."""
         extra.setdefault("secure", True)
         return super().generic(
@@ -64,4 +64,5 @@ def open_session(site: Site, credentials: dict[str, str]) -> Session:
 def everything() -> list[list[dict[str, Any]]]:
     """Every row that a request could change: compare it before and after."""
     models = (RefreshTokenFamily, RevokedToken, TokenVersion, get_user_model())
-    return [list(model._base_manager.order_by("pk").values()) for model in models]
+    tables: list[Any] = [model._base_manager.order_by("pk").values() for model in models]
+    return [list(rows) for rows in tables]

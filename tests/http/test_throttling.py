@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.core.cache import cache
 from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
@@ -196,7 +197,7 @@ def test_wait_is_until_the_window_ends(settings: Settings) -> None:
     throttling.count("login_account", "a", now=120.0)
     with pytest.raises(Throttled) as raised:
         throttling.count("login_account", "a", now=129.5)
-    assert raised.value.wait == 31
+    assert "31 seconds" in str(raised.value.detail)
 
 
 def test_window_ends(settings: Settings) -> None:
@@ -239,12 +240,13 @@ def test_cache_holds_no_account_in_the_clear(
     """A user name, surrogates and control characters in it, is a digest in the cache's keys."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     keys: list[str] = []
-    real = throttling.cache.add
-    monkeypatch.setattr(
-        throttling.cache,
-        "add",
-        lambda key, *rest, **named: keys.append(key) or real(key, *rest, **named),
-    )
+    real = cache.add
+
+    def add(key: str, *rest: Any, **named: Any) -> bool:
+        keys.append(key)
+        return real(key, *rest, **named)
+
+    monkeypatch.setattr(cache, "add", add)
     throttling.count("login_account", "alice\ud800\n", now=0.0)
     assert len(keys) == 2
     assert all("alice" not in key and key.isprintable() and len(key) < 200 for key in keys)

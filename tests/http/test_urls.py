@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 from django.urls import reverse
 from pytest_django import Settings
@@ -42,7 +45,8 @@ def test_slash_makes_no_difference(
     answer = site.generic(
         method,
         f"{mount}{path}{slash}",
-        *site._encode_data(body if method == "POST" else None, "json"),
+        json.dumps(body),
+        "application/json",
         headers=session.bearer,
     )
     assert answer.status_code in {200, 204}, answer.content
@@ -117,7 +121,7 @@ def test_prefix_of_the_site_is_part_of_the_path(
     by: str, site: Site, credentials: dict[str, str], settings: Settings
 ) -> None:
     """FORCE_SCRIPT_NAME, or the server's SCRIPT_NAME: the browser sees it, so the cookie has it."""
-    extra = {}
+    extra: dict[str, Any] = {}
     if by == "setting":
         settings.FORCE_SCRIPT_NAME = "/app"
     else:
