@@ -15,6 +15,8 @@ from rest_framework.views import APIView, exception_handler
 
 from jwt_auth import flows
 from jwt_auth.authentication import JWTAuthentication
+from jwt_auth.exceptions import AccessTokenRefused, Refusal
+from jwt_auth.http.credentials import find_bearer_token
 from jwt_auth.http.problems import CHALLENGE, INVALID_TOKEN_CHALLENGE, Unavailable
 from jwt_auth.models import Client
 from jwt_auth.tokens.claims import AccessToken
@@ -74,6 +76,14 @@ def test_bad_bearer_token_is_refused(header: str, token: str) -> None:
     }
     assert raised.value.__cause__ is None
     assert token not in str(raised.value)
+
+
+@pytest.mark.parametrize("rest", ["", " ", " a b", " a,b", " \xff"])
+def test_header_that_holds_no_one_token_ends_before_it_is_verified(rest: str) -> None:
+    """The reason says that the header was wrong, not a token."""
+    with pytest.raises(AccessTokenRefused) as raised:
+        find_bearer_token(_request(f"Bearer{rest}"))
+    assert raised.value.reason == Refusal.CREDENTIALS_MALFORMED
 
 
 def test_token_elsewhere_is_not_seen(token: str) -> None:

@@ -100,6 +100,7 @@ def test_unreadable_body_is_refused(kind: str, taker: str, site: Site, session: 
         assert _is_refused(answer, 400, 401) or answer.status_code == 204, answer.content
     else:
         assert _is_refused(answer, 400), answer.content
+        assert answer.json()["code"] == "parse_error"
     if answer.status_code != 204:
         assert everything() == before
 
