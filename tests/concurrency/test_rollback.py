@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connections
 from rest_framework.test import APIClient
+from rest_framework.views import set_rollback
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import Refusal
 from jwt_auth.models import Reason
+from jwt_auth.signals import reuse_detected
 from tests.flows.scene import log_in, refresh, refusal_of, row_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def _roll_back(sender: Any, **named: Any) -> None:
+    """Do what REST framework does for any error that comes later in the request."""
+    set_rollback()
+
+
 @pytest.fixture(autouse=True)
-def _atomic_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+def _atomic_requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(connections["default"].settings_dict, "ATOMIC_REQUESTS", True)
+    reuse_detected.connect(_roll_back)
+    yield
+    reuse_detected.disconnect(_roll_back)
 
 
 def test_reuse_answered_401_has_ended_family(user: AbstractBaseUser, api: APIClient) -> None:

@@ -11,7 +11,7 @@ from jwt_auth import flows
 from jwt_auth.exceptions import RefreshTokenRefused, Refusal
 from jwt_auth.models import Reason, RefreshTokenFamily, RevokedToken
 from tests.conftest import MakeUser
-from tests.flows.scene import BROWSER, STRANGER, log_in, refresh, refusal_of, row_of
+from tests.flows.scene import BROWSER, STRANGER, authenticate, log_in, refresh, refusal_of, row_of
 
 pytestmark = pytest.mark.django_db
 
@@ -133,7 +133,7 @@ def test_end_of_everything_counts_live_ones(user: AbstractBaseUser, make_user: M
 def test_denied_token_is_refused_alone(user: AbstractBaseUser) -> None:
     """The session goes on with its next access token; denying twice changes nothing."""
     issued, now = log_in(user), datetime.now(UTC)
-    _, token = flows.authenticate(issued.access_token.text, client=BROWSER, now=now)
+    _, token = authenticate(issued)
     for _ in range(2):
         flows.deny_token(token.jti, user_id=None, expires_at=now + timedelta(minutes=15), now=now)
     assert refusal_of(issued) is Refusal.TOKEN_REVOKED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
@@ -15,7 +15,7 @@ from jwt_auth import flows
 from jwt_auth.exceptions import Refusal
 from jwt_auth.models import Reason
 from tests.conftest import MakeUser
-from tests.flows.scene import BROWSER, log_in, refresh, refusal_of
+from tests.flows.scene import BROWSER, authenticate, log_in, refresh, refusal_of
 
 
 class RevocationContract:
@@ -29,10 +29,7 @@ class RevocationContract:
 
     def test_good_token_brings_its_user(self, user: AbstractBaseUser) -> None:
         """The user is an instance of the project's model, whole once it is looked at."""
-        now = datetime.now(UTC)
-        found, token = flows.authenticate(
-            log_in(user).access_token.text, client=BROWSER, now=now + timedelta(seconds=1)
-        )
+        found, token = authenticate(log_in(user))
         assert isinstance(found, get_user_model())
         assert (found.pk, found.get_username()) == (user.pk, user.get_username())
         assert token.subject == str(user.pk)
@@ -57,7 +54,7 @@ class RevocationContract:
     def test_denied_token_is_refused(self, user: AbstractBaseUser, whose: str) -> None:
         """At once, by its id alone; the session goes on with its next token."""
         issued, now = log_in(user), datetime.now(UTC)
-        _, token = flows.authenticate(issued.access_token.text, client=BROWSER, now=now)
+        _, token = authenticate(issued)
         user_id = user.pk if whose == "known" else None
         flows.deny_token(token.jti, user_id=user_id, expires_at=token.expires_at, now=now)
         assert refusal_of(issued) is Refusal.TOKEN_REVOKED

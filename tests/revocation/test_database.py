@@ -17,7 +17,7 @@ from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import Reason, has_groups
 from jwt_auth.revocation.base import get_backend
 from tests.conftest import GiveRoles, MakeUser
-from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
+from tests.flows.scene import BROWSER, authenticate, log_in, refresh, refusal_of, row_of
 from tests.revocation.contract import RevocationContract
 
 DATABASE = "jwt_auth.revocation.database.DatabaseRevocation"
@@ -40,13 +40,13 @@ def test_requests_take_few_statements(
 ) -> None:
     """One for an authenticated request and two for a refresh, however many roles there are."""
     give_roles(user, *roles)
-    issued, now = log_in(user), datetime.now(UTC)
+    issued = log_in(user)
     with django_assert_num_queries(1):
-        found, token = flows.authenticate(issued.access_token.text, client=BROWSER, now=now)
+        found, token = authenticate(issued)
         assert found.get_username() == user.get_username()
     with django_assert_num_queries(2):
         successor = refresh(issued)
-    _, next_token = flows.authenticate(successor.access_token.text, client=BROWSER, now=now)
+    _, next_token = authenticate(successor)
     assert list(token.roles) == list(next_token.roles) == roles
 
 
@@ -60,8 +60,7 @@ def test_bulk_deactivation_is_seen_at_next_request(user: AbstractBaseUser) -> No
 @pytest.mark.parametrize("subject", ["", "nobody", "-1", "9" * 40, "\0", "x" * 300])
 def test_subject_of_nobody_is_refused(user: AbstractBaseUser, subject: str) -> None:
     """Also one that the user model's key has no form for: no request fails by it."""
-    now = datetime.now(UTC)
-    _, token = flows.authenticate(log_in(user).access_token.text, client=BROWSER, now=now)
+    _, token = authenticate(log_in(user))
     with pytest.raises(AccessTokenRefused) as refused:
         get_backend().get_user(replace(token, subject=subject))
     assert refused.value.reason is Refusal.USER_UNKNOWN
@@ -69,9 +68,8 @@ def test_subject_of_nobody_is_refused(user: AbstractBaseUser, subject: str) -> N
 
 def test_session_of_other_user_does_not_count(user: AbstractBaseUser, make_user: MakeUser) -> None:
     """A token needs a live session of its own user."""
-    now = datetime.now(UTC)
     other = log_in(make_user("bob"))
-    _, token = flows.authenticate(log_in(user).access_token.text, client=BROWSER, now=now)
+    _, token = authenticate(log_in(user))
     with pytest.raises(AccessTokenRefused) as refused:
         get_backend().get_user(replace(token, session_id=other.family.pk))
     assert refused.value.reason is Refusal.SESSION_ENDED
@@ -93,9 +91,8 @@ def test_nothing_is_decided_by_a_replica(
     """A replica may be empty or lag behind a revocation: a whole session passes it by."""
     give_roles(user, "a")
     settings.DATABASE_ROUTERS = [_Replica()]
+    successor = refresh(log_in(user), key="k")
     now = datetime.now(UTC)
-    issued = log_in(user)
-    successor = refresh(issued, key="k")
     assert refusal_of(successor) is None
     assert len(flows.list_sessions(user.pk, now=now)) == 1
     flows.log_out(
@@ -150,8 +147,7 @@ def test_user_is_what_the_orm_would_give(
     """Every column of the composed statement goes back through its own field's converters."""
     user.last_login = last_login
     user.save()
-    now = datetime.now(UTC)
-    found, _ = flows.authenticate(log_in(user).access_token.text, client=BROWSER, now=now)
+    found, _ = authenticate(log_in(user))
     expected = get_user_model()._default_manager.get(pk=user.pk)
     for field in get_user_model()._meta.concrete_fields:
         assert getattr(found, field.attname) == getattr(expected, field.attname)
