@@ -7,10 +7,11 @@ the database is written, and once that has been committed.
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
@@ -38,6 +39,8 @@ class Denial:
     session_ids: Sequence[UUID] = ()
     jtis: Sequence[str] = ()
     whole_user: bool = False
+    #: Tells this revocation from others of the same user that are under way at the same time.
+    id: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
 
 
 class RevocationBackend(ABC):

@@ -58,11 +58,11 @@ class Circuit:
         self._lock = Lock()
         self._thread: Thread | None = None
 
-    def fail(self) -> None:
+    def fail(self, error: RedisError) -> None:
         """Redis has failed just now."""
         with self._lock:
             if self.state is State.CLOSED:
-                logger.error("Redis has failed: the database answers revocation checks.")
+                logger.error("Redis has failed (%s): the database answers meanwhile.", error)
             self.state = State.OPEN
         self.watch()
 
@@ -71,23 +71,30 @@ class Circuit:
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
                 return
-            self._thread = Thread(target=self._run, name="jwt_auth-redis", daemon=True)
-            self._thread.start()
+            thread = Thread(target=self._run, name="jwt_auth-redis", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return  # no thread can be had, or the process is about to end: the next one tries
+            self._thread = thread
 
     def tick(self) -> None:
         """Probe once, and change the state by what it says."""
         try:
             self._probe()
         except RedisError:
-            self.state = State.OPEN
+            with self._lock:
+                self.state = State.OPEN
             return
-        now = self._clock()
-        if self.state is State.OPEN:
-            self.state = State.HALF_OPEN
-            self._reachable_since = now
-        elif self.state is State.HALF_OPEN and now - self._reachable_since >= self._distrust:
-            self.state = State.CLOSED
-            logger.warning("Redis is back: it answers revocation checks again.")
+        # Under the lock: closing must not undo a failure of this very moment.
+        with self._lock:
+            now = self._clock()
+            if self.state is State.OPEN:
+                self.state = State.HALF_OPEN
+                self._reachable_since = now
+            elif self.state is State.HALF_OPEN and now - self._reachable_since >= self._distrust:
+                self.state = State.CLOSED
+                logger.warning("Redis is back: it answers revocation checks again.")
 
     def _run(self) -> None:
         while self.state is not State.CLOSED:

@@ -13,7 +13,6 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Model
 
 from jwt_auth.models import write_database
 
@@ -37,12 +36,26 @@ def _load(
     fields: Iterable[str] | None = None,
     **options: Any,
 ) -> None:
-    del user.__dict__["refresh_from_db"]
-    names = None if fields is None else sorted({*fields, *user.get_deferred_fields()})
+    """Load what is missing, and refuse whoever may not be there any more.
+
+    Until that has worked out it is tried again for each field: nobody gets at the fields of a user
+    who was refused by asking a second time.
+    """
+    model = type(user)
+    # A field that the view has assigned is not asked of the database, and stays.
+    missing = user.get_deferred_fields()
+    every = {field.attname for field in model._meta.concrete_fields}
+    names = every if fields is None else {*fields, *missing}
+    is_assigned = "is_active" in every - missing
     try:
-        Model.refresh_from_db(user, using=using, fields=names, **options)
-    except type(user).DoesNotExist:
+        model.refresh_from_db(
+            user, using=using or write_database(model), fields=sorted(names), **options
+        )
+    except model.DoesNotExist:
         # Deleted since the request was authenticated: a refusal, where Django would answer 500.
         raise PermissionDenied from None
-    if not user.is_active:
+    if not user.is_active and not is_assigned:
+        for name in missing:
+            user.__dict__.pop(name, None)
         raise PermissionDenied
+    user.__dict__.pop("refresh_from_db", None)

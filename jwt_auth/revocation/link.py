@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django_redis import get_redis_connection
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.exceptions import RedisError
 from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 #: Characters of the 40 of a ``run_id`` that are kept: enough to tell two server processes apart.
 _RUN_LENGTH: Final = 16
@@ -27,31 +29,60 @@ _RUN_LENGTH: Final = 16
 #: Keys that a scan asks for at once.
 _SCAN_COUNT: Final = 500
 
+#: Milliseconds that the key of a probe lives.
+_PROBE_TTL: Final = 1000
+
+#: What redis-py keeps in its pools for notifications that lengthen time-outs and reconnect.
+_NOTIFICATIONS: Final = ("maint", "orig_", "oss_")
+
 
 class _Wire:
     """An open connection and the server process at its other end."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self.has_answered = False
-        connection.connect()
-        info = self.call("INFO", "server")
-        self.run = _field(info, b"run_id")[:_RUN_LENGTH]
-        self.version = _field(info, b"redis_version").decode()
+        #: Nothing half sent, no answer half read.
+        self.is_clean = True
+        try:
+            connection.connect()
+            info = self.call("INFO", "server")
+            self.run = _field(info, b"run_id")[:_RUN_LENGTH]
+            self.version = _field(info, b"redis_version").decode()
+        except BaseException:
+            self.close()
+            raise
         self.has_answered = False
 
     def call(self, *command: Any) -> Any:
         connection = self._connection
         # Packed here and sent without a health check: either would open the connection anew by
         # itself, to whichever server is there now.
-        for part in connection.pack_command(*command):
+        parts = connection.pack_command(*command)
+        # Whatever interrupts, a worker's time limit too, leaves a wire that must not be used again:
+        # its next answer would be somebody else's.
+        self.is_clean = False
+        for part in parts:
             connection._sock.sendall(part)
-        answer = connection.read_response(disable_decoding=True)
-        self.has_answered = True
+        try:
+            answer = connection.read_response(disable_decoding=True)
+        except exceptions.ReadOnlyError:
+            raise  # a primary that has become a replica: there is another one to find
+        except exceptions.ResponseError:
+            self.is_clean = self.has_answered = True
+            raise
+        self.is_clean = self.has_answered = True
         return answer
 
     def close(self) -> None:
         self._connection.disconnect()
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """The one that a key is asked of; its name tells the nodes of a cluster apart."""
+
+    name: str
+    pool: Any
 
 
 class Link:
@@ -64,104 +95,196 @@ class Link:
             "socket_connect_timeout": timeout,
             "retry": Retry(NoBackoff(), 0),
             "health_check_interval": 0,
+            # No pushed messages between the answers.
+            "protocol": 2,
         }
-        self._renew()
-        os.register_at_fork(after_in_child=self._renew)
-
-    def _renew(self) -> None:
+        self.renew()
         # A forked child must not write into its parent's sockets.
+        os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        """Have every thread open its connections anew, to whichever servers are there then."""
         self._local = threading.local()
 
-    def call(self, name: str, key: str, *arguments: Any) -> tuple[Any, bytes]:
+    def call(self, name: str, key: bytes, *arguments: Any) -> tuple[Any, bytes]:
         """Run one command on the server of ``key``: its answer, and the run of that server.
 
         Raises:
             RedisError: it could not be reached in time, or refused.
         """
-        try:
-            return self._call(key, name, key, *arguments)
-        except (exceptions.MovedError, exceptions.AskError):
-            # The cluster has moved the slot: learn where to, once.
-            self._client().nodes_manager.initialize()
-            return self._call(key, name, key, *arguments)
+        return self._call(lambda: self._server_of(key), name, key, *arguments)
 
-    def run_script(self, script: str, key: str, *arguments: Any) -> tuple[Any, bytes]:
+    def run_script(self, script: str, key: bytes, *arguments: Any) -> tuple[Any, bytes]:
         """Run a script on one key; its ``ARGV[1]`` is the run of the server, ``ARGV[2]`` the first
-        argument.
+        argument. It may run twice, where the first answer was lost.
         """
-        return self._call(key, "EVAL", script, 1, key, _Run, *arguments)
+        return self._call(lambda: self._server_of(key), "EVAL", script, 1, key, _Run, *arguments)
 
-    def ping(self, key: str) -> None:
-        self._call(key, "PING")
+    def probe(self, key: bytes) -> None:
+        """Ask every server for a sign of life, and one to take a key: it may be full, or a replica.
 
-    def scan(self, pattern: str) -> Iterator[str]:
-        """All keys that match, of all nodes."""
-        client = self._client()
-        for key in client.scan_iter(match=pattern, count=_SCAN_COUNT):
-            yield key if isinstance(key, str) else key.decode()
+        Raises:
+            RedisError: one of them does not.
+        """
+        self._learn_topology()
+        for server in self._servers():
+            self._ask(server, "PING")
+        self.call("SET", key, "1", "PX", _PROBE_TTL)
 
-    def server_version(self, key: str) -> str:
-        self.ping(key)
-        wires: dict[str, _Wire] = self._local.wires
-        return next(iter(wires.values())).version
+    def scan(self, pattern: bytes) -> Iterator[bytes]:
+        """All keys that match, of all servers."""
+        for server in self._servers():
+            cursor = None
+            while cursor != b"0":
+                arguments = (cursor or b"0", "MATCH", pattern, "COUNT", _SCAN_COUNT)
+                cursor, keys = self._ask(server, "SCAN", *arguments)
+                yield from keys
 
-    def config(self, name: str) -> str | None:
+    def server_version(self, key: bytes) -> str:
+        return self._wire(self._server_of(key)).version
+
+    def config(self, name: str, key: bytes) -> str | None:
         """One value of the server's configuration; ``None`` where it may not be asked for."""
         try:
-            return self._client().config_get(name).get(name)  # type: ignore[no-any-return]
+            answer, _ = self._call(lambda: self._server_of(key), "CONFIG", "GET", name)
         except RedisError:
             return None
+        return answer[1].decode() if answer else None
+
+    # ---- Which server
+
+    def _server_of(self, key: bytes) -> _Server:
+        client = self._client()
+        if not isinstance(client, RedisCluster):
+            return _Server("", client.connection_pool)
+        cluster: Any = client  # redis-py has types for some of its methods
+        try:
+            return _as_server(cluster, cluster.get_node_from_key(key))
+        except exceptions.RedisClusterException as error:
+            raise _as_redis_error(error) from None
+
+    def _servers(self) -> list[_Server]:
+        client = self._client()
+        if not isinstance(client, RedisCluster):
+            return [_Server("", client.connection_pool)]
+        cluster: Any = client
+        return [_as_server(cluster, node) for node in cluster.get_primaries()]
+
+    def _learn_topology(self) -> None:
+        client = self._client()
+        if isinstance(client, RedisCluster):
+            try:
+                client.nodes_manager.initialize()
+            except (OSError, exceptions.RedisClusterException) as error:
+                raise _as_redis_error(error) from None
 
     def _client(self) -> Any:
-        return get_redis_connection(self._cache)
+        try:
+            return get_redis_connection(self._cache)
+        except (OSError, exceptions.RedisClusterException) as error:
+            raise _as_redis_error(error) from None  # a cluster is asked for its nodes right away
 
-    def _call(self, key: str, *command: Any) -> tuple[Any, bytes]:
-        client = self._client()
-        node = client.get_node_from_key(key).name if self._is_cluster(client) else ""
-        for attempt in (1, 2):
-            wire = self._wire(client, node, key)
-            try:
-                arguments = [wire.run if argument is _Run else argument for argument in command]
-                return wire.call(*arguments), wire.run
-            except (OSError, RedisError) as error:
-                if _is_answer(error):
-                    raise  # the server has answered: the wire is good
-                self._drop(node, wire)
-                # A server that closed an idle connection has said nothing about itself yet.
-                if attempt == 1 and wire.has_answered and not _is_timeout(error):
-                    continue
-                raise _as_redis_error(error) from None
-        raise AssertionError("unreachable")
+    # ---- One command
 
-    def _wire(self, client: Any, node: str, key: str) -> _Wire:
-        wires: dict[str, _Wire] | None = getattr(self._local, "wires", None)
-        if wires is None:
-            wires = self._local.wires = {}
-        wire = wires.get(node)
+    def _ask(self, server: _Server, *command: Any) -> Any:
+        answer, _ = self._call(lambda: server, *command)
+        return answer
+
+    def _call(self, find: Callable[[], _Server], *command: Any) -> tuple[Any, bytes]:
+        try:
+            return self._try(find(), command)
+        except _Lost:
+            # A server that closed an idle connection has said nothing about itself yet.
+            pass
+        except exceptions.AskError:
+            # The cluster has moved the slot (MovedError is one, too): learn where to.
+            self._learn_topology()
+        try:
+            return self._try(find(), command)
+        except _Lost as lost:
+            raise _as_redis_error(lost.error) from None
+
+    def _try(self, server: _Server, command: tuple[Any, ...]) -> tuple[Any, bytes]:
+        wire = self._wire(server)
+        try:
+            arguments = [wire.run if argument is _Run else argument for argument in command]
+            return wire.call(*arguments), wire.run
+        except (OSError, RedisError) as error:
+            if wire.has_answered and not wire.is_clean and not _is_timeout(error):
+                raise _Lost(error) from None
+            raise _as_redis_error(error) from None
+
+    def _wire(self, server: _Server) -> _Wire:
+        wires: dict[str, _Wire] = self._local.__dict__.setdefault("wires", {})
+        wire = wires.get(server.name)
+        if wire is not None and not wire.is_clean:
+            wire.close()
+            wire = None
         if wire is None:
             try:
-                wire = wires[node] = _Wire(self._connect(client, key))
+                wire = wires[server.name] = _Wire(self._connection(server.pool))
             except OSError as error:
                 raise _as_redis_error(error) from None
         return wire
 
-    @staticmethod
-    def _is_cluster(client: Any) -> bool:
-        return isinstance(client, RedisCluster)
+    def _connection(self, pool: Any) -> Any:
+        options = {
+            name: value
+            for name, value in pool.connection_kwargs.items()
+            if not name.startswith(_NOTIFICATIONS)
+        }
+        if isinstance(pool, SentinelConnectionPool):
+            options["connection_pool"] = _Sentinels(pool, self._options)
+        return pool.connection_class(**{**options, **self._options})
 
-    def _connect(self, client: Any, key: str) -> Any:
-        if self._is_cluster(client):
-            client = client.get_redis_connection(client.get_node_from_key(key))
-        pool = client.connection_pool
-        return pool.connection_class(**{**pool.connection_kwargs, **self._options})
 
-    def _drop(self, node: str, wire: _Wire) -> None:
-        self._local.wires.pop(node, None)
-        wire.close()
+class _Sentinels:
+    """Stands in for the pool of a Sentinel connection, which asks it where the primary is.
+
+    With time-outs: the sentinels of a django-redis cache have none unless somebody wrote them.
+    """
+
+    is_master = True
+    check_connection = False
+
+    def __init__(self, pool: SentinelConnectionPool, options: dict[str, Any]) -> None:
+        self.service_name = pool.service_name
+        self._manager = pool.sentinel_manager
+        self._options = options
+
+    def get_master_address(self) -> Any:
+        manager = self._manager
+        addresses = [
+            (kwargs["host"], kwargs["port"])
+            for sentinel in manager.sentinels
+            for kwargs in [sentinel.connection_pool.connection_kwargs]
+        ]
+        make: Any = Sentinel  # without types
+        bounded = make(
+            addresses,
+            min_other_sentinels=manager.min_other_sentinels,
+            sentinel_kwargs={**manager.sentinel_kwargs, **self._options},
+        )
+        try:
+            return bounded.discover_master(self.service_name)
+        finally:
+            for sentinel in bounded.sentinels:
+                sentinel.close()
 
 
 class _Run:
     """Stands in a command for the run of the server that it is sent to."""
+
+
+class _Lost(Exception):
+    """A connection that had been good is gone; whether the command was run is not known."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _as_server(client: Any, node: Any) -> _Server:
+    return _Server(node.name, client.get_redis_connection(node).connection_pool)
 
 
 def _field(info: bytes, name: bytes) -> bytes:
@@ -170,12 +293,6 @@ def _field(info: bytes, name: bytes) -> bytes:
         if found == name:
             return value
     raise RedisError("The server does not say which process it is.")
-
-
-def _is_answer(error: Exception) -> bool:
-    """Whether the server has refused a command, and the wire is good."""
-    broken = (exceptions.ConnectionError, exceptions.TimeoutError)
-    return isinstance(error, RedisError) and not isinstance(error, broken)
 
 
 def _is_timeout(error: Exception) -> bool:

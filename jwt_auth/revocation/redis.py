@@ -1,6 +1,5 @@
 """Revocation answered by Redis: one round trip a request, and no SQL for a view that asks for no
-more than
-``request.user.pk`` and the claims.
+more than ``request.user.pk`` and the claims.
 
 The database stays the truth; Redis may forget everything at any moment and nothing revoked gets in
 by it. One hash for each user, in one slot of a cluster:
@@ -10,10 +9,13 @@ by it. One hash for each user, in one slot of a cluster:
 ``run``
     the server process on which it was completed. On any other it counts as incomplete: a server
     that came back from a snapshot, or a replica that was promoted, may have missed a revocation.
-``s:<sid>``, ``t:<jti>``
-    a session or token that is revoked (``1``), or about to be (``?``: ask the database).
+``s:<sid>``
+    a session that is live (``0``), revoked (``1``), or about to be (``?``: ask the database). Of
+    any other session the hash says nothing: it is incomplete for that one.
+``t:<jti>``
+    a token that is revoked (``1``), or about to be (``?``).
 ``d``
-    how many revocations of the whole user are under way: ask the database.
+    the revocations of the whole user that are under way: ask the database.
 ``lease``
     who may complete the hash.
 
@@ -26,22 +28,29 @@ without any one of them there is a sequence of steps that lets a revoked token i
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from threading import Lock
 from time import time
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.checks import CheckMessage
+from django.core.exceptions import ValidationError
 from django.db import connections
 from redis.exceptions import RedisError
 
-from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME, conf
+from jwt_auth.conf import conf
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
-from jwt_auth.models import RefreshTokenFamily, RevokedToken, write_database
+from jwt_auth.models import RevokedToken, write_database
 from jwt_auth.revocation import scripts
 from jwt_auth.revocation.base import Denial, RevocationBackend
 from jwt_auth.revocation.circuit import Circuit, State
@@ -58,11 +67,14 @@ LAYOUT: Final = 1
 #: Seconds after which a lease counts as left behind by a process that died.
 _LEASE: Final = 5
 
-#: Denials that are kept while Redis is away; more of them, and the hashes' TTL has to do.
+#: Denials that are kept while Redis is away; more of them become one, which drops every hash.
 _KEPT: Final = 10_000
 
+#: How far the clocks of two nodes may be apart.
+_CLOCKS_APART: Final = timedelta(minutes=1)
+
+_LIVE: Final = b"0"
 _REVOKED: Final = b"1"
-_MARKED: Final = b"?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +92,7 @@ class _Answer:
 
 class RedisRevocation(RevocationBackend):
     """Options: ``CACHE``, the name of a django-redis cache; ``TTL`` of a hash and ``TIMEOUT`` of
-    the wire, in
-    seconds; ``PREFIX`` of the keys.
+    the wire, in seconds; ``PREFIX`` of the keys.
     """
 
     def __init__(
@@ -96,8 +107,15 @@ class RedisRevocation(RevocationBackend):
         self.circuit = Circuit(self._probe, distrust=TTL)
         self._ttl = int(TTL * 1000)
         self._prefix = PREFIX
-        self._kept: list[Denial] = []
+        self._kept: deque[Denial] = deque()
+        self._keeping = Lock()
         self._database = DatabaseRevocation()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        # A forked child has nobody to release the lock; what was kept is its parent's to write.
+        self._keeping = Lock()
+        self._kept = deque()
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
         if self.circuit.state is not State.CLOSED:
@@ -105,8 +123,8 @@ class RedisRevocation(RevocationBackend):
             return self._database.get_user(token)
         try:
             answer, run = self._ask(token)
-        except RedisError:
-            self.circuit.fail()
+        except RedisError as error:
+            self._fail(error)
             return self._database.get_user(token)
         if answer.version is None or answer.run != run:
             return self._complete(token, answer)
@@ -115,9 +133,16 @@ class RedisRevocation(RevocationBackend):
             raise AccessTokenRefused(
                 Refusal.SESSION_ENDED if session_ended else Refusal.TOKEN_REVOKED
             )
-        if answer.under_way is not None or answer.session or answer.token:
+        if answer.session is None:
+            return self._complete(token, answer)
+        if answer.session != _LIVE or answer.token is not None or answer.under_way is not None:
             return self._database.get_user(token)
         return self._judge(token, answer)
+
+    def _fail(self, error: RedisError) -> None:
+        # Every thread connects anew: a server that was demoted may go on answering old connections.
+        self.link.renew()
+        self.circuit.fail(error)
 
     def _judge(self, token: AccessToken, answer: _Answer) -> AbstractBaseUser:
         if answer.active != b"1":
@@ -151,18 +176,18 @@ class RedisRevocation(RevocationBackend):
             return self._database.get_user(token)
         try:
             lease, run = self.take_lease(token.subject)
-        except RedisError:
-            self.circuit.fail()
+        except RedisError as error:
+            self._fail(error)
             return self._database.get_user(token)
         # After the lease: what is read before it could be older than a revocation that has broken
         # none.
         standing = find_standing(token)
         if standing is not None:
-            fields = self.read_fields(standing)
+            fields = self.read_fields(standing, token)
             try:
                 self.write_fields(token.subject, fields, lease=lease, run=run)
-            except RedisError:
-                self.circuit.fail()
+            except RedisError as error:
+                self._fail(error)
         return judge(standing, token)
 
     def take_lease(self, subject: str) -> tuple[str, bytes]:
@@ -171,21 +196,17 @@ class RedisRevocation(RevocationBackend):
         _, run = self.link.run_script(scripts.LEASE, self._key(subject), lease, self._ttl)
         return lease, run
 
-    def read_fields(self, standing: Standing) -> list[str]:
-        """What the database says now of the user: version, active, and all that is revoked and can
-        matter.
+    def read_fields(self, standing: Standing, token: AccessToken) -> list[str]:
+        """What the database says now: the version, whether the user is active, whether this
+        session is live, and all tokens that are revoked and not over.
         """
-        user_id, now = standing.user.pk, datetime.now(UTC)
-        # By the longest lifetime there can be: a token may be older than today's setting.
-        recent = now - MAX_ACCESS_TOKEN_LIFETIME - conf.clock_leeway
-        sessions = RefreshTokenFamily.objects.deciding().filter(
-            user_id=user_id, revoked_at__gte=recent
-        )
-        tokens = RevokedToken.objects.deciding().of_user(user_id).filter(expires_at__gte=now)
-        fields = ["v", str(standing.token_version), "a", "1" if standing.user.is_active else "0"]
-        for session_id in sessions.values_list("pk", flat=True):
-            fields += [f"s:{session_id}", "1"]
-        for jti in tokens.values_list("pk", flat=True):
+        user = standing.user
+        revoked = RevokedToken.objects.deciding().of_user(user.pk)
+        # A little of what is over is read, too: another node's clock may be behind this one's.
+        recent = datetime.now(UTC) - conf.clock_leeway - _CLOCKS_APART
+        fields = [str(standing.token_version), "1" if user.is_active else "0"]
+        fields += [f"s:{token.session_id}", "0" if standing.session_is_live else "1"]
+        for jti in revoked.filter(expires_at__gte=recent).values_list("pk", flat=True):
             fields += [f"t:{jti}", "1"]
         return fields
 
@@ -193,62 +214,67 @@ class RedisRevocation(RevocationBackend):
         """Complete the hash in one step, if the lease stands and the server is the one that gave
         it.
         """
-        done, _ = self.link.run_script(
-            scripts.COMPLETE, self._key(subject), run, lease, self._ttl, *fields
-        )
+        done, _ = self.link.run_script(scripts.COMPLETE, self._key(subject), run, lease, *fields)
         return bool(done)
 
     # ---- Revoking
 
     def deny(self, denial: Denial) -> None:
-        if self.circuit.state is State.OPEN:
-            return
+        if self.circuit.state is State.OPEN or denial.user_id is None:
+            return  # of everybody, or of nobody we know: only the second step can find the hashes
         try:
-            self._mark(denial)
-        except RedisError:
-            self.circuit.fail()
+            self._run(scripts.MARK, self._key(denial.user_id), denial, whole=denial.whole_user)
+        except RedisError as error:
+            self._fail(error)
 
     def confirm(self, denial: Denial) -> None:
         if self.circuit.state is not State.OPEN:
             try:
                 self._write(denial)
-            except RedisError:
-                self.circuit.fail()
+            except RedisError as error:
+                self._fail(error)
             else:
                 return
-        self._keep(denial)
-
-    def _mark(self, denial: Denial) -> None:
-        if denial.user_id is None:
-            return  # of everybody, or of nobody we know: only the second step can find the hashes
-        key = self._key(denial.user_id)
-        self.link.run_script(scripts.MARK, key, self._ttl, int(denial.whole_user), *_fields(denial))
+        self._keep([denial])
 
     def _write(self, denial: Denial) -> None:
-        if denial.user_id is not None:
-            self._confirm(self._key(denial.user_id), denial)
-            return
-        for key in self.link.scan(f"{self._namespace()}*"):
-            self._confirm(key, denial)
-
-    def _confirm(self, key: str, denial: Denial) -> None:
         whole = denial.whole_user or not (denial.session_ids or denial.jtis)
-        self.link.run_script(scripts.CONFIRM, key, self._ttl, int(whole), *_fields(denial))
+        if denial.user_id is not None:
+            self._run(scripts.CONFIRM, self._key(denial.user_id), denial, whole=whole)
+            return
+        # Of whatever else a project's prefix may mean to a pattern, nothing is special.
+        namespace = re.sub(r"([*?\[\]\\^-])", r"\\\1", self._namespace())
+        for key in self.link.scan(f"{namespace}{{*".encode()):
+            self._run(scripts.CONFIRM, key, denial, whole=whole)
 
-    def _keep(self, denial: Denial) -> None:
-        if len(self._kept) < _KEPT:
-            self._kept.append(denial)
+    def _run(self, script: str, key: bytes, denial: Denial, *, whole: bool) -> None:
+        fields = [f"s:{session_id}" for session_id in denial.session_ids]
+        fields += [f"t:{jti}" for jti in denial.jtis]
+        self.link.run_script(script, key, self._ttl, denial.id if whole else "", *fields)
+
+    def _keep(self, denials: Iterable[Denial]) -> None:
+        with self._keeping:
+            self._kept.extend(denials)
+            if len(self._kept) > _KEPT:
+                self._kept = deque([Denial(user_id=None)])
+        self.circuit.watch()
 
     def _probe(self) -> None:
-        """Write what was kept, the oldest first, then ask for a sign of life.
+        """Ask for a sign of life, then write what was kept, the oldest first.
 
         Raises:
             RedisError: Redis is still away; what could not be written stays.
         """
-        while self._kept:
-            self._write(self._kept[0])
-            self._kept.pop(0)
-        self.link.ping(self._key("probe"))
+        self.link.probe(f"{self._namespace()}probe".encode())
+        with self._keeping:
+            kept, self._kept = self._kept, deque()
+        try:
+            while kept:
+                self._write(kept[0])
+                kept.popleft()
+        finally:
+            if kept:
+                self._keep(kept)
 
     # ---- Checks
 
@@ -256,23 +282,21 @@ class RedisRevocation(RevocationBackend):
         return list(check_cache(self._cache))
 
     def check_server(self) -> list[CheckMessage]:
-        return list(check_server(self.link, self._key("check")))
+        return list(check_server(self.link, f"{self._namespace()}probe".encode()))
 
     # ---- Names
 
-    def _key(self, subject: Any) -> str:
-        return f"{self._namespace()}{{{subject}}}"
+    def _key(self, subject: Any) -> bytes:
+        # In the one form that the user model's key has: a denial may bring a UUID and a token its
+        # text. What no database can hold still needs a key of its own.
+        with suppress(ValidationError):
+            subject = get_user_model()._meta.pk.to_python(subject)
+        return f"{self._namespace()}{{{subject}}}".encode("utf-8", "surrogatepass")
 
     def _namespace(self) -> str:
         # Two projects that share a server have two issuers.
         prefix = self._prefix or f"jwt_auth:{sha256(conf.issuer.encode()).hexdigest()[:8]}"
         return f"{prefix}:{LAYOUT}:"
-
-
-def _fields(denial: Denial) -> list[str]:
-    return [f"s:{session_id}" for session_id in denial.session_ids] + [
-        f"t:{jti}" for jti in denial.jtis
-    ]
 
 
 def _is_held(lease: bytes | None) -> bool:
@@ -282,7 +306,7 @@ def _is_held(lease: bytes | None) -> bool:
 def _may_read_the_past() -> bool:
     """Whether the database may show this transaction a snapshot from before the lease."""
     connection = connections[write_database(get_user_model())]
-    if not connection.in_atomic_block:
+    if connection.get_autocommit():
         return False
     # PostgreSQL's level is an enum's member, MySQL's a string; SQLite has snapshots only.
     level = getattr(connection, "isolation_level", None)

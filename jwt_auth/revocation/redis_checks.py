@@ -3,40 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from django.conf import settings
-from django.core.cache import caches
+from django.core.cache import InvalidCacheBackendError, caches
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  the framework's own name
 from django_redis.cache import RedisCache
+from django_redis.client import ShardClient
 from redis.exceptions import RedisError
 
 from jwt_auth.revocation.link import Link
 
-_LINE = (
+#: The oldest major version of Redis.
+_OLDEST: Final = 6
+
+_LINE: Final = (
     'Write CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache", '
     '"LOCATION": "redis://127.0.0.1:6379/0"}}'
 )
 
 
 def check_cache(alias: str) -> Iterator[CheckMessage]:
-    """A cache of one process, of files or of nothing would forget or never tell a revocation."""
+    """A cache of one process, of files or of nothing would forget a revocation or never tell it."""
     if alias not in settings.CACHES:
-        yield Error(
-            f"JWT_AUTH_REVOCATION names the cache {alias!r}, which CACHES does not have.",
-            hint=_LINE,
-            id="jwt_auth.E028",
+        yield _cache_error(
+            f"JWT_AUTH_REVOCATION names the cache {alias!r}, which CACHES does not have."
         )
-    elif not isinstance(caches[alias], RedisCache):
-        backend = settings.CACHES[alias]["BACKEND"]
-        yield Error(
+        return
+    backend = settings.CACHES[alias]["BACKEND"]
+    try:
+        cache = caches[alias]
+    except InvalidCacheBackendError:
+        cache = None
+    if not isinstance(cache, RedisCache):
+        yield _cache_error(
             f"JWT_AUTH_REVOCATION needs a django-redis cache; {alias!r} is {backend}, which other "
-            "processes can't see or which answers in another protocol.",
-            hint=_LINE,
-            id="jwt_auth.E028",
+            "processes can't see or which answers in another protocol."
+        )
+    elif isinstance(cache.client, ShardClient):
+        yield _cache_error(
+            f"JWT_AUTH_REVOCATION can't use the cache {alias!r}: its ShardClient has no server "
+            "that answers for all of a user's keys."
         )
 
 
-def check_server(link: Link, key: str) -> Iterator[CheckMessage]:
+def check_server(link: Link, key: bytes) -> Iterator[CheckMessage]:
     """Say before the traffic does what the server is not fit for."""
     try:
         version = link.server_version(key)
@@ -53,7 +64,7 @@ def check_server(link: Link, key: str) -> Iterator[CheckMessage]:
             hint="Upgrade the server.",
             id="jwt_auth.E029",
         )
-    policy = link.config("maxmemory-policy")
+    policy = link.config("maxmemory-policy", key)
     if policy is not None and policy != "noeviction":
         yield Warning(
             f"Redis evicts keys (maxmemory-policy {policy}). Nothing revoked gets in by it, but "
@@ -63,5 +74,5 @@ def check_server(link: Link, key: str) -> Iterator[CheckMessage]:
         )
 
 
-#: The oldest major version of Redis.
-_OLDEST = 6
+def _cache_error(message: str) -> Error:
+    return Error(message, hint=_LINE, id="jwt_auth.E028")

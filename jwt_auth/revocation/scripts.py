@@ -1,58 +1,80 @@
 """The steps on a user's hash that must be atomic, in Lua. ``ARGV[1]`` is always the run of the
 server.
 
-None of them prolongs the life of a complete hash: its TTL counts from when the database was read,
-and is the bound for whatever else goes wrong.
+A key gets its TTL when it is made, and none of them prolongs it: whatever a hash says was read from
+the database after that, so the TTL is the bound for whatever else goes wrong.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-#: Take the lease. ARGV: run, lease, ttl in ms.
+#: Take the lease, on a hash of this server. ARGV: run, lease, ttl in ms.
 LEASE: Final = """
 local run = redis.call('HGET', KEYS[1], 'run')
 if run and run ~= ARGV[1] then redis.call('DEL', KEYS[1]) end
-redis.call('HDEL', KEYS[1], 'v')
 redis.call('HSET', KEYS[1], 'lease', ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1
 """
 
-#: Complete the hash, adding to it. ARGV: run, the run that gave the lease, lease, ttl in ms, fields
-#: and values.
+#: Complete the hash, adding to it. ARGV: run, the run that gave the lease, lease, token version,
+#: active, then fields and values.
+#: One field at a time: a mark or a denial stays, and Lua can't unpack thousands of them at once.
 COMPLETE: Final = """
 if ARGV[1] ~= ARGV[2] then return 0 end
 if redis.call('HGET', KEYS[1], 'lease') ~= ARGV[3] then return 0 end
-redis.call('HSET', KEYS[1], 'run', ARGV[1], unpack(ARGV, 5))
+for i = 6, #ARGV, 2 do redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], 'run', ARGV[1], 'v', ARGV[4], 'a', ARGV[5])
 redis.call('HDEL', KEYS[1], 'lease')
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1
 """
 
-#: Mark what is about to be revoked. ARGV: run, ttl in ms, 1 for the whole user, fields.
+#: Mark what is about to be revoked. ARGV: run, ttl in ms, the revocation's id where it is of the
+#: whole user or nothing, fields.
 #: A mark that nothing follows, because the database was rolled back, only costs SQL until the TTL.
+#: Run twice, because the first answer was lost, it is the same as once.
 MARK: Final = """
-for i = 4, #ARGV do redis.call('HSETNX', KEYS[1], ARGV[i], '?') end
-if ARGV[3] == '1' then redis.call('HINCRBY', KEYS[1], 'd', 1) end
+for i = 4, #ARGV do
+  if redis.call('HGET', KEYS[1], ARGV[i]) ~= '1' then redis.call('HSET', KEYS[1], ARGV[i], '?') end
+end
+if ARGV[3] ~= '' then
+  local under_way = redis.call('HGET', KEYS[1], 'd') or ''
+  if not string.find(under_way, ARGV[3], 1, true) then
+    redis.call('HSET', KEYS[1], 'd', under_way .. ARGV[3] .. ' ')
+  end
+end
 if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """
 
-#: Revoke for good and break the lease. ARGV: run, ttl in ms, 1 for the whole user, fields.
+#: Revoke for good and break the lease. ARGV: run, ttl in ms, the revocation's id where it is of the
+#: whole user or nothing, fields.
 #: Where a full server takes no more, the hash goes: incomplete is always safe.
 CONFIRM: Final = """
 redis.call('HDEL', KEYS[1], 'lease')
-if ARGV[3] == '1' then
+local written = {}
+if ARGV[3] ~= '' then
   redis.call('HDEL', KEYS[1], 'v')
-  local under_way = tonumber(redis.call('HGET', KEYS[1], 'd') or '0')
-  if under_way > 1 then redis.call('HINCRBY', KEYS[1], 'd', -1)
-  else redis.call('HDEL', KEYS[1], 'd') end
+  local all = redis.call('HGETALL', KEYS[1])
+  for i = 1, #all, 2 do
+    if all[i] == 'd' then
+      local from, to = string.find(all[i + 1], ARGV[3] .. ' ', 1, true)
+      if from then
+        local others = string.sub(all[i + 1], 1, from - 1) .. string.sub(all[i + 1], to + 1)
+        if others == '' then redis.call('HDEL', KEYS[1], 'd')
+        else written = redis.pcall('HSET', KEYS[1], 'd', others) end
+      end
+    elseif string.sub(all[i], 1, 2) == 's:' and all[i + 1] == '0' then
+      redis.call('HDEL', KEYS[1], all[i])
+    end
+  end
 end
 for i = 4, #ARGV do
-  local written = redis.pcall('HSET', KEYS[1], ARGV[i], '1')
-  if type(written) == 'table' and written.err then redis.call('DEL', KEYS[1]) return 1 end
+  if type(written) == 'table' and written.err then break end
+  written = redis.pcall('HSET', KEYS[1], ARGV[i], '1')
 end
+if type(written) == 'table' and written.err then redis.call('DEL', KEYS[1]) end
 if redis.call('PTTL', KEYS[1]) == -1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """

@@ -1,0 +1,61 @@
+"""A Redis server of the tests' own, empty before each test, and the settings that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.redis import RedisRevocation
+from tests.revocation.redis.servers import RedisServer, running
+
+REDIS = "jwt_auth.revocation.redis.RedisRevocation"
+
+
+@pytest.fixture(scope="session")
+def _shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"), "--save", "")
+    with running(server):
+        yield server
+
+
+@pytest.fixture
+def server(_shared_server: RedisServer) -> RedisServer:
+    """A server without keys, which goes on after the test."""
+    with _shared_server.client() as client:
+        client.flushall()
+        client.config_set("maxmemory", "0")
+        client.config_set("maxmemory-policy", "noeviction")
+    return _shared_server
+
+
+@pytest.fixture
+def revocation(server: RedisServer, settings: Settings) -> dict[str, Any]:
+    """The setting JWT_AUTH_REVOCATION, in force."""
+    settings.CACHES = {**settings.CACHES, "revocation": cache_of(server)}
+    settings.JWT_AUTH_REVOCATION = {
+        "BACKEND": REDIS,
+        # Another test's backend is another object: it may have seen its server fail.
+        "OPTIONS": {"CACHE": "revocation", "PREFIX": f"test-{next(_NUMBERS)}", "TIMEOUT": 2.0},
+    }
+    value: dict[str, Any] = settings.JWT_AUTH_REVOCATION
+    return value
+
+
+@pytest.fixture
+def backend(revocation: dict[str, Any]) -> RedisRevocation:
+    """The backend that the settings name."""
+    found = get_backend()
+    assert isinstance(found, RedisRevocation)
+    return found
+
+
+def cache_of(server: RedisServer) -> dict[str, Any]:
+    """The entry of CACHES for a server."""
+    return {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": server.url}
+
+
+_NUMBERS = iter(range(10**9))

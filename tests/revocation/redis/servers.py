@@ -1,0 +1,121 @@
+"""Redis servers of a test's own, on free ports; each is ended by whoever started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+_PATIENCE = 20.0
+
+
+def need(program: str) -> str:
+    """Find a program, or leave the test out; a failure where REQUIRE_ALL asks for all of them."""
+    found = shutil.which(program)
+    if found is None and os.environ.get("REQUIRE_ALL") != "1":
+        pytest.skip(f"{program} isn't installed")
+    assert found is not None, f"{program} isn't installed"
+    return found
+
+
+def free_port() -> int:
+    """Find a port below those that the system gives to outgoing connections."""
+    for port in range(16000 + os.getpid() % 4000, 30000):
+        # A cluster's node listens at its port plus 10,000, too.
+        if _is_free(port) and _is_free(port + 10_000) and port not in _TAKEN:
+            _TAKEN.add(port)
+            return port
+    raise AssertionError("no free port")
+
+
+_TAKEN: set[int] = set()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+class RedisServer:
+    """A server process; what it saves is in its folder."""
+
+    def __init__(self, folder: Path, *arguments: str, mode: str = "redis") -> None:
+        self.port = free_port()
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._arguments = arguments
+        self._mode = mode
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """What a cache is told."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs now."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [need("redis-server")]
+        if self._mode == "sentinel":
+            command += [str(self.folder / "sentinel.conf"), "--sentinel"]
+        command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, *self._arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        wait_for(self._answers)
+
+    def stop(self) -> None:
+        """Kill it: nothing more is saved."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def client(self, **options: Any) -> Redis:
+        """Open a client of this server."""
+        return Redis(host="127.0.0.1", port=self.port, **options)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(RedisError), self.client() as client:
+            return bool(client.ping())
+        return False
+
+
+@contextlib.contextmanager
+def running(*servers: RedisServer) -> Iterator[None]:
+    """End the servers in any case."""
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def wait_for(condition: Callable[[], bool], patience: float = _PATIENCE) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
