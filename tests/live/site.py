@@ -104,7 +104,7 @@ class Site:
             folder=folder, database=database, certificate=certificate, certificate_key=key
         ).using(
             SECRET_KEY=secrets.token_urlsafe(48),
-            JWT_AUTH_KEY_RELOAD_INTERVAL="1",
+            JWT_AUTH_KEY_RELOAD_INTERVAL="2",
             JWT_AUTH_THROTTLE_RATES=json.dumps(dict.fromkeys(THROTTLES)),
         )
         site.manage("migrate")

@@ -65,6 +65,8 @@ def test_replayed_cookie_ends_the_family_in_every_worker(client: requests.Sessio
         answer = client.post("/api/auth/refresh/", headers={"Cookie": f"{COOKIE}={cookie}"})
         assert answer.status_code == 401
         assert answer.json()["code"] == "invalid_refresh_token"
+    # A new connection each time, so that both workers are asked.
+    client.headers["Connection"] = "close"
     assert {hello(client, token) for _ in range(8)} == {401}
     assert hello(client, log_in(client)) == 200
 

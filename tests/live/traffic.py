@@ -132,6 +132,8 @@ class Visitor:
     ) -> requests.Response | None:
         """Send until there is an answer; give it where it is the one that has to come."""
         counts = self.report.counts
+        # A kept connection stays with one worker: what it was told, the other has to know too.
+        headers = {**(headers or {}), "Connection": self._random.choice(("close", "keep-alive"))}
         for _ in range(TRIES):
             counts["requests"] += 1
             try:
