@@ -1,0 +1,83 @@
+"""The words that tests of RedisRevocation are written in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from redis import Redis
+
+from jwt_auth import flows
+from jwt_auth.flows import Issued
+from jwt_auth.models import Reason
+from jwt_auth.tokens.claims import AccessToken
+from tests.flows.scene import BROWSER, refusal_of
+from tests.revocation.redis.servers import RedisServer
+
+
+def authenticate(issued: Issued) -> tuple[Any, AccessToken]:
+    """Answer a request that brings this access token."""
+    return flows.authenticate(issued.access_token.text, client=BROWSER, now=datetime.now(UTC))
+
+
+def token_of(issued: Issued) -> AccessToken:
+    """Read the claims of the access token."""
+    return flows.bearer.access.verify(issued.access_token.text, now=datetime.now(UTC))
+
+
+def known(issued: Issued) -> Issued:
+    """Have Redis know the session."""
+    assert refusal_of(issued) is None
+    return issued
+
+
+def end(issued: Issued) -> None:
+    """End one session."""
+    now = datetime.now(UTC)
+    flows.end_session(issued.family.pk, reason=Reason.LOGOUT, client=BROWSER, now=now)
+
+
+def log_out_everywhere(user: AbstractBaseUser) -> None:
+    """End all sessions of a user."""
+    flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC))
+
+
+def keys_of(server: RedisServer) -> list[bytes]:
+    """Every key there is."""
+    with server.client() as client:
+        return sorted(client.keys())  # type: ignore[arg-type]  # not awaited
+
+
+def hash_of(server: RedisServer) -> dict[bytes, bytes]:
+    """Read the one hash there is."""
+    (key,) = keys_of(server)
+    with server.client() as client:
+        return client.hgetall(key)  # type: ignore[return-value]  # not awaited
+
+
+class Commands(list[str]):
+    """The names of the commands that a server has run."""
+
+
+@contextmanager
+def commands_of(server: RedisServer) -> Iterator[Commands]:
+    """Record what the server is asked meanwhile."""
+    names = Commands()
+    with server.client() as client:
+        before = _count(client)
+        yield names
+        for name, calls in _count(client).items():
+            names += [name] * (calls - before.get(name, 0))
+
+
+def _count(client: Redis) -> dict[str, int]:
+    stats: Any = client.info("commandstats")
+    own = {"info", "client|setinfo", "hello", "config|get"}
+    return {
+        name: row["calls"]
+        for command, row in stats.items()
+        if (name := command.removeprefix("cmdstat_")) not in own
+    }

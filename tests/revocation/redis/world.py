@@ -1,0 +1,297 @@
+"""Two nodes, one Redis and one database, whose steps a test takes one at a time.
+
+The steps are the real ones of RedisRevocation; only who takes them when is the test's. A node's
+clock and its wire can be stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from jwt_auth.exceptions import AccessTokenRefused
+from jwt_auth.models import Reason, RefreshTokenFamily, TokenVersion
+from jwt_auth.revocation.base import Denial
+from jwt_auth.revocation.circuit import State
+from jwt_auth.revocation.link import Link
+from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.statement import Standing, find_standing
+from jwt_auth.tokens.claims import AccessToken
+from tests.flows.scene import log_in
+from tests.revocation.redis.scene import token_of
+from tests.revocation.redis.servers import RedisServer
+
+TTL = 60
+_NUMBERS = count()
+
+
+class _Wire(Link):
+    """The real link; the test cuts it, and restarts the server at its other end."""
+
+    world: World
+
+    def _try(self, *arguments: Any) -> Any:
+        if not self.world.is_up:
+            raise RedisConnectionError("unreachable")
+        return super()._try(*arguments)
+
+    def _wire(self, *arguments: Any) -> Any:
+        wire = super()._wire(*arguments)
+        # A restart renews every link, so all open wires are of this epoch.
+        wire.run = wire.run[:8] + b"%08d" % self.world.epoch
+        return wire
+
+
+class Node(RedisRevocation):
+    """A process of the site."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__("revocation", TTL=TTL, TIMEOUT=2.0, PREFIX=world.prefix)
+        self.link.__class__ = _Wire
+        self.link.world = world  # type: ignore[attr-defined]  # one line above
+        # The test calls tick().
+        self.circuit.watch = lambda: None  # type: ignore[method-assign]
+        self.circuit._clock = lambda: world.clock
+        self.only_looks = False
+        self.has_seen_outage = True
+
+    def _complete(self, token: AccessToken, answer: Any) -> AbstractBaseUser:
+        if self.only_looks:
+            return self._database.get_user(token)
+        return super()._complete(token, answer)
+
+    def _fail(self, error: RedisError) -> None:
+        self.has_seen_outage = True
+        super()._fail(error)
+
+    def admits(self, token: AccessToken, *, only_looks: bool = False) -> bool:
+        """Answer a request; with `only_looks` it leaves the hash as it is."""
+        self.only_looks = only_looks
+        try:
+            self.get_user(token)
+        except AccessTokenRefused:
+            return False
+        finally:
+            self.only_looks = False
+        return True
+
+
+@dataclass(slots=True)
+class Filler:
+    """A request that completes the hash, cut between its steps."""
+
+    node: Node
+    token: AccessToken
+    lease: str
+    run: bytes
+    fields: list[str] | None = None
+
+
+@dataclass(slots=True)
+class Revoker:
+    """A request that revokes, cut between its steps; without a session it is of the whole user."""
+
+    node: Node
+    denial: Denial
+    has_committed: bool = False
+    has_answered: bool = False
+    has_died: bool = False
+    #: Whether the bound is all that holds, because Redis lost what the dead one had marked.
+    is_disturbed: bool = False
+    #: The sessions that it ended.
+    ended: list[AccessToken] = field(default_factory=list)
+
+
+class World:
+    """All there is; `check()` says what went wrong."""
+
+    def __init__(self, server: RedisServer, user: AbstractBaseUser) -> None:
+        self.prefix = f"world-{next(_NUMBERS)}"
+        self.epoch = 0
+        self.is_up = True
+        self.clock = 0.0
+        self.user = user
+        self.client = server.client()
+        self.nodes = [Node(self), Node(self)]
+        self.sessions = [token_of(log_in(user)), token_of(log_in(user))]
+        self.revokers: list[Revoker] = []
+        self._snapshot: tuple[bytes, int] | None = None
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.client.flushall()
+        self.client.close()
+        for node in self.nodes:
+            node.link.renew()
+
+    # ---- Requests
+
+    def log_in(self) -> None:
+        """Open one session more."""
+        self.user.refresh_from_db()
+        self.sessions.append(token_of(log_in(self.user)))
+
+    def take_lease(self, node: int, session: int = 0) -> Filler | None:
+        """Begin as a request does that finds the hash incomplete; `None` where it is complete."""
+        asked, token = self.nodes[node], self.sessions[session]
+        if asked.circuit.state is not State.CLOSED:
+            return None
+        try:
+            answer, run = asked._ask(token)
+            if answer.version is not None and answer.run == run and answer.session is not None:
+                return None
+            return Filler(asked, token, *asked.take_lease(token.subject))
+        except RedisError as error:
+            asked._fail(error)
+            return None
+
+    def read(self, filler: Filler | None) -> None:
+        """Read the database."""
+        if filler is not None:
+            standing = find_standing(filler.token)
+            assert isinstance(standing, Standing)
+            filler.fields = filler.node.read_fields(standing, filler.token)
+
+    def write(self, filler: Filler | None) -> None:
+        """Complete the hash."""
+        if filler is not None and filler.fields is not None:
+            try:
+                filler.node.write_fields(
+                    filler.token.subject, filler.fields, lease=filler.lease, run=filler.run
+                )
+            except RedisError as error:
+                filler.node._fail(error)
+
+    # ---- Revocations
+
+    def deny(self, node: int, session: int | None = 0) -> Revoker:
+        """Mark a session, or the whole user."""
+        denial = Denial(
+            user_id=self.user.pk,
+            session_ids=[] if session is None else [self.sessions[session].session_id],
+            whole_user=session is None,
+        )
+        revoker = Revoker(self.nodes[node], denial)
+        self.revokers.append(revoker)
+        revoker.node.deny(denial)
+        # A mark that could not be written doesn't outlive whoever wanted it.
+        revoker.is_disturbed = revoker.node.circuit.state is State.OPEN
+        return revoker
+
+    def commit(self, revoker: Revoker) -> None:
+        """Write the revocation to the database."""
+        sessions = RefreshTokenFamily.objects.filter(user=self.user)
+        end = {"reason": Reason.LOGOUT, "ip_address": None, "now": datetime.now(UTC)}
+        revoker.has_committed = True
+        if not revoker.denial.whole_user:
+            sessions.filter(pk__in=revoker.denial.session_ids).end(**end)  # type: ignore[arg-type]
+            ids = revoker.denial.session_ids
+            revoker.ended = [token for token in self.sessions if token.session_id in ids]
+            return
+        with transaction.atomic():
+            TokenVersion.objects.bump(self.user.pk)
+            sessions.end(**end)  # type: ignore[arg-type]
+        revoker.ended = list(self.sessions)
+
+    def confirm(self, revoker: Revoker) -> None:
+        """Mark it for good, and answer 204."""
+        revoker.node.confirm(revoker.denial)
+        revoker.has_answered = True
+
+    def die(self, revoker: Revoker) -> None:
+        """Be killed between the commit and the second mark."""
+        revoker.has_died = True
+
+    # ---- Redis
+
+    @property
+    def key(self) -> bytes:
+        """Of the user's hash."""
+        return self.nodes[0]._key(self.user.pk)
+
+    def evict(self) -> None:
+        """Lose the hash."""
+        self._disturb()
+        self.client.delete(self.key)
+
+    def take_snapshot(self) -> None:
+        """Save the hash as it is."""
+        dumped: Any = self.client.dump(self.key)
+        left: Any = self.client.pttl(self.key)
+        self._snapshot = None if dumped is None else (dumped, left)
+
+    def restart(self, *, from_snapshot: bool = False) -> None:
+        """Come back as another process, empty or with what was saved."""
+        self._disturb()
+        self.client.delete(self.key)
+        if from_snapshot and self._snapshot is not None:
+            dumped, left = self._snapshot
+            self.client.restore(self.key, left, dumped)
+        self.epoch += 1
+        for node in self.nodes:
+            node.link.renew()
+
+    def go_away(self) -> None:
+        """Be unreachable."""
+        self._disturb()
+        self.is_up = False
+        for node in self.nodes:
+            node.has_seen_outage = False
+
+    def come_back(self) -> None:
+        """Be reachable, as the process that it was."""
+        self.is_up = True
+
+    def pass_ttl(self) -> None:
+        """Let every hash expire that there is."""
+        self.clock += TTL
+        self.client.delete(self.key)
+        self._snapshot = None  # it would expire as it is restored
+        for revoker in self.revokers:
+            # The bound: whatever was read before the commit is over now.
+            revoker.is_disturbed = False
+
+    def _disturb(self) -> None:
+        for revoker in self.revokers:
+            revoker.is_disturbed = True
+
+    # ---- What must hold
+
+    def check(self) -> None:
+        """Revoked is refused, valid is admitted, on every node."""
+        for node in self.nodes:
+            if not self.is_up and node.circuit.state is State.CLOSED:
+                continue  # its next request will see
+            for token in self.sessions:
+                must = self._must_admit(node, token)
+                assert must is None or node.admits(token, only_looks=True) is must
+
+    def _must_admit(self, node: Node, token: AccessToken) -> bool | None:
+        revokers = [revoker for revoker in self.revokers if token in revoker.ended]
+        if not revokers:
+            return True
+        if any(self._is_certain(revoker, node) for revoker in revokers):
+            return False
+        return None
+
+    def _is_certain(self, revoker: Revoker, node: Node) -> bool:
+        if revoker.has_answered:
+            # A node that saw nothing of an outage learns of it when the revoker's can write.
+            return node.has_seen_outage or not any(other._kept for other in self.nodes)
+        return revoker.has_died and not revoker.is_disturbed
+
+    def __iter__(self) -> Iterator[Revoker]:
+        """Those that go on."""
+        return (
+            revoker
+            for revoker in self.revokers
+            if not revoker.has_answered and not revoker.has_died
+        )
