@@ -24,6 +24,7 @@ from jwt_auth.models import (
 )
 from jwt_auth.revocation.base import Denial, revoking
 from jwt_auth.tokens import access, refresh
+from jwt_auth.tokens.claims import AccessToken
 
 
 def log_out(
@@ -34,22 +35,28 @@ def log_out(
     Any genuine refresh token of the family will do, consumed or not, so that a logout wins every
     race with a refresh. What is not genuine is passed over: nobody needs a good token to leave.
     """
-    session_ids = set()
+    # The refresh token first: it needs no key, so that it is ended also where the keys are away.
     if refresh_token is not None:
         try:
-            session_ids.add(refresh.parse(refresh_token).family_id)
+            session_id = refresh.parse(refresh_token).family_id
         except RefreshTokenRefused:
             signals.refresh_token_forged.send_robust(sender=RefreshTokenFamily, client=client)
+        else:
+            end_session(session_id, reason=Reason.LOGOUT, client=client, now=now)
     if access_token is not None:
         try:
             token = access.verify(access_token, now=now)
         except AccessTokenRefused:
-            pass  # expired or not ours: there is nothing left to deny
-        else:
-            session_ids.add(token.session_id)
-            deny_token(token.jti, user_id=token.subject, expires_at=token.expires_at, now=now)
-    for session_id in session_ids:
-        end_session(session_id, reason=Reason.LOGOUT, client=client, now=now)
+            return  # expired or not ours: there is nothing left to deny
+        _deny_presented(token, client=client, now=now)
+
+
+def _deny_presented(token: AccessToken, *, client: Client, now: datetime) -> None:
+    owners = RefreshTokenFamily.objects.deciding().filter(pk=token.session_id)
+    # A token whose session is not there, as after its user's deletion, is refused already.
+    for owner_id in owners.values_list("user_id", flat=True):
+        deny_token(token.jti, user_id=owner_id, expires_at=token.expires_at, now=now)
+        end_session(token.session_id, reason=Reason.LOGOUT, client=client, now=now)
 
 
 def log_out_everywhere(user_id: Any, *, client: Client, now: datetime) -> None:

@@ -40,6 +40,13 @@ def _address(request: HttpRequest) -> str | None:
         candidate = forwarded[-min(proxies, len(forwarded))]
     try:
         # A scope such as fe80::1%eth0 means nothing elsewhere, and no database column takes it.
-        return str(ip_address(candidate.partition("%")[0]))
+        return str(ip_address(_without_port(candidate).partition("%")[0]))
     except ValueError:
         return None  # a Unix socket has no address
+
+
+def _without_port(text: str) -> str:
+    """Cut off the port that some gateways write behind the address."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text

@@ -136,3 +136,12 @@ def test_missing_tables_are_503_and_the_log_names_migrate(
         ]
         log.clear()
     assert COOKIE in site.cookies
+
+
+def test_logout_with_broken_keys_ends_the_cookies_session_all_the_same(
+    broken_keys: tuple[Path, str], site: Site, session: Session
+) -> None:
+    """The bearer token can't be judged, the refresh token can."""
+    answer = site.post("logout/", headers=session.bearer | session.cookie)
+    assert answer.status_code == 503
+    assert RefreshTokenFamily.objects.get().revocation_reason == "logout"
