@@ -154,6 +154,11 @@ JWT_AUTH_KEY_STORE = {
     "OPTIONS": {"PATH": str(DATA_DIR / "keys")},
 }
 JWT_AUTH_CLAIMS = "example_project.accounts.claims.claims_of"
+if REDIS_URL:
+    JWT_AUTH_REVOCATION = {
+        "BACKEND": "jwt_auth.revocation.redis.RedisRevocation",
+        "OPTIONS": {"CACHE": "default"},
+    }
 # Last, so that the environment has the last word.
 globals().update(environment.jwt_auth_settings(os.environ))
 

@@ -77,6 +77,8 @@ JWT_AUTH_KEY_STORE = {
     "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
     "OPTIONS": {"PATH": str(SCRATCH_DIR / "keys")},
 }
+# The example answers from Redis where there is one; tests of that say so, and use their own server.
+JWT_AUTH_REVOCATION = {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"}
 # Tests that want a throttle set its rate.
 JWT_AUTH_THROTTLE_RATES = {
     "login_account": None,

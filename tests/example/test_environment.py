@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -169,3 +171,33 @@ def test_start_with_debug_alone_is_fine(tmp_path: Path) -> None:
     ended = _manage("check", tmp_path / "data", DEBUG="1")
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, None),
+        ({"REDIS_URL": ""}, None),
+        (
+            {"REDIS_URL": "redis://127.0.0.1:1/0"},
+            {
+                "BACKEND": "jwt_auth.revocation.redis.RedisRevocation",
+                "OPTIONS": {"CACHE": "default"},
+            },
+        ),
+        (
+            {
+                "REDIS_URL": "redis://127.0.0.1:1/0",
+                "JWT_AUTH_REVOCATION": '{"BACKEND": "example.Other"}',
+            },
+            {"BACKEND": "example.Other"},
+        ),
+    ],
+)
+def test_redis_url_has_redis_answer_revocation_checks(
+    variables: Mapping[str, str], expected: object, tmp_path: Path
+) -> None:
+    """The database does without it, and JWT_AUTH_REVOCATION has the last word."""
+    written = _manage("diffsettings", tmp_path, DEBUG="1", **variables).stdout
+    found = re.search(r"^JWT_AUTH_REVOCATION = (.+?)(?:  ###)?$", written, re.MULTILINE)
+    assert (ast.literal_eval(found[1]) if found else None) == expected
