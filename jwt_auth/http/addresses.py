@@ -7,6 +7,7 @@ in REST framework's own throttles, which then believe the whole header.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.http import HttpRequest
@@ -18,7 +19,8 @@ from jwt_auth.models import Client
 def client_of(request: HttpRequest) -> Client:
     return Client(
         ip_address=_address(request),
-        user_agent=request.headers.get("User-Agent", "").replace("\0", ""),
+        # META, not headers: that would read all of them, at every request.
+        user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\0", ""),
     )
 
 
@@ -33,11 +35,16 @@ def network_of(address: str) -> str:
 
 
 def _address(request: HttpRequest) -> str | None:
-    candidate = request.META.get("REMOTE_ADDR", "")
     proxies = api_settings.NUM_PROXIES or 0
-    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
-    if proxies and forwarded != [""]:
-        candidate = forwarded[-min(proxies, len(forwarded))]
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    if proxies and forwarded:
+        hops = forwarded.split(",")
+        return _normalized(hops[-min(proxies, len(hops))].strip())
+    return _normalized(request.META.get("REMOTE_ADDR", ""))
+
+
+@lru_cache(maxsize=1024)
+def _normalized(candidate: str) -> str | None:
     try:
         # A scope such as fe80::1%eth0 means nothing elsewhere, and no database column takes it.
         return str(ip_address(_without_port(candidate).partition("%")[0]))

@@ -17,7 +17,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.core.signals import setting_changed
 from django.db import connections
-from django.db.models import Exists, Expression, Field, OuterRef, Subquery
+from django.db.models import Expression, Field, OuterRef, Subquery
 from django.db.models.sql.compiler import SQLCompiler
 
 from jwt_auth.models import (
@@ -106,21 +106,22 @@ class _Statement:
         return Standing(
             user=user,
             token_version=version or 0,
-            session_is_live=annotations["standing_session"],
-            token_is_revoked=annotations["standing_jti"],
+            session_is_live=annotations["standing_session"] is not None,
+            token_is_revoked=annotations["standing_jti"] is not None,
         )
 
 
 def _queryset(user_model: type[AbstractBaseUser]) -> Any:
     key = user_model._meta.pk
     family_key = RefreshTokenFamily._meta.pk
+    # By primary key, so each gives one value or none; EXISTS would take PostgreSQL longer to plan.
+    families = RefreshTokenFamily.objects.filter(
+        pk=_Slot("session", family_key), user=OuterRef("pk"), revoked_at=None
+    )
+    denials = RevokedToken.objects.filter(pk=_Slot("jti", RevokedToken._meta.pk))
     users = user_model._default_manager.annotate(
-        standing_session=Exists(
-            RefreshTokenFamily.objects.filter(
-                pk=_Slot("session", family_key), user=OuterRef("pk"), revoked_at=None
-            )
-        ),
-        standing_jti=Exists(RevokedToken.objects.filter(pk=_Slot("jti", RevokedToken._meta.pk))),
+        standing_session=Subquery(families.values("pk")),
+        standing_jti=Subquery(denials.values("pk")),
     )
     if not has_version_field(user_model):
         versions = TokenVersion.objects.filter(user=OuterRef("pk"))
