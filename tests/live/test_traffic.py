@@ -46,8 +46,8 @@ def rotations(site: Site) -> list[Disturbance]:
 
 
 def kills(server: Server) -> list[Disturbance]:
-    """Plan one, in a long run one for every ten seconds."""
-    number = max(1, int(SECONDS / 10) - 1)
+    """Plan two, in a long run one for every ten seconds."""
+    number = max(2, int(SECONDS / 10) - 1)
     return [((n + 0.5) / number, server.kill_worker) for n in range(number)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.cookiejar import CookieJar
 from typing import cast
 
@@ -10,7 +11,7 @@ import jwt
 import pytest
 import requests
 
-from tests.live.site import PASSWORD, Site, bearer
+from tests.live.site import PASSWORD, Server, Site, bearer
 
 pytestmark = [pytest.mark.live, pytest.mark.example]
 
@@ -86,6 +87,41 @@ def test_key_rotated_by_another_process_is_followed_without_a_restart(
     assert hello(client, old) == 200
     assert client.post("/api/auth/logout/").status_code == 204
     assert hello(client, old) == 401
+
+
+def test_worker_with_an_old_ring_accepts_a_token_of_the_new_key(site: Site) -> None:
+    """A kid that a worker does not know yet is looked up, long before the reload interval."""
+    with site.using(JWT_AUTH_KEY_RELOAD_INTERVAL="60").serve() as server:
+        with server.session() as client:
+            old = log_in(client)
+        assert hello_from_many(server, old) == {200}  # now both workers have loaded the ring
+        site.manage("rotate_keys", "--now")
+        server.kill_worker()  # its successor starts with the new ring, the other has the old one
+        new = log_in_until_signed_anew(server, kid_of(old))
+        assert hello_from_many(server, new) == {200}
+
+
+def hello_from_many(server: Server, token: str) -> set[int]:
+    """Call over many connections at once, so that every worker is asked."""
+
+    def call(_: int) -> int:
+        with server.session() as client:
+            return hello(client, token)
+
+    with ThreadPoolExecutor(16) as pool:
+        return set(pool.map(call, range(64)))
+
+
+def log_in_until_signed_anew(server: Server, old_kid: str) -> str:
+    """Give a token of the worker that has the new ring, over a new connection each time."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with server.session() as client:
+            token = log_in(client)
+        if kid_of(token) != old_kid:
+            return token
+        time.sleep(0.1)
+    raise AssertionError("no worker has taken up the new key")
 
 
 def test_refresh_cookie_has_every_attribute_on_the_wire(client: requests.Session) -> None:
