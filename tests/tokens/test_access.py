@@ -26,7 +26,7 @@ ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256", "HS256")
 
 
 def _issue(**changes: Any) -> IssuedAccessToken:
-    good = {
+    good: dict[str, Any] = {
         "subject": "1",
         "session_id": UUID(SESSION),
         "token_version": 0,

@@ -61,6 +61,7 @@ def _save(change: Any) -> None:
     ring: KeyRing = store.load()
     store.save(change(ring), expected_version=ring.version)
     active.reset()
+    active.jwk_set(NOW)
 
 
 def test_second_request_skips_the_signature(forge: Forge, signature_checks: list[bytes]) -> None:
