@@ -1,6 +1,16 @@
-"""Sphinx's settings."""
+"""Sphinx's settings, and the promise that the reference leaves nothing out."""
 
+import re
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from django.dispatch import Signal
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+from jwt_auth import conf as jwt_auth_conf
+from jwt_auth import signals
+from jwt_auth.exceptions import Refusal
 
 project = "jwt_auth"
 author = "jwt_auth contributors"
@@ -17,3 +27,38 @@ myst_heading_anchors = 3
 
 html_theme = "furo"
 html_title = f"jwt_auth {release}"
+
+REFERENCE = Path(__file__).parent / "reference"
+PACKAGE = Path(jwt_auth_conf.__file__).parent
+
+
+def require_complete_reference(app: Sphinx) -> None:
+    """Stop the build where a name that a user meets is not on its page."""
+    sources = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    endpoints = (PACKAGE / "urls" / "endpoints.py").read_text()
+    names = {
+        "settings.md": jwt_auth_conf.NAMES,
+        "checks.md": set(re.findall(r'"(?:jwt_auth\.)?([EW]0\d\d)"', sources)),
+        "access-token.md": {f"`{reason}`" for reason in Refusal},
+        "signals-and-log.md": {
+            f"`{name}`" for name, value in vars(signals).items() if isinstance(value, Signal)
+        },
+        "commands.md": {
+            path.stem for path in (PACKAGE / "management" / "commands").glob("[a-z]*.py")
+        },
+        "endpoints.md": {
+            re.sub(r"\(.*\)", "{id}", route) for route in re.findall(r'r"\^(.+?)/\?\$"', endpoints)
+        },
+    }
+    missing = [
+        f"{page} lacks {name}"
+        for page, expected in names.items()
+        for name in sorted(expected)
+        if name not in (REFERENCE / page).read_text()
+    ]
+    if missing:
+        raise ExtensionError("; ".join(missing))
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", require_complete_reference)
