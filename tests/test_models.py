@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -26,7 +27,7 @@ from tests.flows.scene import log_in
 pytestmark = pytest.mark.django_db
 
 
-def test_version_counts_up_from_zero(user: AbstractBaseUser) -> None:
+def test_version_counts_up_from_zero(user: Any) -> None:
     """Also for a user without a row of it; nobody else's version moves."""
     users = get_user_model()._default_manager
     other = users.create(**{user.USERNAME_FIELD: "bob@example.com"})
@@ -55,7 +56,7 @@ def test_load_brings_all_in_one_statement(
         assert family is not None
         assert (family.user, token_version_of(family.user)) == (user, 1)
         if has_groups(type(user)):
-            assert {group.name for group in family.user.groups.all()} == {"a", "b"}  # type: ignore[attr-defined]
+            assert {group.name for group in family.user.groups.all()} == {"a", "b"}
 
 
 def test_load_of_unknown_family_is_none() -> None:
@@ -75,8 +76,9 @@ def test_session_is_over_at_its_last_moment(user: AbstractBaseUser) -> None:
 
 def test_nothing_that_a_rotation_changes_is_indexed() -> None:
     """PostgreSQL can then write the new row beside the old one and touch no index (HOT)."""
-    indexed = {field.name for field in RefreshTokenFamily._meta.fields if field.db_index}
-    unique = {field.name for field in RefreshTokenFamily._meta.fields if field.unique}
+    fields: list[Any] = list(RefreshTokenFamily._meta.fields)
+    indexed = {field.name for field in fields if field.db_index}
+    unique = {field.name for field in fields if field.unique}
     assert indexed | unique == {"id", "user", "absolute_expires_at"}
     assert RefreshTokenFamily._meta.indexes == []
 

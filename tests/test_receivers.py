@@ -69,8 +69,8 @@ def _change_by_form(user: Any) -> None:
 def _change_by_command(user: Any) -> None:
     from django.contrib.auth.management.commands import changepassword
 
-    command = changepassword.Command(stdout=StringIO(), stderr=StringIO())
-    command._get_pass = lambda prompt="": _NEW  # type: ignore[method-assign]
+    command: Any = changepassword.Command(stdout=StringIO(), stderr=StringIO())
+    command._get_pass = lambda prompt="": _NEW
     call_command(command, username=user.get_username())
 
 
@@ -135,7 +135,7 @@ def test_other_save_ends_nothing(user: AbstractBaseUser, change: Callable[[Any],
     assert refusal_of(issued) is None
 
 
-def test_creation_bumps_nothing(user: AbstractBaseUser) -> None:
+def test_creation_bumps_nothing(user: Any) -> None:
     """A new user's version is 0, also of one who is inactive from the start."""
     users = get_user_model()._default_manager
     idle = users.create(**{user.USERNAME_FIELD: "idle@example.com", "is_active": False})
@@ -198,7 +198,7 @@ def test_reactivated_user_gets_no_session_back(user: AbstractBaseUser) -> None:
     assert refusal_of(issued) is Refusal.TOKEN_VERSION
 
 
-def test_deleted_users_key_used_again_revives_nothing(user: AbstractBaseUser) -> None:
+def test_deleted_users_key_used_again_revives_nothing(user: Any) -> None:
     """A new user with an old key is somebody else, for access and refresh tokens alike."""
     issued, key, name = log_in(user), user.pk, user.get_username()
     user.delete()

@@ -123,7 +123,7 @@ def _read_again(user: AbstractBaseUser) -> AbstractBaseUser:
     users = model._default_manager.using(write_database(model))
     if not has_version_field(model):
         # In one statement with the password: a change between two would give its own version away.
-        users = users.select_related("jwt_auth_token_version")
+        users = users.select_related("jwt_auth_token_version")  # type: ignore[misc]  # that of such models
     current = users.filter(pk=user.pk).first()
     if current is None or not current.is_active:
         raise LogInRefused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -11,10 +12,11 @@ from pytest_django import Settings
 
 from jwt_auth import flows
 from jwt_auth.exceptions import Refusal
+from jwt_auth.flows import Issued
 from jwt_auth.models import Reason
 from tests.concurrency.conftest import Answer, Send
 from tests.concurrency.threads import at_once
-from tests.flows.scene import BROWSER, Issued, log_in, refusal_of, row_of
+from tests.flows.scene import BROWSER, log_in, refusal_of, row_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,7 +83,7 @@ def test_logout_wins_race_with_refresh(user: AbstractBaseUser, send: Send, attem
         flows.log_out(refresh_token=token, access_token=None, client=BROWSER, now=now)
         return Answer(status=204)
 
-    refreshes = [partial(send, token, "key")] * 4
+    refreshes: list[Callable[[], Answer]] = [partial(send, token, "key")] * 4
     answers = at_once([*refreshes[:2], log_out, *refreshes[2:]])
     assert row_of(issued).revocation_reason == Reason.LOGOUT
     for answer in answers:

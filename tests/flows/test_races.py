@@ -14,8 +14,9 @@ from django.db import connection
 
 from jwt_auth import flows
 from jwt_auth.exceptions import LogInRefused, RefreshTokenRefused
+from jwt_auth.flows import Issued
 from jwt_auth.models import Reason
-from tests.flows.scene import BROWSER, Issued, log_in, refresh, refusal_of, row_of
+from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
 
 pytestmark = pytest.mark.django_db
 

@@ -87,7 +87,7 @@ class RevocationContract:
         user.save()
         assert refusal_of(issued) is Refusal.USER_INACTIVE
 
-    def test_deleted_user_is_refused(self, user: AbstractBaseUser) -> None:
+    def test_deleted_user_is_refused(self, user: Any) -> None:
         """At once; a new user with the key of the old one inherits nothing."""
         issued, key, fields = log_in(user), user.pk, {user.USERNAME_FIELD: user.get_username()}
         assert refusal_of(issued) is None
