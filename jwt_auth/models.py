@@ -19,6 +19,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from jwt_auth.statements import Select, Slot, Update, composed_once
+
 USER_AGENT_LENGTH = 256
 JTI_LENGTH = 255
 
@@ -142,30 +144,19 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
         group.
         """
         user_model = get_user_model()
-        families = self.deciding().filter(pk=family_id).select_related("user")
-        if not has_version_field(user_model):
-            families = families.select_related("user__jwt_auth_token_version")
-        if not has_groups(user_model):
-            return next(iter(families), None)
-        rows: list[Any] = list(
-            families.annotate(group_pk=F("user__groups"), group_name=F("user__groups__name"))
-        )
+        rows = _compose_load(write_database(self.model), user_model).fetch(id=family_id)
         if not rows:
             return None
-        _remember_groups(
-            rows[0].user,
-            {row.group_pk: row.group_name for row in rows if row.group_pk is not None},
-        )
         family: RefreshTokenFamily = rows[0]
+        if has_groups(user_model):
+            groups = {row.group_pk: row.group_name for row in rows if row.group_pk is not None}
+            _remember_groups(family.user, groups)
         return family
 
     def rotate(self, family: RefreshTokenFamily, **changes: Any) -> bool:
         """Replace the token of a family if nobody was faster; True where this call has done it."""
-        return bool(
-            self.deciding()
-            .filter(pk=family.pk, current_digest=family.current_digest, revoked_at=None)
-            .update(**changes)
-        )
+        update = _compose_rotate(write_database(self.model), tuple(changes))
+        return bool(update.execute(id=family.pk, presented=family.current_digest, **changes))
 
     def end(self, *, reason: Reason, ip_address: str | None, now: datetime) -> int:
         """Revoke those of these sessions that are not revoked yet; nothing brings one back."""
@@ -304,3 +295,26 @@ def _remember_groups(user: AbstractBaseUser, names: dict[Any, str]) -> None:
     groups._result_cache = [groups.model(pk=pk, name=name) for pk, name in names.items()]
     groups._prefetch_done = True
     user._prefetched_objects_cache = {"groups": groups}  # type: ignore[attr-defined]
+
+
+@composed_once
+def _compose_load(database: str, user_model: type[AbstractBaseUser]) -> Select:
+    families: Any = RefreshTokenFamily.objects.using(database).select_related("user")
+    families = families.filter(pk=_slot("id"))
+    if not has_version_field(user_model):
+        families = families.select_related("user__jwt_auth_token_version")
+    if has_groups(user_model):
+        families = families.annotate(group_pk=F("user__groups"), group_name=F("user__groups__name"))
+    return Select(families)
+
+
+@composed_once
+def _compose_rotate(database: str, changes: tuple[str, ...]) -> Update:
+    families = RefreshTokenFamily.objects.using(database).filter(
+        pk=_slot("id"), current_digest=_slot("current_digest", "presented"), revoked_at=None
+    )
+    return Update(families, {name: _slot(name) for name in changes})
+
+
+def _slot(field: str, name: str | None = None) -> Slot:
+    return Slot(name or field, RefreshTokenFamily._meta.get_field(field))  # type: ignore[arg-type]
