@@ -16,7 +16,7 @@ from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import Final
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 logger: Final = logging.getLogger("jwt_auth")
 
@@ -33,9 +33,9 @@ class State(Enum):
 class Circuit:
     """The state, and the thread that closes it again.
 
-    ``probe`` writes what was kept and asks the server for a sign of life; it raises RedisError
-    where either fails. ``distrust`` is how long, in seconds, a hash from before the failure may
-    live.
+    ``probe`` asks the server for a sign of life and writes what was kept; it raises RedisError
+    where either fails, OutOfMemoryError where the server is only full. ``distrust`` is how long, in
+    seconds, a hash from before the failure may live.
     """
 
     def __init__(
@@ -46,6 +46,9 @@ class Circuit:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.state = State.CLOSED
+        #: A probe, too, has found that nothing can be written. Until then the failure may have been
+        #: this process's alone, and others believe Redis still: revocations have to be tried.
+        self.is_given_up = False
         self._probe = probe
         self._distrust = distrust
         self._clock = clock
@@ -63,6 +66,8 @@ class Circuit:
         with self._lock:
             if self.state is State.CLOSED:
                 logger.error("Redis has failed (%s): the database answers meanwhile.", error)
+            if self.state is not State.OPEN:
+                self.is_given_up = False
             self.state = State.OPEN
         self.watch()
 
@@ -82,13 +87,16 @@ class Circuit:
         """Probe once, and change the state by what it says."""
         try:
             self._probe()
-        except RedisError:
+        except RedisError as error:
             with self._lock:
                 self.state = State.OPEN
+                # A full server makes no hash, but takes what is revoked.
+                self.is_given_up = not isinstance(error, OutOfMemoryError)
             return
         # Under the lock: closing must not undo a failure of this very moment.
         with self._lock:
             now = self._clock()
+            self.is_given_up = False
             if self.state is State.OPEN:
                 self.state = State.HALF_OPEN
                 self._reachable_since = now

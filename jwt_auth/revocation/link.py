@@ -120,15 +120,22 @@ class Link:
         """
         return self._call(lambda: self._server_of(key), "EVAL", script, 1, key, _Run, *arguments)
 
-    def probe(self, key: bytes) -> None:
-        """Ask every server for a sign of life, and one to take a key: it may be full, or a replica.
+    def ping(self) -> None:
+        """Ask every server for a sign of life.
 
         Raises:
-            RedisError: one of them does not.
+            RedisError: one of them gives none.
         """
         self._learn_topology()
         for server in self._servers():
             self._ask(server, "PING")
+
+    def put(self, key: bytes) -> None:
+        """Have a server take a key, for a moment: it may be full, or a replica.
+
+        Raises:
+            RedisError: it does not.
+        """
         self.call("SET", key, "1", "PX", _PROBE_TTL)
 
     def scan(self, pattern: bytes) -> Iterator[bytes]:

@@ -228,7 +228,8 @@ class RedisRevocation(RevocationBackend):
             self._fail(error)
 
     def confirm(self, denial: Denial) -> None:
-        if self.circuit.state is not State.OPEN:
+        # Where only a request has failed, it is tried all the same: other nodes may believe Redis.
+        if not self.circuit.is_given_up:
             try:
                 self._write(denial)
             except RedisError as error:
@@ -260,12 +261,13 @@ class RedisRevocation(RevocationBackend):
         self.circuit.watch()
 
     def _probe(self) -> None:
-        """Ask for a sign of life, then write what was kept, the oldest first.
+        """Ask for a sign of life, write what was kept, the oldest first, then anything new.
 
         Raises:
-            RedisError: Redis is still away; what could not be written stays.
+            RedisError: Redis is still away, and what could not be written stays; OutOfMemoryError:
+                it is full, but has taken what was kept.
         """
-        self.link.probe(f"{self._namespace()}probe".encode())
+        self.link.ping()
         with self._keeping:
             kept, self._kept = self._kept, deque()
         try:
@@ -275,6 +277,7 @@ class RedisRevocation(RevocationBackend):
         finally:
             if kept:
                 self._keep(kept)
+        self.link.put(f"{self._namespace()}probe".encode())
 
     # ---- Checks
 

@@ -1,0 +1,126 @@
+"""A node that has seen Redis fail, while others go on believing it, still tells it of the ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from jwt_auth.exceptions import AccessTokenRefused
+from jwt_auth.flows import Issued
+from jwt_auth.revocation.circuit import State
+from jwt_auth.revocation.redis import RedisRevocation
+from tests.flows.scene import log_in, refusal_of
+from tests.revocation.redis.scene import end, known, token_of
+from tests.revocation.redis.servers import RedisServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def node(backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch) -> RedisRevocation:
+    """The backend of the settings; nobody probes but the test."""
+    monkeypatch.setattr(backend.circuit, "watch", lambda: None)
+    return backend
+
+
+@pytest.fixture
+def other(backend: RedisRevocation, revocation: dict[str, Any]) -> RedisRevocation:
+    """Another node, which has seen nothing fail."""
+    return RedisRevocation(**revocation["OPTIONS"])
+
+
+@pytest.fixture
+def full(server: RedisServer) -> Any:
+    """Let the server take nothing more when called."""
+
+    def fill() -> None:
+        with server.client() as client:
+            client.config_set("maxmemory", "1")
+
+    return fill
+
+
+def test_failure_of_one_request_keeps_no_revocation_back(
+    user: AbstractBaseUser, node: RedisRevocation, other: RedisRevocation
+) -> None:
+    """One lost connection may be this node's alone."""
+    issued = known(log_in(user))
+    node.circuit.fail(RedisConnectionError("lost"))
+    end(issued)
+    assert _refuses(other, issued)
+    assert node.circuit.state is State.OPEN
+
+
+def test_full_redis_takes_revocations(
+    user: AbstractBaseUser, node: RedisRevocation, other: RedisRevocation, full: Any
+) -> None:
+    """A node that could not write a hash does not ask Redis any more, but others do."""
+    first, second = known(log_in(user)), known(log_in(user))
+    full()
+    known(log_in(user))
+    assert node.circuit.state is State.OPEN
+    end(first)
+    assert _refuses(other, first)
+    node.circuit.tick()
+    assert node.circuit.state is State.OPEN
+    end(second)
+    assert _refuses(other, second)
+
+
+def test_full_redis_takes_what_was_kept(
+    user: AbstractBaseUser,
+    node: RedisRevocation,
+    other: RedisRevocation,
+    full: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Being away for a while first makes no difference."""
+    issued = known(log_in(user))
+    with monkeypatch.context() as patch:
+        _cut(node, patch)
+        node.circuit.tick()
+        end(issued)
+    assert not _refuses(other, issued)
+    full()
+    node.circuit.tick()
+    assert _refuses(other, issued)
+    assert node.circuit.state is State.OPEN
+
+
+def test_revocation_does_not_wait_for_redis_that_a_probe_has_missed(
+    user: AbstractBaseUser, node: RedisRevocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Redis hangs, only the first ones pay the time-out."""
+    issued = known(log_in(user))
+    with monkeypatch.context() as patch:
+        calls = _cut(node, patch)
+        node.circuit.tick()
+        calls.clear()
+        end(issued)
+        assert calls == []
+        assert refusal_of(issued) is not None
+    node.circuit.tick()
+    assert not node.circuit.is_given_up
+
+
+def _cut(node: RedisRevocation, patch: pytest.MonkeyPatch) -> list[Any]:
+    """Have every call fail, and note it."""
+    calls: list[Any] = []
+
+    def fail(*arguments: Any) -> Any:
+        calls.append(arguments)
+        raise RedisConnectionError("unreachable")
+
+    patch.setattr(node.link, "_try", fail)
+    return calls
+
+
+def _refuses(node: RedisRevocation, issued: Issued) -> bool:
+    try:
+        node.get_user(token_of(issued))
+    except AccessTokenRefused:
+        return True
+    return False
