@@ -60,7 +60,6 @@ class Refusal(StrEnum):
     TOKEN_VERSION = "token_version"
     SESSION_ENDED = "session_ended"
     TOKEN_REVOKED = "token_revoked"
-    CREDENTIALS_MALFORMED = "credentials_malformed"
 
 
 class JWTAuthError(Exception):

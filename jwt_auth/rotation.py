@@ -128,9 +128,8 @@ def likely_mistake(
         return None
     return (
         "The same browser sent this refresh token twice within seconds and without a key: most "
-        "likely two tabs, a component mounted twice or a reload. Use jwt_auth/client.js, send an "
-        "Idempotency-Key header that stays the same for a retry, or set "
-        "JWT_AUTH_REFRESH_REUSE_LEEWAY."
+        "likely two tabs, a component mounted twice or a reload. Send an Idempotency-Key header "
+        "that stays the same for a retry, or set JWT_AUTH_REFRESH_REUSE_LEEWAY."
     )
 
 

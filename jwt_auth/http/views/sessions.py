@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jwt_auth import flows
-from jwt_auth.exceptions import AccessTokenRefused, LogInRefused, RefreshTokenRefused
+from jwt_auth.exceptions import LogInRefused, RefreshTokenRefused
 from jwt_auth.http import throttling
 from jwt_auth.http.addresses import client_of
 from jwt_auth.http.credentials import find_bearer_token, find_retry_key
@@ -67,13 +67,9 @@ class LogoutView(AuthView):
     refuses_cross_site = True
 
     def post(self, request: Request, **kwargs: Any) -> Response:
-        try:
-            access_token = find_bearer_token(request)
-        except AccessTokenRefused:
-            access_token = None
         flows.log_out(
             refresh_token=self.transport.read(request),
-            access_token=access_token,
+            access_token=find_bearer_token(request),
             client=client_of(request),
             now=self.now,
         )
