@@ -1,0 +1,92 @@
+"""The key store, the revocation backend and the project's callables: whether each can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from jwt_auth.checks import messages
+from jwt_auth.conf import (
+    conf,
+)
+from jwt_auth.exceptions import KeyFailure
+from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.stateless import NoRevocation
+
+
+def check_backends() -> Iterator[CheckMessage]:
+    if conf.jwks_url is None:
+        yield from _check_backend(
+            "E016",
+            "KEY_STORE",
+            conf.key_store,
+            get_key_store,
+            '{"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
+            '"OPTIONS": {"PATH": "/etc/example/keys"}}',
+        )
+    problems = list(
+        _check_backend(
+            "E020",
+            "REVOCATION",
+            conf.revocation,
+            get_backend,
+            '{"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"}',
+        )
+    )
+    yield from problems
+    if problems:
+        return
+    yield from get_backend().check()
+    if not isinstance(get_backend(), NoRevocation):
+        return
+    lifetime = conf.access_token_lifetime
+    if isinstance(lifetime, timedelta) and lifetime > timedelta(minutes=15):
+        yield messages.warning(
+            "W005",
+            "JWT_AUTH_REVOCATION lets access tokens live to their end, over 15 minutes.",
+            "Write JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)",
+        )
+
+
+def _check_backend(
+    number: str, setting: str, value: Any, build: Callable[[], object], line: str
+) -> Iterator[CheckMessage]:
+    if (
+        not isinstance(value, dict)
+        or not isinstance(value.get("BACKEND"), str)
+        or not isinstance(value.get("OPTIONS", {}), dict)
+        or not value.keys() <= {"BACKEND", "OPTIONS"}
+    ):
+        yield messages.error(
+            number, setting, "must be a dict with BACKEND, a dotted path, and maybe OPTIONS.", line
+        )
+        return
+    try:
+        build()
+    except (ImproperlyConfigured, KeyFailure) as error:
+        yield messages.error(number, setting, f"can't be used: {error}", line)
+    except Exception as error:  # noqa: BLE001  a backend may raise anything, and quote an option
+        yield messages.error(number, setting, f"can't be used: {type(error).__name__}.", line)
+
+
+def check_callables() -> Iterator[CheckMessage]:
+    for number, setting, path in (("E021", "CLAIMS", conf.claims), ("E022", "ROLES", conf.roles)):
+        if path is None:
+            continue
+        try:
+            found = import_string(path)
+        except (ImportError, AttributeError, TypeError, ValueError):
+            found = None
+        if not callable(found):
+            yield messages.error(
+                number,
+                setting,
+                "must be the dotted path of a callable that takes the user, or None.",
+                '"example.accounts.claims_of"',
+            )
