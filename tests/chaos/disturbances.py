@@ -7,6 +7,8 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from redis import Redis
@@ -49,6 +51,14 @@ def fill(stage: Stage, seconds: float) -> None:
         _give_memory(client)
 
 
+def refuse_writes(stage: Stage, seconds: float) -> None:
+    """It answers what it knows and takes nothing, as after a snapshot that could not be saved."""
+    with stage.client() as client:
+        client.config_set("min-replicas-to-write", 1)
+        time.sleep(seconds)
+        client.config_set("min-replicas-to-write", 0)
+
+
 def kill(stage: Stage, seconds: float) -> None:
     """It dies, and comes back empty."""
     stage.redis.stop()
@@ -86,9 +96,16 @@ def fail_over(stage: Stage, seconds: float) -> None:
 
 def hang(stage: Stage, seconds: float) -> None:
     """The process stands still."""
+    with hanging(stage):
+        time.sleep(seconds)
+
+
+@contextmanager
+def hanging(stage: Stage) -> Iterator[None]:
+    """Have the process stand still meanwhile."""
     os.kill(stage.redis.pid, signal.SIGSTOP)
     try:
-        time.sleep(seconds)
+        yield
     finally:
         os.kill(stage.redis.pid, signal.SIGCONT)
 
@@ -141,7 +158,7 @@ def throw_out(stage: Stage, seconds: float) -> None:
         client.config_set("client-output-buffer-limit", "normal 0 0 0")
 
 
-def _ticks(seconds: float, every: float) -> Any:
+def _ticks(seconds: float, every: float) -> Iterator[None]:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield

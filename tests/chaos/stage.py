@@ -18,10 +18,10 @@ from tests.live.site import WORKERS, Server, Site
 from tests.revocation.redis.servers import RedisServer
 
 #: How long each disturbance lasts, in seconds.
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "1"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "0.75"))
 
 #: Options of the backend, in seconds: short ones, so that the servers soon ask Redis again.
-TTL, TIMEOUT = (5.0 if SECONDS > 2 else 2.0), 0.25
+TTL, TIMEOUT = (5.0 if SECONDS > 2 else 1.5), 0.25
 
 #: Each session as a pair of access and refresh token. Logging in would hash a password each time.
 _MAKE_STOCK = """

@@ -43,6 +43,8 @@ class Traffic:
     def __init__(self, processes: list[subprocess.Popen[str]], notes: list[Path]) -> None:
         self._processes = processes
         self._notes = notes
+        #: The tokens of a session that no process has.
+        self.spare: list[str] = []
 
     def between(self, began: float, ended: float) -> Figures:
         """Sum up the requests that were sent in that time (of the monotonic clock)."""

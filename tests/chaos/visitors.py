@@ -84,8 +84,8 @@ class Visitor:
                 self._call(session, self._random.randrange(2))
 
     def look_back(self) -> None:
-        """Send everything once more: what was ended, and some of what lives."""
-        for number, ended in enumerate(self._ended):
+        """Send once more what was ended, and some of what lives."""
+        for number, ended in enumerate(self._random.sample(self._ended, min(50, len(self._ended)))):
             self._call_ended(ended, number % 2)
         for number, session in enumerate(self._living[: 2 * BUSY]):
             self._call(session, number % 2)
