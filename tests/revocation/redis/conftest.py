@@ -9,10 +9,30 @@ import pytest
 from pytest_django import Settings
 
 from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.redis import RedisRevocation
 from tests.revocation.redis.servers import RedisServer, running
 
 REDIS = "jwt_auth.revocation.redis.RedisRevocation"
+
+
+@pytest.fixture(autouse=True)
+def _no_probe_left(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """End the threads that probe, before the settings go that they go by."""
+    watch, watched = Circuit.watch, set()
+
+    def watch_and_note(circuit: Circuit) -> None:
+        watched.add(circuit)
+        watch(circuit)
+
+    monkeypatch.setattr(Circuit, "watch", watch_and_note)
+    yield
+    for circuit in watched:
+        with monkeypatch.context() as patch:
+            patch.setattr(circuit, "_probe", lambda: None)
+            circuit.state = State.CLOSED
+            if circuit._thread is not None:
+                circuit._thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -18,12 +20,17 @@ from hypothesis.stateful import (
 )
 from pytest_django import Settings
 
+from jwt_auth.exceptions import AccessTokenRefused
+from jwt_auth.models import RefreshTokenFamily
 from jwt_auth.revocation import scripts
-from jwt_auth.revocation.circuit import Circuit
+from jwt_auth.revocation.base import Denial
+from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.redis import RedisRevocation
 from tests.conftest import MakeUser
+from tests.flows.scene import log_in
 from tests.revocation.redis.conftest import cache_of
-from tests.revocation.redis.servers import RedisServer
+from tests.revocation.redis.scene import token_of
+from tests.revocation.redis.servers import RedisServer, running
 from tests.revocation.redis.world import Filler, World
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,7 +38,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 _NODES = st.integers(0, 1)
 #: From the newest; there is always one that nobody has revoked.
 _SESSIONS = st.sampled_from([-1, -1, -1, -2])
-_MISHAPS = ["evict", "evict", "evict", "take_snapshot", "restart", "pass_ttl"]
+_MISHAPS = ["evict", "restart", "restart_from_snapshot", "pass_ttl"]
 _RARELY = st.sampled_from([False, False, False, False, True])
 _NAMES = count()
 
@@ -68,10 +75,12 @@ class Machine(RuleBasedStateMachine):
     def holds(self) -> None:
         self.world.check()
 
-    @rule(node=_NODES, session=_SESSIONS)
-    def request(self, node: int, session: int) -> None:
+    @rule(node=_NODES, session=_SESSIONS, saves=st.booleans())
+    def request(self, node: int, session: int, saves: bool) -> None:
         """Let a request run through, and complete the hash if it is for it to do."""
         self.world.nodes[node].admits(self.world.sessions[session])
+        if saves:
+            self.world.take_snapshot()
 
     @rule(node=_NODES, session=_SESSIONS, begins=st.booleans())
     def fill(self, node: int, session: int, begins: bool) -> None:
@@ -100,7 +109,7 @@ class Machine(RuleBasedStateMachine):
             self.world.log_in()
 
     @precondition(lambda self: any(revoker.has_committed for revoker in self.world))
-    @rule(dies=_RARELY)
+    @rule(dies=st.booleans())
     def kill(self, dies: bool) -> None:
         """Let whoever has committed die."""
         for revoker in list(self.world) if dies else []:
@@ -113,20 +122,12 @@ class Machine(RuleBasedStateMachine):
         """Let something happen to Redis, or only time pass."""
         getattr(self.world, what)()
 
-    @rule()
-    def restart_from_snapshot(self) -> None:
-        """Come back with what was there once."""
-        self.world.restart(from_snapshot=True)
-
-    @rule(is_up=st.booleans(), nodes=st.lists(_NODES, max_size=4))
-    def change_network(self, is_up: bool, nodes: list[int]) -> None:
+    @rule(change=st.sampled_from(["go_away", "come_back", "recover"]), nodes=st.lists(_NODES))
+    def change_network(self, change: str, nodes: list[int]) -> None:
         """Cut all nodes off, or let them find out that they are not."""
-        if is_up:
-            self.world.come_back()
-            for node in nodes:
-                self.world.nodes[node].circuit.tick()
-        elif self.world.is_up:
-            self.world.go_away()
+        getattr(self.world, change)()
+        for node in nodes:
+            self.world.nodes[node].circuit.tick()
 
 
 @pytest.mark.slow
@@ -136,8 +137,8 @@ def test_no_history_forgets_a_revocation(make_world: Callable[[], World]) -> Non
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=30,
+            max_examples=120,
+            stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
@@ -227,7 +228,7 @@ def _restart_from_old_snapshot(world: World) -> None:
     revoker = world.deny(0)
     world.commit(revoker)
     world.confirm(revoker)
-    world.restart(from_snapshot=True)
+    world.restart_from_snapshot()
 
 
 def _die_after_stale_read(world: World) -> None:
@@ -291,3 +292,34 @@ def test_without_any_rule_a_revocation_is_forgotten(
             admitted.append(world.nodes[1].admits(world.sessions[0], only_looks=True))
             world.close()
     assert admitted == [False, True]
+
+
+@pytest.mark.parametrize("loses", ["nothing", "everything", "the revocation"])
+def test_real_restart_forgets_nothing(
+    loses: str, tmp_path: Path, user: AbstractBaseUser, settings: Settings
+) -> None:
+    """A server that is killed comes back empty or from a file that is older than a revocation."""
+    server = RedisServer(tmp_path, "--save", "" if loses == "everything" else "3600 1000000")
+    settings.CACHES = {**settings.CACHES, "restarted": cache_of(server)}
+    backend = RedisRevocation("restarted", TIMEOUT=2.0)
+    with running(server), server.client() as client:
+        revoked, valid = (token_of(log_in(user)) for _ in range(2))
+        backend.get_user(revoked)
+        backend.get_user(valid)
+        if loses == "the revocation":
+            client.save()
+        denial = Denial(user_id=user.pk, session_ids=[revoked.session_id])
+        backend.deny(denial)
+        RefreshTokenFamily.objects.filter(pk=revoked.session_id).update(
+            revoked_at=revoked.issued_at
+        )
+        backend.confirm(denial)
+        if loses == "nothing":
+            client.save()
+        server.stop()
+        server.start()
+        assert client.exists(backend._key(user.pk)) is (0 if loses == "everything" else 1)
+        with pytest.raises(AccessTokenRefused):
+            backend.get_user(revoked)
+        assert backend.get_user(valid) == user
+        assert backend.circuit.state is State.CLOSED

@@ -228,19 +228,25 @@ class World:
         left: Any = self.client.pttl(self.key)
         self._snapshot = None if dumped is None else (dumped, left)
 
-    def restart(self, *, from_snapshot: bool = False) -> None:
-        """Come back as another process, empty or with what was saved."""
-        self._disturb()
-        self.client.delete(self.key)
-        if from_snapshot and self._snapshot is not None:
+    def restart_from_snapshot(self) -> None:
+        """Come back as another process with what was saved."""
+        self.restart()
+        if self._snapshot is not None:
             dumped, left = self._snapshot
             self.client.restore(self.key, left, dumped)
+
+    def restart(self) -> None:
+        """Come back as another process, empty."""
+        self._disturb()
+        self.client.delete(self.key)
         self.epoch += 1
         for node in self.nodes:
             node.link.renew()
 
     def go_away(self) -> None:
         """Be unreachable."""
+        if not self.is_up:
+            return
         self._disturb()
         self.is_up = False
         for node in self.nodes:
@@ -249,6 +255,16 @@ class World:
     def come_back(self) -> None:
         """Be reachable, as the process that it was."""
         self.is_up = True
+
+    def recover(self) -> None:
+        """Be reachable for so long that every node believes it again."""
+        self.come_back()
+        for _ in range(2):
+            for node in self.nodes:
+                node.circuit.tick()
+            self.pass_ttl()
+        for node in self.nodes:
+            node.circuit.tick()
 
     def pass_ttl(self) -> None:
         """Let every hash expire that there is."""

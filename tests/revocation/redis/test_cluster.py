@@ -1,0 +1,198 @@
+"""A real Redis Cluster of three nodes."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.cache import caches
+from pytest_django import DjangoAssertNumQueries, Settings
+from redis.cluster import RedisCluster
+
+from jwt_auth.exceptions import Refusal
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.circuit import State
+from jwt_auth.revocation.cluster import ClusterConnectionFactory
+from jwt_auth.revocation.redis import RedisRevocation
+from tests.conftest import MakeUser
+from tests.flows.scene import log_in, refusal_of
+from tests.revocation.contract import RevocationContract
+from tests.revocation.redis.conftest import REDIS
+from tests.revocation.redis.scene import authenticate, end, known
+from tests.revocation.redis.servers import RedisServer, need, running, wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+_SLOTS = 16_384
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
+    """Three servers that share the slots."""
+    folder = tmp_path_factory.mktemp("cluster")
+    arguments = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--save", "")
+    servers = [RedisServer(folder / str(number), *arguments) for number in range(3)]
+    with running(*servers):
+        _cli("--cluster", "create", *map(_address, servers), "--cluster-yes")
+        wait_for(lambda: all("cluster_state:ok" in _info(server) for server in servers))
+        yield servers
+
+
+@pytest.fixture(autouse=True)
+def backend(nodes: list[RedisServer], settings: Settings) -> RedisRevocation:
+    """The backend on the cluster, as the factory's docstring has it."""
+    for node in nodes:
+        with node.client() as client:
+            client.flushall()
+    factory = f"{ClusterConnectionFactory.__module__}.{ClusterConnectionFactory.__qualname__}"
+    settings.CACHES = {
+        **settings.CACHES,
+        "cluster": {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": f"redis://127.0.0.1:{nodes[0].port}",
+            "OPTIONS": {"CONNECTION_FACTORY": factory},
+        },
+    }
+    options = {"CACHE": "cluster", "TIMEOUT": 2.0, "PREFIX": nodes[0].folder.parent.name}
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": options}
+    found = get_backend()
+    assert isinstance(found, RedisRevocation)
+    return found
+
+
+class TestContract(RevocationContract):
+    @pytest.fixture(autouse=True)
+    def _backend(self, backend: RedisRevocation) -> Iterator[None]:
+        yield
+        assert backend.circuit.state is State.CLOSED  # Redis has answered, not the database
+
+
+def test_users_are_spread_over_nodes(
+    nodes: list[RedisServer], make_user: MakeUser, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """Each hash has its slot; a known session costs no SQL wherever it is."""
+    sessions = [known(log_in(make_user(f"user{number}"))) for number in range(12)]
+    with django_assert_num_queries(0):
+        for issued in sessions:
+            authenticate(issued)
+    sizes = []
+    for node in nodes:
+        with node.client() as client:
+            sizes.append(client.dbsize())
+    assert sum(sizes) == 12
+    assert all(sizes)
+
+
+def test_moved_slot_is_followed(
+    nodes: list[RedisServer], user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """Requests and revocations go on where the slot is now; nothing is forgotten on the way."""
+    revoked, valid = known(log_in(user)), known(log_in(user))
+    end(revoked)
+    _move_slot(nodes, RedisCluster(host="127.0.0.1", port=nodes[0].port), backend._key(user.pk))
+    assert refusal_of(revoked) is Refusal.SESSION_ENDED
+    assert refusal_of(valid) is None
+    _move_slot(nodes, RedisCluster(host="127.0.0.1", port=nodes[0].port), backend._key(user.pk))
+    end(valid)
+    assert refusal_of(valid) is Refusal.SESSION_ENDED
+    assert backend.circuit.state is State.CLOSED
+
+
+def test_node_that_is_gone_fails_no_request(
+    nodes: list[RedisServer], user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """The database answers until the cluster is whole again."""
+    revoked, valid = known(log_in(user)), known(log_in(user))
+    cluster = RedisCluster(host="127.0.0.1", port=nodes[0].port)
+    owner = _owner(nodes, cluster, backend._key(user.pk))
+    cluster.close()
+    owner.stop()
+    try:
+        assert refusal_of(valid) is None
+        end(revoked)
+        assert refusal_of(revoked) is Refusal.SESSION_ENDED
+        assert backend.circuit.state is not State.CLOSED
+        backend.circuit.tick()
+        assert backend.circuit.state is State.OPEN
+    finally:
+        owner.start()
+        wait_for(lambda: all("cluster_state:ok" in _info(server) for server in nodes))
+    backend.circuit._distrust = 0
+    wait_for(lambda: backend.circuit.state is State.CLOSED)
+    assert not backend._kept
+    assert (refusal_of(revoked), refusal_of(valid)) == (Refusal.SESSION_ENDED, None)
+
+
+def test_cluster_that_is_gone_fails_no_request(
+    user: AbstractBaseUser, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not the first one of a process, which asks the cluster for its nodes."""
+    cache = {**settings.CACHES["cluster"], "LOCATION": "redis://127.0.0.1:1"}
+    settings.CACHES = {**settings.CACHES, "nowhere": cache}
+    backend = RedisRevocation("nowhere")
+    monkeypatch.setattr(backend.circuit, "watch", lambda: None)
+    assert backend.get_user(_token(user)) == user
+    assert backend.circuit.state is State.OPEN
+
+
+def test_slot_without_node_fails_no_request(
+    user: AbstractBaseUser, backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster that doesn't cover a slot counts as failed."""
+    fresh = RedisRevocation("cluster")
+    monkeypatch.setattr(fresh.circuit, "watch", lambda: None)
+    client: Any = fresh.link._client()
+    monkeypatch.setattr(client.nodes_manager, "slots_cache", {})
+    assert fresh.get_user(_token(user)) == user
+    assert fresh.circuit.state is State.OPEN
+
+
+def test_factory_makes_one_client_and_can_close_it(backend: RedisRevocation) -> None:
+    """Threads share it; its connections are opened anew."""
+    cache: Any = caches["cluster"]
+    factory = cache.client.connection_factory
+    client = backend.link._client()
+    assert client is factory.connect(cache.client._server[0])
+    factory.disconnect(client)
+    assert client.ping()
+
+
+def _token(user: AbstractBaseUser) -> Any:
+    from tests.revocation.redis.scene import token_of
+
+    return token_of(log_in(user))
+
+
+def _address(server: RedisServer) -> str:
+    return f"127.0.0.1:{server.port}"
+
+
+def _cli(*arguments: str) -> str:
+    return subprocess.run(
+        [need("redis-cli"), *arguments], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+
+def _info(server: RedisServer) -> str:
+    return _cli("-p", str(server.port), "cluster", "info")
+
+
+def _owner(nodes: list[RedisServer], cluster: RedisCluster, key: bytes) -> RedisServer:
+    node: Any = cluster.get_node_from_key(key)  # type: ignore[no-untyped-call]
+    return next(server for server in nodes if server.port == node.port)
+
+
+def _move_slot(nodes: list[RedisServer], cluster: RedisCluster, key: bytes) -> None:
+    """Hand the slot to the next node, without its keys: they have expired on the way."""
+    owner = _owner(nodes, cluster, key)
+    slot = str(cluster.keyslot(key))  # type: ignore[no-untyped-call]
+    cluster.close()
+    heir = nodes[(nodes.index(owner) + 1) % len(nodes)]
+    heir_id = _cli("-p", str(heir.port), "cluster", "myid").strip()
+    with owner.client() as client:
+        client.flushall()
+    for server in (heir, owner, *nodes):
+        _cli("-p", str(server.port), "cluster", "setslot", slot, "node", heir_id)

@@ -1,0 +1,150 @@
+"""A real failover: three sentinels promote the replica of a primary that is gone."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from pytest_django import Settings
+
+from jwt_auth.exceptions import Refusal
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.circuit import State
+from jwt_auth.revocation.redis import RedisRevocation
+from tests.flows.scene import log_in, refusal_of
+from tests.revocation.contract import RevocationContract
+from tests.revocation.redis.conftest import REDIS
+from tests.revocation.redis.scene import end, known
+from tests.revocation.redis.servers import RedisServer, running, wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+_CONFIG = """\
+sentinel monitor primary 127.0.0.1 {port} 2
+sentinel down-after-milliseconds primary 500
+sentinel failover-timeout primary 3000
+"""
+
+
+class Site:
+    """A primary, its replica and three sentinels."""
+
+    def __init__(self, folder: Path) -> None:
+        self.servers = [RedisServer(folder / "primary", "--save", "")]
+        primary = self.servers[0]
+        replica_of = ("--replicaof", "127.0.0.1", str(primary.port))
+        self.servers.append(RedisServer(folder / "replica", "--save", "", *replica_of))
+        self.sentinels = [_sentinel(folder / f"sentinel{n}", primary) for n in range(3)]
+
+    def wait_until_whole(self) -> None:
+        """Wait until every sentinel knows the others and the replica."""
+        for sentinel in self.sentinels:
+            with sentinel.client(decode_responses=True) as client:
+                wait_for(lambda client=client: _knows_all(client))
+
+    def primary(self) -> RedisServer:
+        """Which one is the primary, as the sentinels see it."""
+        with self.sentinels[0].client(decode_responses=True) as client:
+            _, port = client.sentinel_get_master_addr_by_name("primary")
+        return next(server for server in self.servers if server.port == port)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The servers, ended after the tests."""
+    site = Site(tmp_path_factory.mktemp("sentinel"))
+    with running(*site.servers, *site.sentinels):
+        site.wait_until_whole()
+        yield site
+
+
+@pytest.fixture(autouse=True)
+def backend(site: Site, settings: Settings) -> RedisRevocation:
+    """The backend behind the sentinels."""
+    settings.CACHES = {
+        **settings.CACHES,
+        "sentinel": {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": "redis://primary/0",
+            "OPTIONS": {
+                "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
+                "SENTINELS": [("127.0.0.1", sentinel.port) for sentinel in site.sentinels],
+            },
+        },
+    }
+    options = {"CACHE": "sentinel", "TIMEOUT": 2.0, "PREFIX": str(site.sentinels[0].port)}
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": options}
+    found = get_backend()
+    assert isinstance(found, RedisRevocation)
+    return found
+
+
+class TestContract(RevocationContract):
+    @pytest.fixture(autouse=True)
+    def _backend(self, backend: RedisRevocation) -> None:
+        # The failover, where it came before these tests, is over.
+        backend.circuit._distrust = 0
+        wait_for(lambda: backend.circuit.state is State.CLOSED)
+
+
+@pytest.mark.slow
+def test_failover_forgets_nothing(
+    site: Site, user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """Revoked stays refused and valid accepted, before, during and after; no request fails."""
+    revoked, valid = known(log_in(user)), known(log_in(user))
+    end(revoked)
+    before = site.primary()
+    before.stop()
+    try:
+        _ask(revoked, valid)
+        wait_for(lambda: site.primary() is not before)
+        _ask(revoked, valid)
+        backend.circuit._distrust = 0
+        wait_for(lambda: backend.circuit.state is State.CLOSED)
+        _ask(revoked, valid)
+        end(valid)
+        assert refusal_of(valid) is Refusal.SESSION_ENDED
+    finally:
+        before.start()
+
+
+@pytest.mark.slow
+def test_frozen_sentinels_cost_a_time_out(
+    site: Site, user: AbstractBaseUser, settings: Settings
+) -> None:
+    """Nobody gave the sentinels time-outs: a request must not wait for them for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        cache: dict[str, Any] = settings.CACHES["sentinel"]
+        options = {**cache["OPTIONS"], "SENTINELS": [deaf.getsockname()]}
+        options["CONNECTION_POOL_KWARGS"] = {"socket_timeout": None}
+        location = "redis://primary-of-nobody/0"
+        settings.CACHES = {
+            **settings.CACHES,
+            "deaf": {**cache, "LOCATION": location, "OPTIONS": options},
+        }
+        settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"CACHE": "deaf"}}
+        started = time.monotonic()
+        known(log_in(user))
+        assert time.monotonic() - started < 2
+
+
+def _ask(revoked: Any, valid: Any) -> None:
+    for _ in range(3):
+        assert (refusal_of(revoked), refusal_of(valid)) == (Refusal.SESSION_ENDED, None)
+
+
+def _sentinel(folder: Path, primary: RedisServer) -> RedisServer:
+    folder.mkdir()
+    (folder / "sentinel.conf").write_text(_CONFIG.format(port=primary.port))
+    return RedisServer(folder, mode="sentinel")
+
+
+def _knows_all(client: Any) -> bool:
+    state = client.sentinel_master("primary")
+    return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1)
