@@ -29,7 +29,7 @@ def delete(stage: Stage, seconds: float) -> None:
     with stage.client() as client:
         for _ in _ticks(seconds, 0.02):
             if key := client.randomkey():
-                client.delete(key)  # type: ignore[arg-type]  # not awaited
+                client.delete(key)
 
 
 def evict(stage: Stage, seconds: float) -> None:

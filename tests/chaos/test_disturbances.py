@@ -1,9 +1,10 @@
 """Traffic on two servers stays right whatever happens to Redis: it only gets slower.
 
-CHAOS_SECONDS is how long each disturbance lasts. The table at the end of the run has, for each of
-them and the time until every worker asks Redis again: all requests, how many of them revoked
-something and how many asked with what had been revoked, the wrong answers of three kinds, times to
-answer, and the seconds until Redis answered the first and every worker again.
+CHAOS_SECONDS is how long each disturbance lasts, CHAOS_TTL how long a hash lives: longer than the
+disturbance, and it shows what servers believe that was written before. The table at the end of the
+run has, for each disturbance and the time until every worker asks Redis again: all requests, how
+many of them revoked something and how many asked with what had been revoked, the wrong answers of
+three kinds, times to answer, and the seconds until Redis answered one and all workers again.
 """
 
 from __future__ import annotations
