@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import ClaimsInvalid
-from jwt_auth.models import RefreshTokenFamily, has_groups, token_version_of, write_database
+from jwt_auth.models import RefreshTokenFamily, groups_of, has_groups, token_version_of
 from jwt_auth.tokens import access
 from jwt_auth.tokens.access import IssuedAccessToken
 from jwt_auth.tokens.refresh import RefreshToken
@@ -64,8 +64,7 @@ def roles_of(user: AbstractBaseUser) -> list[str]:
         return []
     # From the write database, where load() has not brought them: a replica may show a role that was
     # taken away.
-    groups = user.groups.db_manager(write_database(type(user))).all()  # type: ignore[attr-defined]  # looked above
-    return sorted(group.name for group in groups)
+    return sorted(group.name for group in groups_of(user))
 
 
 def _own_claims_of(user: AbstractBaseUser) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db.models import OuterRef, Subquery
+from django.db.models.manager import BaseManager
 
 from jwt_auth.models import (
     RefreshTokenFamily,
@@ -34,9 +35,7 @@ class Standing:
 def find_standing(token: AccessToken) -> Standing | None:
     """Run the statement; ``None`` where there is no such user, or none can have such an id."""
     user_model = get_user_model()
-    # A default manager that filters may do so by the time or the tenant: never by yesterday's.
-    filters = bool(user_model._default_manager.get_queryset().query.where)
-    compose = _compose if filters else _compose_once
+    compose = _compose if _filters(user_model._default_manager) else _compose_once
     statement = compose(write_database(user_model), user_model)
     try:
         users = statement.fetch(user=token.subject, session=token.session_id, jti=token.jti)
@@ -45,8 +44,16 @@ def find_standing(token: AccessToken) -> Standing | None:
     return _standing_of(users[0]) if users else None
 
 
+def _filters(users: Any) -> bool:
+    """Whether a default manager filters: by the time or the tenant, so never by yesterday's."""
+    if getattr(users.get_queryset, "__func__", None) is BaseManager.get_queryset:
+        return False
+    return bool(users.get_queryset().query.where)
+
+
 def _standing_of(user: Any) -> Standing:
-    version = user.token_version if has_version_field(type(user)) else user.standing_version
+    model: type[AbstractBaseUser] = type(user)
+    version = user.token_version if has_version_field(model) else user.standing_version
     return Standing(
         user=user,
         token_version=version or 0,
