@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,11 @@ from jwt_auth.tokens.claims import AccessToken
 
 def _token(**claims: Any) -> AccessToken:
     fields = dict.fromkeys(AccessToken.__dataclass_fields__)
-    given = {"session_id": UUID(int=1), "claims": claims, "roles": tuple(claims.get("roles", ()))}
+    given = {
+        "session_id": UUID(int=1),
+        "payload": json.dumps(claims).encode(),
+        "roles": tuple(claims.get("roles", ())),
+    }
     return AccessToken(**{**fields, **given})  # type: ignore[arg-type]  # only these are looked at
 
 

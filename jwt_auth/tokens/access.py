@@ -7,7 +7,6 @@ key's one algorithm; no header ever leads anywhere else.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from jwt_auth.exceptions import AccessTokenRefused, ClaimsInvalid, Refusal, Unkn
 from jwt_auth.keys import active
 from jwt_auth.keys.jwk import VerificationKey
 from jwt_auth.tokens import jws
-from jwt_auth.tokens.claims import RESERVED, TOKEN_USE, AccessToken, verify_claims
+from jwt_auth.tokens.claims import RESERVED, TOKEN_USE, AccessToken, judge_claims, read_claims
 from jwt_auth.tokens.verified import VerifiedSignatures
 
 TYPE: Final = "at+jwt"
@@ -105,18 +104,23 @@ def verify(token: str, *, now: datetime) -> AccessToken:
     # ring.
     verified = _verified.of_generation(active.generation())
     digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
-    if (known := verified.get(digest)) is not None:
-        kid, payload = known
-        _verification_key(kid, now=now)  # by now the key may be gone by the clock alone
-        return verify_claims(json.loads(payload), kid=kid, now=now)
+    access_token = verified.get(digest)
+    if access_token is None:
+        access_token = _verify_signature(token, now=now)
+        judge_claims(access_token, now=now)
+        verified.add(digest, access_token)
+        return access_token
+    _verification_key(access_token.kid, now=now)  # by now it may be gone by the clock alone
+    judge_claims(access_token, now=now)
+    return access_token
+
+
+def _verify_signature(token: str, *, now: datetime) -> AccessToken:
     parsed = jws.parse(token)
     key = _key_of(parsed.header, now=now)
     if not key.verify(parsed.signing_input, parsed.signature):
         raise AccessTokenRefused(Refusal.SIGNATURE)
-    claims = jws.parse_object(parsed.payload)
-    access_token = verify_claims(claims, kid=key.kid, now=now)
-    verified.add(digest, (key.kid, parsed.payload))
-    return access_token
+    return read_claims(parsed.payload, kid=key.kid)
 
 
 def _key_of(header: dict[str, Any], *, now: datetime) -> VerificationKey:

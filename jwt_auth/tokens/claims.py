@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,6 +14,7 @@ from uuid import UUID
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
+from jwt_auth.tokens.jws import parse_object
 
 TOKEN_USE: Final = "access"
 
@@ -34,28 +36,47 @@ class AccessToken:
     """A verified access token, as ``request.auth``: its signature, claims and times were good."""
 
     kid: str
+    issuer: str
+    audiences: frozenset[str]
     subject: str
     session_id: UUID
     jti: str
     token_version: int
+    token_use: str
     roles: tuple[str, ...]
-    issued_at: datetime
-    expires_at: datetime
-    #: All claims, read-only, the project's own among them.
-    claims: Mapping[str, Any]
+    #: ``iat``, ``nbf`` and ``exp``, in seconds since the epoch.
+    issued: int
+    not_before: int
+    expires: int
+    payload: bytes = field(repr=False)
 
     def __repr__(self) -> str:
         return f"<AccessToken of session {self.session_id}>"
 
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """All claims, read-only, the project's own among them.
 
-def verify_claims(claims: dict[str, Any], *, kid: str, now: datetime) -> AccessToken:
-    """Judge the claims of a token whose signature is good.
+        Parsed anew each time: what a view does to a list in it, no other request will read.
+        """
+        return MappingProxyType(json.loads(self.payload))
+
+    @property
+    def issued_at(self) -> datetime:
+        return datetime.fromtimestamp(self.issued, UTC)
+
+    @property
+    def expires_at(self) -> datetime:
+        return datetime.fromtimestamp(self.expires, UTC)
+
+
+def read_claims(payload: bytes, *, kid: str) -> AccessToken:
+    """Read the claims of a token whose signature is good; what they say is not judged yet.
 
     Raises:
-        AccessTokenRefused: a claim is missing, of the wrong type or wrong; or the token is over or
-        not
-            yet valid. Times are compared strictly: at ``exp`` the token is over (RFC 7519 §4.1.4).
+        AccessTokenRefused: a claim is missing or of the wrong type.
     """
+    claims = parse_object(payload)
     for name in (*_REQUIRED_TEXTS, *_REQUIRED_NUMBERS, "aud"):
         if name not in claims:
             raise AccessTokenRefused(Refusal.CLAIM_MISSING)
@@ -67,36 +88,44 @@ def verify_claims(claims: dict[str, Any], *, kid: str, now: datetime) -> AccessT
     # Databases refuse a NUL, and a jti that none can hold could never be denied.
     if "\0" in claims["sub"] or len(claims["jti"]) > JTI_LENGTH or not claims["jti"].isprintable():
         raise AccessTokenRefused(Refusal.CLAIM_TYPE)
-    roles = _texts(claims.get("roles", []))
-    # Whole and exact: an issuer compared as a substring let foreign tokens in (CVE-2024-53861).
-    if claims["iss"] != conf.issuer:
-        raise AccessTokenRefused(Refusal.ISSUER)
     audience = claims["aud"]
-    if conf.audiences.isdisjoint(_texts([audience] if isinstance(audience, str) else audience)):
-        raise AccessTokenRefused(Refusal.AUDIENCE)
-    if claims["token_use"] != TOKEN_USE:
-        raise AccessTokenRefused(Refusal.TOKEN_USE)
-    _verify_times(claims, now=now)
     return AccessToken(
         kid=kid,
+        issuer=claims["iss"],
+        audiences=frozenset(_texts([audience] if isinstance(audience, str) else audience)),
         subject=claims["sub"],
         session_id=_session_id(claims["sid"]),
         jti=claims["jti"],
         token_version=claims["token_version"],
-        roles=roles,
-        issued_at=datetime.fromtimestamp(claims["iat"], UTC),
-        expires_at=datetime.fromtimestamp(claims["exp"], UTC),
-        claims=MappingProxyType(claims),
+        token_use=claims["token_use"],
+        roles=_texts(claims.get("roles", [])),
+        issued=claims["iat"],
+        not_before=claims["nbf"],
+        expires=claims["exp"],
+        payload=payload,
     )
 
 
-def _verify_times(claims: dict[str, Any], *, now: datetime) -> None:
+def judge_claims(token: AccessToken, *, now: datetime) -> None:
+    """Judge at every request what a token says, by the settings and the clock of now.
+
+    Raises:
+        AccessTokenRefused: a claim is wrong, or the token is over or not yet valid. Times are
+            compared strictly: at ``exp`` the token is over (RFC 7519 §4.1.4).
+    """
+    # Whole and exact: an issuer compared as a substring let foreign tokens in (CVE-2024-53861).
+    if token.issuer != conf.issuer:
+        raise AccessTokenRefused(Refusal.ISSUER)
+    if conf.audiences.isdisjoint(token.audiences):
+        raise AccessTokenRefused(Refusal.AUDIENCE)
+    if token.token_use != TOKEN_USE:
+        raise AccessTokenRefused(Refusal.TOKEN_USE)
     seconds, leeway = now.timestamp(), conf.clock_leeway.total_seconds()
-    if claims["exp"] <= seconds - leeway:
+    if token.expires <= seconds - leeway:
         raise AccessTokenRefused(Refusal.EXPIRED)
-    if claims["nbf"] > seconds + leeway or claims["iat"] > seconds + leeway:
+    if max(token.not_before, token.issued) > seconds + leeway:
         raise AccessTokenRefused(Refusal.NOT_YET_VALID)
-    if claims["exp"] > _LAST_SECOND:
+    if token.expires > _LAST_SECOND:
         raise AccessTokenRefused(Refusal.CLAIM_TYPE)
 
 

@@ -1,9 +1,9 @@
 """A bounded memory of signatures that were verified, so that a token's second request skips the
 curve arithmetic.
 
-It holds the payload by the SHA-256 of the whole token, never the token. What it skips is the
-signature alone: claims, clock and revocation are judged at every request. The payload is kept as
-bytes and parsed anew each time, so that no view can change what another request will read.
+It holds what was read by the SHA-256 of the whole token, never the token. What it skips is the
+signature and the reading: claims, clock and revocation are judged at every request. What it holds
+is immutable, so that no view can change what another request will read.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 from threading import Lock
 from typing import Final
 
-#: Entries per process, of about 600 bytes each.
-MAX_ENTRIES: Final = 8192
+from jwt_auth.tokens.claims import AccessToken
 
-Verified = tuple[str, bytes]
+#: Entries per process, of about 1.5 kB each.
+MAX_ENTRIES: Final = 8192
 
 
 class _Memory:
@@ -22,17 +22,17 @@ class _Memory:
 
     def __init__(self, generation: int) -> None:
         self.generation = generation
-        self._entries: dict[bytes, Verified] = {}
+        self._entries: dict[bytes, AccessToken] = {}
         self._lock = Lock()
 
-    def get(self, digest: bytes) -> Verified | None:
+    def get(self, digest: bytes) -> AccessToken | None:
         return self._entries.get(digest)
 
-    def add(self, digest: bytes, verified: Verified) -> None:
+    def add(self, digest: bytes, token: AccessToken) -> None:
         with self._lock:
             if len(self._entries) >= MAX_ENTRIES:
                 del self._entries[next(iter(self._entries))]
-            self._entries[digest] = verified
+            self._entries[digest] = token
 
 
 class VerifiedSignatures:
