@@ -206,10 +206,7 @@ class Link:
         except exceptions.AskError:
             # The cluster has moved the slot (MovedError is one, too): learn where to.
             self._learn_topology()
-        try:
-            return self._try(find(), command)
-        except _Lost as lost:
-            raise _as_redis_error(lost.error) from None
+        return self._try(find(), command)
 
     def _try(self, server: _Server, command: tuple[Any, ...]) -> tuple[Any, bytes]:
         wire = self._wire(server)
@@ -218,7 +215,7 @@ class Link:
             return wire.call(*arguments), wire.run
         except (OSError, RedisError) as error:
             if wire.has_answered and not wire.is_clean and not _is_timeout(error):
-                raise _Lost(error) from None
+                raise _Lost(type(error).__name__) from None
             raise _as_redis_error(error) from None
 
     def _wire(self, server: _Server) -> _Wire:
@@ -283,11 +280,8 @@ class _Run:
     """Stands in a command for the run of the server that it is sent to."""
 
 
-class _Lost(Exception):
+class _Lost(exceptions.ConnectionError):
     """A connection that had been good is gone; whether the command was run is not known."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
 
 
 def _as_server(client: Any, node: Any) -> _Server:

@@ -107,15 +107,14 @@ class RedisRevocation(RevocationBackend):
         self.circuit = Circuit(self._probe, distrust=TTL)
         self._ttl = int(TTL * 1000)
         self._prefix = PREFIX
-        self._kept: deque[Denial] = deque()
-        self._keeping = Lock()
         self._database = DatabaseRevocation()
+        self._renew()
         os.register_at_fork(after_in_child=self._renew)
 
     def _renew(self) -> None:
         # A forked child has nobody to release the lock; what was kept is its parent's to write.
         self._keeping = Lock()
-        self._kept = deque()
+        self._kept: deque[Denial] = deque()
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
         if self.circuit.state is not State.CLOSED:

@@ -50,31 +50,26 @@ return 1
 
 #: Revoke for good and break the lease. ARGV: run, ttl in ms, the revocation's id where it is of the
 #: whole user or nothing, fields.
-#: Where a full server takes no more, the hash goes: incomplete is always safe.
+#: A delete comes first: a script that has written something may go on where the server is full.
 CONFIRM: Final = """
 redis.call('HDEL', KEYS[1], 'lease')
-local written = {}
 if ARGV[3] ~= '' then
   redis.call('HDEL', KEYS[1], 'v')
   local all = redis.call('HGETALL', KEYS[1])
   for i = 1, #all, 2 do
-    if all[i] == 'd' then
-      local from, to = string.find(all[i + 1], ARGV[3] .. ' ', 1, true)
-      if from then
-        local others = string.sub(all[i + 1], 1, from - 1) .. string.sub(all[i + 1], to + 1)
-        if others == '' then redis.call('HDEL', KEYS[1], 'd')
-        else written = redis.pcall('HSET', KEYS[1], 'd', others) end
-      end
-    elseif string.sub(all[i], 1, 2) == 's:' and all[i + 1] == '0' then
+    if string.sub(all[i], 1, 2) == 's:' and all[i + 1] == '0' then
       redis.call('HDEL', KEYS[1], all[i])
     end
   end
+  local under_way = redis.call('HGET', KEYS[1], 'd') or ''
+  local from, to = string.find(under_way, ARGV[3] .. ' ', 1, true)
+  if from then
+    local others = string.sub(under_way, 1, from - 1) .. string.sub(under_way, to + 1)
+    if others == '' then redis.call('HDEL', KEYS[1], 'd')
+    else redis.call('HSET', KEYS[1], 'd', others) end
+  end
 end
-for i = 4, #ARGV do
-  if type(written) == 'table' and written.err then break end
-  written = redis.pcall('HSET', KEYS[1], ARGV[i], '1')
-end
-if type(written) == 'table' and written.err then redis.call('DEL', KEYS[1]) end
+for i = 4, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], '1') end
 if redis.call('PTTL', KEYS[1]) == -1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """

@@ -11,6 +11,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.cache import caches
 from pytest_django import DjangoAssertNumQueries, Settings
 from redis.cluster import RedisCluster
+from redis.exceptions import RedisError
 
 from jwt_auth.exceptions import Refusal
 from jwt_auth.revocation.base import get_backend
@@ -21,7 +22,7 @@ from tests.conftest import MakeUser
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.contract import RevocationContract
 from tests.revocation.redis.conftest import REDIS
-from tests.revocation.redis.scene import authenticate, end, known
+from tests.revocation.redis.scene import authenticate, end, known, token_of
 from tests.revocation.redis.servers import RedisServer, need, running, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -150,6 +151,16 @@ def test_slot_without_node_fails_no_request(
     assert fresh.circuit.state is State.OPEN
 
 
+def test_probe_of_cluster_that_is_gone_fails(
+    backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The circuit stays open, as it does without any other server."""
+    client: Any = backend.link._client()
+    monkeypatch.setattr(client.nodes_manager, "startup_nodes", {})
+    with pytest.raises(RedisError):
+        backend.link.ping()
+
+
 def test_factory_makes_one_client_and_can_close_it(backend: RedisRevocation) -> None:
     """Threads share it; its connections are opened anew."""
     cache: Any = caches["cluster"]
@@ -161,8 +172,6 @@ def test_factory_makes_one_client_and_can_close_it(backend: RedisRevocation) -> 
 
 
 def _token(user: AbstractBaseUser) -> Any:
-    from tests.revocation.redis.scene import token_of
-
     return token_of(log_in(user))
 
 

@@ -1,0 +1,187 @@
+"""A user of whom only the key is known until something else is asked for."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError, models
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from jwt_auth.exceptions import Refusal
+from jwt_auth.models import RefreshTokenFamily
+from jwt_auth.revocation.lazy import lazy_user
+from tests.flows.scene import log_in, refusal_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def found(user: AbstractBaseUser) -> Any:
+    """The user as a request brings them: not read yet."""
+    return lazy_user(get_user_model(), str(user.pk))
+
+
+def test_key_is_free(
+    user: AbstractBaseUser, found: Any, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """As is all that a permission like IsAuthenticated asks for."""
+    with django_assert_num_queries(0):
+        assert found.pk == getattr(found, user._meta.pk.attname) == user.pk
+        assert (found.is_authenticated, found.is_anonymous) == (True, False)
+        assert found == user
+        assert hash(found) == hash(user)
+        assert type(found) is get_user_model()
+
+
+def test_first_field_brings_all(
+    user: AbstractBaseUser, found: Any, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """In one SELECT; from then on it is a user like any other."""
+    with django_assert_num_queries(1):
+        assert found.password == user.password
+        assert (found.email, found.is_active) == ("alice@example.com", True)
+    get_user_model()._default_manager.update(email="new@example.com")
+    with django_assert_num_queries(1):
+        found.refresh_from_db()
+    assert found.email == "new@example.com"
+
+
+def test_explicit_reload_brings_all(
+    found: Any, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """Whoever reloads the user before looking at it gets the whole of it."""
+    with django_assert_num_queries(1):
+        found.refresh_from_db()
+        assert found.email == "alice@example.com"
+
+
+def test_text_that_is_no_key_is_nobody() -> None:
+    """Where the model has no form for it."""
+    if isinstance(get_user_model()._meta.pk, models.CharField):
+        pytest.skip("every text is a key of this model")
+    assert lazy_user(get_user_model(), "no key") is None
+
+
+def test_saved_field_leaves_the_others_alone(user: AbstractBaseUser, found: Any) -> None:
+    """What somebody else has changed meanwhile is not written back."""
+    user.set_password("something else")
+    user.save()
+    found.email = "new@example.com"
+    found.save()
+    user.refresh_from_db()
+    assert user.email == "new@example.com"
+    assert user.check_password("something else")
+
+
+def test_saving_untouched_user_changes_nothing(user: AbstractBaseUser, found: Any) -> None:
+    """It is read and written as a whole."""
+    before = get_user_model()._default_manager.values().get()
+    found.save()
+    assert get_user_model()._default_manager.values().get() == before
+
+
+def test_changed_password_ends_sessions(user: AbstractBaseUser, found: Any) -> None:
+    """Though nothing but the password is known of the user."""
+    issued = log_in(user)
+    found.set_password("something else entirely")
+    found.save()
+    assert refusal_of(issued) is Refusal.TOKEN_VERSION
+    assert found.check_password("something else entirely")
+
+
+def test_deactivated_self_may_still_be_looked_at(user: AbstractBaseUser, found: Any) -> None:
+    """A view that deactivates its own user can go on and write them a mail."""
+    issued = log_in(user)
+    found.is_active = False
+    found.save()
+    assert refusal_of(issued) is Refusal.USER_INACTIVE
+    assert found.email == "alice@example.com"
+
+
+def test_deleted_meanwhile_is_refused(user: AbstractBaseUser, found: Any) -> None:
+    """With 403, where Django would answer 500."""
+    user.delete()
+    for _ in range(2):
+        with pytest.raises(PermissionDenied):
+            assert found.email
+
+
+def test_deactivated_meanwhile_is_refused_every_time(user: AbstractBaseUser, found: Any) -> None:
+    """Asking a second time, or for another field, brings no more."""
+    get_user_model()._default_manager.update(is_active=False)
+    for name in ("email", "email", "password", "is_active"):
+        with pytest.raises(PermissionDenied):
+            getattr(found, name)
+
+
+def test_failure_of_database_opens_no_door(
+    user: AbstractBaseUser, found: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load that failed is tried again as a whole, with its look at is_active."""
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise DatabaseError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(get_user_model(), "refresh_from_db", fail)
+        with pytest.raises(DatabaseError):
+            assert found.email
+    get_user_model()._default_manager.update(is_active=False)
+    with pytest.raises(PermissionDenied):
+        assert found.email
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda user: pickle.loads(pickle.dumps(user))]
+)
+def test_duplicate_loads_itself(found: Any, duplicate: Any) -> None:
+    """A user that went through a cache or a task queue is whole at the other end."""
+    twin = duplicate(found)
+    assert twin.email == "alice@example.com"
+    assert "email" not in found.__dict__
+    assert found.email == twin.email
+
+
+def test_projects_own_reload_is_asked(found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that overrides refresh_from_db() sees the load."""
+    seen = []
+    reload = get_user_model().refresh_from_db
+
+    def note(self: Any, *arguments: Any, **options: Any) -> None:
+        seen.append(options["fields"])
+        reload(self, *arguments, **options)
+
+    monkeypatch.setattr(get_user_model(), "refresh_from_db", note)
+    assert found.email
+    assert len(seen) == 1
+
+
+class _Replica:
+    """Sends what reads to a database that lags behind."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        """A name that no database has."""
+        return "replica"
+
+
+def test_load_goes_to_write_database(found: Any, settings: Settings) -> None:
+    """A replica may not know yet that the user is inactive."""
+    settings.DATABASE_ROUTERS = [f"{__name__}._Replica"]
+    assert found.email == "alice@example.com"
+
+
+def test_relations_need_no_load(
+    user: AbstractBaseUser, found: Any, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """What hangs on the key is reached by the key."""
+    issued = log_in(user)
+    with django_assert_num_queries(1):
+        assert list(found.refresh_token_families.all()) == [issued.family]
+    with django_assert_num_queries(1):
+        assert RefreshTokenFamily.objects.filter(user=found).count() == 1

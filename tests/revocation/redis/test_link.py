@@ -1,0 +1,401 @@
+"""The wire: connections that break, hang, are interrupted or reach another server than before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from pytest_django import Settings
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse, OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from jwt_auth.exceptions import Refusal
+from jwt_auth.revocation import link as module
+from jwt_auth.revocation import redis as redis_module
+from jwt_auth.revocation.base import Denial
+from jwt_auth.revocation.circuit import State
+from jwt_auth.revocation.link import Link
+from jwt_auth.revocation.redis import RedisRevocation
+from tests.flows.scene import log_in, refusal_of
+from tests.revocation.redis.conftest import cache_of
+from tests.revocation.redis.scene import commands_of, end, known
+from tests.revocation.redis.servers import RedisServer, running, wait_for
+
+_KEY = b"link"
+
+
+@pytest.fixture
+def link(server: RedisServer, settings: Settings) -> Iterator[Link]:
+    """A link to the server."""
+    settings.CACHES = {**settings.CACHES, "link": cache_of(server)}
+    link = Link("link", timeout=0.2)
+    yield link
+    link.renew()
+
+
+def _is_open(server: RedisServer, number: int) -> bool:
+    with server.client() as client:
+        return str(number) in {row["id"] for row in client.client_list()}
+
+
+def _say(link: Link, text: str) -> bytes:
+    answer, _ = link.call("ECHO", text.encode())
+    return bytes(answer)
+
+
+def test_connection_is_kept(link: Link, server: RedisServer) -> None:
+    """One for each thread, whatever it is asked."""
+    with commands_of(server) as commands:
+        assert [_say(link, text) for text in "abc"] == [b"a", b"b", b"c"]
+    assert commands == ["echo"] * 3
+    assert len({link.call("CLIENT", b"ID")[0] for _ in range(3)}) == 1
+
+
+class _TimeLimit(BaseException):
+    """What a worker's time limit raises, in the middle of whatever runs."""
+
+
+def test_interrupted_read_gives_no_answer_to_the_next(
+    link: Link, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer that is still to come would be taken for another user's hash."""
+    _say(link, "first")
+    connection = link._local.wires[""]._connection
+
+    def interrupt(**options: Any) -> None:
+        raise _TimeLimit
+
+    monkeypatch.setattr(connection, "read_response", interrupt)
+    with pytest.raises(_TimeLimit):
+        _say(link, "of somebody else")
+    assert _say(link, "mine") == b"mine"
+
+
+def test_garbage_gives_no_answer_to_the_next(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an answer that makes no sense the connection isn't used again."""
+    _say(link, "first")
+    wire = link._local.wires[""]
+
+    def misread(**options: Any) -> None:
+        raise InvalidResponse
+
+    monkeypatch.setattr(wire._connection, "read_response", misread)
+    assert _say(link, "mine") == b"mine"  # asked a second time, elsewhere
+    assert link._local.wires[""] is not wire
+
+
+def test_refused_command_leaves_connection_alone(link: Link, server: RedisServer) -> None:
+    """An error is an answer."""
+    _say(link, "first")
+    wire = link._local.wires[""]
+    link.call("SADD", _KEY, "value")
+    with pytest.raises(RedisError, match="WRONGTYPE"):
+        link.call("LPUSH", _KEY, "value")
+    assert link._local.wires[""] is wire
+    assert _say(link, "mine") == b"mine"
+
+
+def test_closed_idle_connection_is_opened_again(link: Link, server: RedisServer) -> None:
+    """A server that closes what nobody uses hasn't failed."""
+    _say(link, "first")
+    with server.client() as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    assert _say(link, "mine") == b"mine"
+
+
+def test_server_that_is_gone_is_an_error(tmp_path: Path, settings: Settings) -> None:
+    """Of redis-py's own kind, whatever the system said."""
+    server = RedisServer(tmp_path, "--save", "")
+    settings.CACHES = {**settings.CACHES, "gone": cache_of(server)}
+    link = Link("gone", timeout=0.2)
+    with running(server):
+        _say(link, "first")
+        server.stop()
+        for _ in range(2):
+            with pytest.raises(RedisConnectionError):
+                _say(link, "second")
+
+
+def test_frozen_server_costs_one_time_out(tmp_path: Path, settings: Settings) -> None:
+    """It isn't asked a second time, and what it says later goes to nobody."""
+    server = RedisServer(tmp_path, "--save", "")
+    settings.CACHES = {**settings.CACHES, "frozen": cache_of(server)}
+    link = Link("frozen", timeout=0.3)
+    with running(server):
+        _say(link, "first")
+        os.kill(server.pid, signal.SIGSTOP)
+        started = time.monotonic()
+        with pytest.raises(RedisTimeoutError):
+            _say(link, "second")
+        assert 0.3 <= time.monotonic() - started < 0.55
+        os.kill(server.pid, signal.SIGCONT)
+        assert _say(link, "third") == b"third"
+
+
+def test_restarted_server_has_another_run(tmp_path: Path, settings: Settings) -> None:
+    """Each answer comes with the process that gave it."""
+    server = RedisServer(tmp_path, "--save", "")
+    settings.CACHES = {**settings.CACHES, "restarted": cache_of(server)}
+    link = Link("restarted", timeout=2.0)
+    with running(server):
+        runs = [link.call("ECHO", b"")[1] for _ in range(2)]
+        server.stop()
+        server.start()
+        runs += [link.run_script("return ARGV[1]", b"")[0] for _ in range(2)]
+    assert runs[0] == runs[1] != runs[2] == runs[3]
+
+
+def test_demoted_server_is_left(link: Link, server: RedisServer) -> None:
+    """A connection to what is a replica now isn't used again, nor taken for good by the probe."""
+    _say(link, "first")
+    with server.client() as client:
+        client.replicaof("127.0.0.1", 1)
+        try:
+            with pytest.raises(ReadOnlyError):
+                link.call("SET", _KEY, "value")
+            with pytest.raises(ReadOnlyError):
+                link.put(_KEY)
+        finally:
+            client.replicaof("NO", "ONE")
+    link.put(_KEY)
+
+
+def test_full_server_does_not_pass_the_probe(link: Link, server: RedisServer) -> None:
+    """Else the circuit would close and open for ever."""
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+    with pytest.raises(OutOfMemoryError):
+        link.put(_KEY)
+
+
+def test_silent_proxy_is_an_error(settings: Settings) -> None:
+    """One that doesn't say which server it stands for can't be trusted with a run."""
+    settings.CACHES = {
+        **settings.CACHES,
+        "proxy": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": _proxy()},
+    }
+    with pytest.raises(RedisError, match="which process"):
+        Link("proxy", timeout=2.0).call("PING", b"")
+
+
+def _proxy() -> str:
+    """Answer everything with an empty text, until the connection ends."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with listener, connection:
+            while connection.recv(4096):
+                connection.sendall(b"$0\r\n\r\n")
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"redis://127.0.0.1:{port}"
+
+
+def test_broken_start_is_an_error(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system raises while a connection opens is redis-py's own kind, too."""
+
+    def refuse(pool: Any) -> None:
+        raise OSError
+
+    monkeypatch.setattr(link, "_connection", refuse)
+    with pytest.raises(RedisConnectionError):
+        _say(link, "first")
+
+
+def test_scan_finds_all_keys(link: Link, server: RedisServer) -> None:
+    """In as many steps as it takes."""
+    with server.client() as client:
+        client.mset({f"a:{number}": "1" for number in range(1_200)} | {"b:1": "1"})
+    assert len(set(link.scan(b"a:*"))) == 1_200
+
+
+def test_unknown_setting_has_no_value(link: Link) -> None:
+    """A server may not know what is asked for."""
+    assert link.config("no-such-setting", _KEY) is None
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
+def test_forked_child_has_its_own_connection(link: Link, server: RedisServer) -> None:
+    """Gunicorn with preload: parent and child never read each other's answers."""
+    _say(link, "first")
+    child = os.fork()
+    if child == 0:
+        texts = [f"child {number}" for number in range(200)]
+        os._exit(0 if [_say(link, text).decode() for text in texts] == texts else 1)
+    for number in range(200):
+        assert _say(link, f"parent {number}") == f"parent {number}".encode()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert _say(link, "last") == b"last"
+
+
+def test_threads_connections_end_with_them(link: Link, server: RedisServer) -> None:
+    """Threads that come and go leave nothing open."""
+    numbers: list[int] = []
+    thread = threading.Thread(target=lambda: numbers.append(link.call("CLIENT", b"ID")[0]))
+    thread.start()
+    thread.join()
+    del thread
+    wait_for(lambda: not _is_open(server, numbers[0]))
+
+
+# ---- The backend on such a wire
+
+
+@pytest.fixture
+def silent(backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch) -> RedisRevocation:
+    """The backend; the test calls tick()."""
+    monkeypatch.setattr(backend.circuit, "watch", lambda: None)
+    monkeypatch.setattr(backend.circuit, "_distrust", 0)
+    return backend
+
+
+class _Cut:
+    """Lets the first commands through, and no more."""
+
+    def __init__(self, link: Link, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = after
+        self._go = link._try
+        monkeypatch.setattr(link, "_try", self)
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self.left <= 0:
+            raise RedisConnectionError("cut")
+        self.left -= 1
+        return self._go(*arguments)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_request_is_answered_wherever_redis_fails(
+    after: int, user: AbstractBaseUser, silent: RedisRevocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the look, at the lease, at the write: the database has the answer."""
+    issued = log_in(user)
+    _Cut(silent.link, after, monkeypatch)
+    assert refusal_of(issued) is None
+    assert silent.circuit.state is State.OPEN
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("after", [0, 1])
+def test_revocation_is_kept_wherever_redis_fails(
+    after: int,
+    user: AbstractBaseUser,
+    silent: RedisRevocation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And written first when it is back, before anybody believes a hash."""
+    issued = known(log_in(user))
+    with monkeypatch.context() as patch:
+        _Cut(silent.link, after, patch)
+        end(issued)
+        silent.circuit.tick()
+        assert silent.circuit.state is State.OPEN
+    assert len(silent._kept) == 1
+    silent.circuit.tick()
+    assert f"s:{issued.family.pk}".encode() in hash_of_user(silent, user.pk)
+    assert not silent._kept
+    silent.circuit.tick()
+    assert silent.circuit.state is State.CLOSED
+    assert refusal_of(issued) is Refusal.SESSION_ENDED
+
+
+def test_half_written_rest_is_kept(
+    silent: RedisRevocation, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Redis fails again in the middle, what was not written stays."""
+    silent._keep([Denial(user_id=None, jtis=["a"]), Denial(user_id=1, jtis=["b"])])
+    silent._keep([Denial(user_id=1, jtis=["c"])])
+    with monkeypatch.context() as patch:
+        _Cut(silent.link, 3, patch)  # PING, SCAN, one denial
+        silent.circuit.tick()
+    assert [denial.jtis for denial in silent._kept] == [["c"]]
+    silent.circuit.tick()
+    assert b"t:c" in hash_of_user(silent, 1)
+    assert not silent._kept
+
+
+@pytest.mark.django_db(transaction=True)
+def test_too_many_to_keep_drop_every_hash(
+    user: AbstractBaseUser, silent: RedisRevocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory doesn't grow with an outage, and nothing is forgotten by it."""
+    issued = known(log_in(user))
+    monkeypatch.setattr(redis_module, "_KEPT", 5)
+    silent.circuit.state, silent.circuit.is_given_up = State.OPEN, True
+    end(issued)
+    for number in range(20):
+        silent.confirm(Denial(user_id=number, jtis=["a"]))
+    assert len(silent._kept) <= 5
+    for _ in range(2):
+        silent.circuit.tick()
+    assert silent.circuit.state is State.CLOSED
+    assert refusal_of(issued) is Refusal.SESSION_ENDED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_full_server_takes_what_is_revoked(
+    user: AbstractBaseUser, silent: RedisRevocation, server: RedisServer
+) -> None:
+    """It makes no hash any more, but no session outlives its end by that."""
+    ended, other = known(log_in(user)), known(log_in(user))
+    denial = Denial(user_id=user.pk, session_ids=[ended.family.pk])
+    first, second = (Denial(user_id=user.pk, whole_user=True) for _ in range(2))
+    silent.deny(first)
+    silent.deny(second)
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+    silent.confirm(denial)
+    assert refusal_of(ended) is Refusal.SESSION_ENDED
+    silent.confirm(first)
+    fields = hash_of_user(silent, user.pk)
+    assert f"{second.id} ".encode() in fields
+    assert silent.circuit.state is State.CLOSED
+    assert refusal_of(other) is None
+    assert silent.circuit.state is State.OPEN
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
+def test_forked_child_leaves_what_was_kept_to_its_parent(silent: RedisRevocation) -> None:
+    """And doesn't wait for a lock that nobody will release."""
+    silent._keep([Denial(user_id=1, jtis=["a"])])
+    with silent._keeping:
+        child = os.fork()
+        if child == 0:
+            kept = len(silent._kept)
+            silent._keep([Denial(user_id=1, jtis=["b"])])
+            os._exit(kept)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(silent._kept) == 1
+
+
+def hash_of_user(backend: RedisRevocation, user_id: Any) -> list[bytes]:
+    """Read what is known of a user, whoever it is."""
+    values, _ = backend.link.call("HGETALL", backend._key(user_id))
+    return list(values)
+
+
+def test_lost_answer_of_first_command_is_an_error(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new connection that breaks at once isn't opened a third time."""
+    _say(link, "first")
+
+    def break_off(self: Any, *command: Any) -> None:
+        self.is_clean = False
+        raise ConnectionResetError
+
+    monkeypatch.setattr(module._Wire, "call", break_off)
+    with pytest.raises(RedisConnectionError):
+        _say(link, "second")
