@@ -48,3 +48,11 @@ token_denied = Signal()
 #: ``"saved"``, ``"published"``, ``"activated"``, ``"retired"``, ``"compromised"``, ``"refused"``),
 #: ``kid`` (or ``None``), ``store`` (the store's description).
 key_event = Signal()
+
+#: A log-in or a refresh was refused for its rate. Arguments: ``scope`` (of
+#: ``JWT_AUTH_THROTTLE_RATES``), ``ident`` (a digest of the account, address or session).
+attempt_throttled = Signal()
+
+#: A request that a browser sent for another site's page was refused. Arguments: ``path``,
+#: ``client``.
+cross_site_refused = Signal()

@@ -10,8 +10,13 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
+from django.contrib.auth import get_user_model, user_login_failed
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+
 from jwt_auth import signals
 from jwt_auth.exceptions import Refusal
+from jwt_auth.http.addresses import client_of
 from jwt_auth.models import Client, Reason, RefreshTokenFamily
 from jwt_auth.tokens.claims import AccessToken
 
@@ -34,6 +39,9 @@ def connect() -> None:
         (signals.token_refused, _token_refused),
         (signals.token_denied, _token_denied),
         (signals.key_event, _key_event),
+        (signals.attempt_throttled, _attempt_throttled),
+        (signals.cross_site_refused, _cross_site_refused),
+        (user_login_failed, _log_in_failed),
     ):
         signal.connect(receiver, dispatch_uid=f"jwt_auth.audit{receiver.__name__}")
 
@@ -117,6 +125,25 @@ def _token_denied(*, jti: str, user_id: Any, **kwargs: Any) -> None:
 def _key_event(*, event: str, kid: str | None, store: str, **kwargs: Any) -> None:
     level = logging.DEBUG if event == "loaded" else logging.INFO
     _record(level, f"key_{event}", None, kid=kid, store=store)
+
+
+def _attempt_throttled(*, scope: str, ident: str, **kwargs: Any) -> None:
+    _record(logging.WARNING, "attempt_throttled", None, scope=scope, ident=ident)
+
+
+def _cross_site_refused(*, path: str, client: Client, **kwargs: Any) -> None:
+    _record(logging.WARNING, "cross_site_refused", client, path=path)
+
+
+def _log_in_failed(
+    *, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
+) -> None:
+    """Record Django's own signal, so that log-ins by any way are in one place."""
+    client = None if request is None else client_of(request)
+    name = credentials.get("username", credentials.get(get_user_model().USERNAME_FIELD))
+    # A digest: it tells attempts at one account from others, and people type passwords as names.
+    account = None if name is None else salted_hmac(__name__, str(name)).hexdigest()[:16]
+    _record(logging.WARNING, "log_in_failed", client, account=account)
 
 
 def _of(family: RefreshTokenFamily) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from django.core.cache import cache
 from rest_framework.exceptions import Throttled
 from rest_framework.throttling import SimpleRateThrottle
 
+from jwt_auth import signals
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import RefreshTokenRefused
 from jwt_auth.http.addresses import network_of
@@ -78,6 +79,7 @@ def count(scope: str, ident: str, *, now: float) -> None:
         logger.exception("The cache is not available: attempts are not being throttled.")
         return
     if attempts > limit:
+        signals.attempt_throttled.send_robust(sender=Throttled, scope=scope, ident=_digest(ident))
         raise Throttled(wait=max(1, math.ceil(started + period - now)))
 
 

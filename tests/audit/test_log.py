@@ -9,14 +9,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.contrib.auth import user_login_failed
 from django.contrib.auth.base_user import AbstractBaseUser
+from pytest_django import Settings
+from rest_framework.exceptions import Throttled
 
 from jwt_auth import flows, signals
 from jwt_auth.exceptions import AccessTokenRefused, RefreshSuperseded, RefreshTokenRefused
 from jwt_auth.flows import Issued
+from jwt_auth.http import throttling
 from jwt_auth.models import Client, Reason
 from jwt_auth.tokens import refresh
 from tests.http.conftest import log  # noqa: F401  a fixture
+from tests.http.site import Site
 
 Records = list[tuple[str, dict[str, Any]]]
 
@@ -223,3 +228,47 @@ def test_receiver_that_fails_changes_no_outcome(issued: Issued) -> None:
         assert isinstance(_refresh(issued.refresh_token.text).family.pk, UUID)
     finally:
         signals.session_refreshed.disconnect(fail)
+
+
+@pytest.mark.usefixtures("issued")
+def test_failed_log_in_is_recorded_without_the_name(
+    records: Records, credentials: dict[str, str]
+) -> None:
+    """People type their password as their name; a digest tells one account's failures as well."""
+    for name in (credentials["username"], credentials["username"], "hunter2"):
+        Site().post("login/", {"username": name, "password": "wrong"}, headers={"User-Agent": "x"})
+    accounts = [fields.pop("account") for _, fields in records]
+    assert accounts[0] == accounts[1] != accounts[2]
+    expected = {"event": "log_in_failed", "ip_address": "127.0.0.1", "user_agent": "x"}
+    assert records == [("WARNING", expected)] * 3
+    assert "hunter2" not in str(accounts)
+
+
+def test_failed_log_in_without_a_request_or_name_is_recorded(records: Records) -> None:
+    """Other backends send the signal as they like."""
+    user_login_failed.send(sender="test", credentials={}, request=None)
+    assert records == [("WARNING", {"event": "log_in_failed", "account": None})]
+
+
+def test_throttled_attempt_is_recorded(records: Records, settings: Settings) -> None:
+    """The scope, and a digest of who."""
+    settings.JWT_AUTH_THROTTLE_RATES = {"login_account": "1/min"}
+    throttling.count("login_account", "alice", now=0)
+    with pytest.raises(Throttled):
+        throttling.count("login_account", "alice", now=0)
+    ((level, fields),) = records
+    assert (level, fields["event"], fields["scope"]) == (
+        "WARNING",
+        "attempt_throttled",
+        "login_account",
+    )
+    assert "alice" not in fields["ident"]
+
+
+@pytest.mark.django_db
+def test_cross_site_request_is_recorded(records: Records) -> None:
+    """Where it went, and from whose browser."""
+    Site().post("login/", {}, headers={"Origin": "https://evil.example", "User-Agent": "x"})
+    ((level, fields),) = records
+    assert (level, fields["event"], fields["user_agent"]) == ("WARNING", "cross_site_refused", "x")
+    assert fields["path"].endswith("/login/")

@@ -14,8 +14,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from jwt_auth import signals
 from jwt_auth.authentication import JWTAuthentication
 from jwt_auth.flows import Issued
+from jwt_auth.http.addresses import client_of
 from jwt_auth.http.errors import exception_handler
 from jwt_auth.http.origins import is_cross_site
 from jwt_auth.http.parsers import PARSERS, refuse_large_body
@@ -71,6 +73,9 @@ class AuthView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if self.refuses_cross_site and self.transport.is_ambient and is_cross_site(request):
+            signals.cross_site_refused.send_robust(
+                sender=type(self), path=request.path, client=client_of(request)
+            )
             raise CrossSiteRequest
         refuse_large_body(request)
         self.now = datetime.now(UTC)
