@@ -164,7 +164,7 @@ def _environment(row: Row, found: Mapping[str, Found]) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in {"DATABASE_URL", "REDIS_URL", "REQUIRE_ALL"}
+        if name not in {"DATABASE_URL", "REDIS_URL"}
         # The machine's own settings of the example are none of the tests' business.
         and not name.startswith("JWT_AUTH_")
     }

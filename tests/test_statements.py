@@ -66,7 +66,7 @@ def test_failed_update_marks_the_transaction(user: AbstractBaseUser) -> None:
 
 def test_composed_once_composes_anew_where_a_setting_changes() -> None:
     """A converter that was chosen under another time zone would shift every moment."""
-    composed = []
+    composed: list[int] = []
     compose = composed_once(composed.append)
     compose(1)
     compose(1)

@@ -152,4 +152,5 @@ def test_user_is_what_the_orm_would_give(
     for field in get_user_model()._meta.concrete_fields:
         assert getattr(found, field.attname) == getattr(expected, field.attname)
     assert found._state.db == "default"
-    assert not has_groups(type(found)) or list(found.groups.all()) == []
+    model: Any = type(found)
+    assert not has_groups(model) or list(found.groups.all()) == []
