@@ -50,8 +50,8 @@ ALL: tuple[Disturbance, ...] = (
     disturbances.throw_out,
 )
 
-#: Sessions that a visitor has, at most one and a half a second go.
-_EACH, _USERS = 6, int((len(ALL) * (SECONDS + TTL + 3) * 1.6) / 6 + 3)
+#: Sessions that a visitor has; about two go each second, as some end several at once.
+_EACH, _USERS = 6, int((len(ALL) * (SECONDS + TTL + 3) * 2.2) / 6 + 3)
 
 _HEAD = (
     f"{'':<16}{'seconds':>8}{'requests':>9}{'revoked':>8}{'asked':>7}{'accepted':>9}"
