@@ -12,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jwt_auth.revocation import circuit as module
 from jwt_auth.revocation.circuit import Circuit, State
+from tests.revocation.redis.scene import state_of
 
 _ERROR = RedisConnectionError("no route")
 
@@ -66,12 +67,12 @@ def test_failure_opens_and_distrust_precedes_closing(
     """It closes when every hash from before has expired, and not a second sooner."""
     circuit.fail(_ERROR)
     circuit.tick()
-    assert circuit.state is State.OPEN
+    assert state_of(circuit) is State.OPEN
     probe.is_up = True
     for now, state in ((5, State.HALF_OPEN), (64.9, State.HALF_OPEN), (65, State.CLOSED)):
         clock.now = now
         circuit.tick()
-        assert circuit.state is state
+        assert state_of(circuit) is state
 
 
 def test_failure_in_between_starts_anew(circuit: Circuit, probe: Probe, clock: Clock) -> None:
@@ -82,12 +83,12 @@ def test_failure_in_between_starts_anew(circuit: Circuit, probe: Probe, clock: C
     clock.now = 59
     probe.is_up = False
     circuit.tick()
-    assert circuit.state is State.OPEN
+    assert state_of(circuit) is State.OPEN
     probe.is_up = True
     circuit.tick()
     clock.now = 118
     circuit.tick()
-    assert circuit.state is State.HALF_OPEN
+    assert state_of(circuit) is State.HALF_OPEN
 
 
 def test_failure_during_the_last_probe_is_not_undone(
@@ -100,14 +101,14 @@ def test_failure_during_the_last_probe_is_not_undone(
     clock.now = 60
     probe.then = lambda: circuit.fail(_ERROR)
     circuit.tick()
-    assert circuit.state is State.HALF_OPEN
+    assert state_of(circuit) is State.HALF_OPEN
 
 
 def test_probe_of_closed_circuit_changes_nothing(circuit: Circuit, probe: Probe) -> None:
     """A thread that is late does no harm."""
     probe.is_up = True
     circuit.tick()
-    assert circuit.state is State.CLOSED
+    assert state_of(circuit) is State.CLOSED
 
 
 def test_operator_is_told_once(
@@ -140,11 +141,12 @@ def test_thread_closes_it(watched: Circuit, probe: Probe) -> None:
     """One thread at a time, which ends with the outage."""
     watched.fail(_ERROR)
     thread = watched._thread
+    assert thread is not None
     watched.fail(_ERROR)
-    assert thread is watched._thread is not None
+    assert watched._thread is thread
     probe.is_up = True
     thread.join(timeout=10)
-    assert watched.state is State.CLOSED
+    assert state_of(watched) is State.CLOSED
     assert not thread.is_alive()
 
 
@@ -173,8 +175,9 @@ def test_lack_of_threads_fails_no_request(
         assert watched._thread is None
     probe.is_up = True
     watched.watch()
-    assert isinstance(watched._thread, threading.Thread)
-    watched._thread.join(timeout=10)
+    thread: Any = watched._thread
+    thread.join(timeout=10)
+    assert state_of(watched) is State.CLOSED
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
@@ -187,9 +190,9 @@ def test_forked_child_probes_by_itself(watched: Circuit, probe: Probe) -> None:
             probe.is_up = True
             watched.watch()
             watched._thread.join(timeout=10)  # type: ignore[union-attr]  # watch() has set it
-            os._exit(0 if watched.state is State.CLOSED else 1)
+            os._exit(0 if state_of(watched) is State.CLOSED else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert watched.state is State.OPEN
+    assert state_of(watched) is State.OPEN
     probe.is_up = True
     assert watched._thread is not None
     watched._thread.join(timeout=10)

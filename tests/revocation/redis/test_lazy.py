@@ -75,7 +75,7 @@ def test_saved_field_leaves_the_others_alone(user: AbstractBaseUser, found: Any)
     found.email = "new@example.com"
     found.save()
     user.refresh_from_db()
-    assert user.email == "new@example.com"
+    assert getattr(user, "email", None) == "new@example.com"
     assert user.check_password("something else")
 
 

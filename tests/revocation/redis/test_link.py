@@ -27,7 +27,7 @@ from jwt_auth.revocation.link import Link
 from jwt_auth.revocation.redis import RedisRevocation
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.redis.conftest import cache_of
-from tests.revocation.redis.scene import commands_of, end, known
+from tests.revocation.redis.scene import commands_of, end, known, state_of
 from tests.revocation.redis.servers import RedisServer, running, wait_for
 
 _KEY = b"link"
@@ -284,7 +284,7 @@ def test_request_is_answered_wherever_redis_fails(
     issued = log_in(user)
     _Cut(silent.link, after, monkeypatch)
     assert refusal_of(issued) is None
-    assert silent.circuit.state is State.OPEN
+    assert state_of(silent.circuit) is State.OPEN
 
 
 @pytest.mark.django_db(transaction=True)
@@ -301,13 +301,13 @@ def test_revocation_is_kept_wherever_redis_fails(
         _Cut(silent.link, after, patch)
         end(issued)
         silent.circuit.tick()
-        assert silent.circuit.state is State.OPEN
+        assert state_of(silent.circuit) is State.OPEN
     assert len(silent._kept) == 1
     silent.circuit.tick()
     assert f"s:{issued.family.pk}".encode() in hash_of_user(silent, user.pk)
     assert not silent._kept
     silent.circuit.tick()
-    assert silent.circuit.state is State.CLOSED
+    assert state_of(silent.circuit) is State.CLOSED
     assert refusal_of(issued) is Refusal.SESSION_ENDED
 
 
@@ -340,7 +340,7 @@ def test_too_many_to_keep_drop_every_hash(
     assert len(silent._kept) <= 5
     for _ in range(2):
         silent.circuit.tick()
-    assert silent.circuit.state is State.CLOSED
+    assert state_of(silent.circuit) is State.CLOSED
     assert refusal_of(issued) is Refusal.SESSION_ENDED
 
 
@@ -361,9 +361,9 @@ def test_full_server_takes_what_is_revoked(
     silent.confirm(first)
     fields = hash_of_user(silent, user.pk)
     assert f"{second.id} ".encode() in fields
-    assert silent.circuit.state is State.CLOSED
+    assert state_of(silent.circuit) is State.CLOSED
     assert refusal_of(other) is None
-    assert silent.circuit.state is State.OPEN
+    assert state_of(silent.circuit) is State.OPEN
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads

@@ -100,7 +100,7 @@ def test_other_session_is_added_to_hash(
     with server.client() as client:
         client.pexpire(key, 5_000)
         known(second)
-        assert client.pttl(key) <= 5_000  # type: ignore[operator]  # not awaited
+        assert client.pttl(key) <= 5_000
     with django_assert_num_queries(0):
         authenticate(first)
         authenticate(second)
@@ -407,14 +407,15 @@ def _snapshot() -> Iterator[None]:
     if connection.vendor == "sqlite":
         pytest.skip("a transaction that has read keeps everybody else from writing")
     connection.ensure_connection()
+    wrapper: Any = connection
     if connection.vendor == "mysql":
-        connection.isolation_level = "repeatable read"
+        wrapper.isolation_level = "repeatable read"
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     else:
         from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        wrapper.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with transaction.atomic():

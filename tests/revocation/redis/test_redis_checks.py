@@ -66,11 +66,11 @@ def test_server_that_hides_its_configuration_is_not_judged(server: RedisServer) 
     """A user without the right to CONFIG is as it should be."""
     with server.client() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
-        client.execute_command("ACL", "SETUSER", "default", "-config")  # type: ignore[no-untyped-call]
+        client.execute_command("ACL", "SETUSER", "default", "-config")
         try:
             assert _ids(deploy=True) == []
         finally:
-            client.execute_command("ACL", "SETUSER", "default", "+config")  # type: ignore[no-untyped-call]
+            client.execute_command("ACL", "SETUSER", "default", "+config")
 
 
 _CACHES = {

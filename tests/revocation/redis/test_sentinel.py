@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,7 @@ class Site:
     def wait_until_whole(self) -> None:
         """Wait until every sentinel knows the others and the replica."""
         for sentinel in self.sentinels:
-            with sentinel.client(decode_responses=True) as client:
-                wait_for(lambda client=client: _knows_all(client))
+            wait_for(partial(_knows_all, sentinel))
 
     def primary(self) -> RedisServer:
         """Which one is the primary, as the sentinels see it."""
@@ -145,6 +145,7 @@ def _sentinel(folder: Path, primary: RedisServer) -> RedisServer:
     return RedisServer(folder, mode="sentinel")
 
 
-def _knows_all(client: Any) -> bool:
-    state = client.sentinel_master("primary")
+def _knows_all(sentinel: RedisServer) -> bool:
+    with sentinel.client(decode_responses=True) as client:
+        state: Any = client.sentinel_master("primary")
     return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1)

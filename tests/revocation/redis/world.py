@@ -188,7 +188,7 @@ class World:
 
     def commit(self, revoker: Revoker) -> None:
         """Write the revocation to the database."""
-        sessions = RefreshTokenFamily.objects.filter(user=self.user)
+        sessions = RefreshTokenFamily.objects.filter(user_id=self.user.pk)
         end = {"reason": Reason.LOGOUT, "ip_address": None, "now": datetime.now(UTC)}
         revoker.has_committed = True
         if not revoker.denial.whole_user:
