@@ -272,8 +272,8 @@ class World:
         self.client.delete(self.key)
         self._snapshot = None  # it would expire as it is restored
         for revoker in self.revokers:
-            # The bound: whatever was read before the commit is over now.
-            revoker.is_disturbed = False
+            # The bound: whatever was read before the commit is over now. What was marked is, too.
+            revoker.is_disturbed = not revoker.has_committed
 
     def _disturb(self) -> None:
         for revoker in self.revokers:
