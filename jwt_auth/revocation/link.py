@@ -94,7 +94,6 @@ class Link:
             "socket_timeout": timeout,
             "socket_connect_timeout": timeout,
             "retry": Retry(NoBackoff(), 0),
-            "health_check_interval": 0,
             # No pushed messages between the answers.
             "protocol": 2,
         }
