@@ -126,7 +126,7 @@ def _rows(databases: Collection[str]) -> list[Row]:
         if database in databases:
             first = database not in seen
             runs_slow = first and database == (POSTGRESQL if POSTGRESQL in databases else SQLITE)
-            left_out = () if first else ("live", "browser")
+            left_out: tuple[str, ...] = () if first else ("live", "browser")
             left_out += () if runs_slow else ("slow",)
             seen.add(database)
             rows.append(Row(database=database, user_model=user_model, left_out=left_out))
