@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
 
 from django.contrib.auth.models import User
+from django.test.utils import override_settings
 from rest_framework_simplejwt.tokens import RefreshToken as SimpleJWTRefreshToken
 
+from benchmarks import settings
 from benchmarks.wsgi_client import Client, get, post
 from jwt_auth import flows
 from jwt_auth.models import Client as Origin
@@ -31,12 +33,16 @@ def requests_to_a_view(client: Client, user: User) -> dict[str, Round]:
         tokens = [_new_token(session, user) for _ in range(number)]
         return client.total(get("/ours/", token) for token in tokens)
 
-    return {
+    ours = same("/ours/", session.access_token.text)
+    contenders = {
         "bare": same("/bare/"),
         "simplejwt": same("/simplejwt/", simple),
-        "ours": same("/ours/", session.access_token.text),
-        "ours_first_request": new,
+        "ours": ours,
+        "ours_first": new,
     }
+    if settings.REDIS_IS_THERE:
+        contenders |= {"ours_redis": _with_redis(ours), "ours_redis_first": _with_redis(new)}
+    return contenders
 
 
 def refreshes(client: Client, user: User) -> dict[str, Round]:
@@ -45,6 +51,16 @@ def refreshes(client: Client, user: User) -> dict[str, Round]:
         "simplejwt": _SimpleJWTRefreshes(client, str(SimpleJWTRefreshToken.for_user(user))),
         "ours": _OurRefreshes(client, _log_in(user).refresh_token.text),
     }
+
+
+def _with_redis(run: Round) -> Round:
+    """The same requests, with Redis answering whether the token still counts."""
+
+    def measured(number: int) -> float:
+        with override_settings(JWT_AUTH_REVOCATION=settings.REDIS_REVOCATION):
+            return run(number)
+
+    return measured
 
 
 class _SimpleJWTRefreshes:

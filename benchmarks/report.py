@@ -18,8 +18,8 @@ from benchmarks.measure import Samples
 
 RESULTS = Path(__file__).parent / "results.json"
 
-#: What authentication by us may cost, as a share of what it costs by simplejwt.
-MAX_ADDED_RATIO = 0.6
+#: What authentication by us may cost, as a share of what it costs by simplejwt: by contender.
+MAX_ADDED_RATIOS = {"ours": 0.6, "ours_redis": 0.35, "ours_redis_first": 0.55}
 
 #: How many times as many refreshes a second we have to do.
 MIN_REFRESH_RATIO = 3.0
@@ -31,6 +31,9 @@ _PACKAGES = (
     "PyJWT",
     "cryptography",
     "psycopg",
+    "django-redis",
+    "redis",
+    "hiredis",
     "django-jwt-sessions",
 )
 
@@ -61,13 +64,16 @@ def of_views(samples: Samples, statements: Mapping[str, tuple[int, int]]) -> dic
             added = median(samples.added(name, "bare"))
             row |= {"added_us": _us(added), "added_ratio": round(added / theirs, 3)}
         rows[name] = row
-    ratio = rows["ours"]["added_ratio"]
-    return {
-        "contenders": rows,
-        "bound": f"added by ours <= {MAX_ADDED_RATIO} of simplejwt's, for a token seen before",
-        "ratio": ratio,
-        "met": ratio <= MAX_ADDED_RATIO,
-    }
+    bounds = [
+        _bound(
+            f"added by {name} <= {limit} of simplejwt's",
+            rows[name]["added_ratio"],
+            met=rows[name]["added_ratio"] <= limit,
+        )
+        for name, limit in MAX_ADDED_RATIOS.items()
+        if name in rows
+    ]
+    return {"contenders": rows, "bounds": bounds}
 
 
 def of_refreshes(samples: Samples, statements: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
@@ -84,12 +90,13 @@ def of_refreshes(samples: Samples, statements: Mapping[str, tuple[int, int]]) ->
     }
     pairs = zip(samples.seconds["simplejwt"], samples.seconds["ours"], strict=True)
     ratio = round(median(theirs / ours for theirs, ours in pairs), 2)
-    return {
-        "contenders": rows,
-        "bound": f"ours >= {MIN_REFRESH_RATIO:g} times as many a second",
-        "ratio": ratio,
-        "met": ratio >= MIN_REFRESH_RATIO,
-    }
+    bound = f"ours >= {MIN_REFRESH_RATIO:g} times as many a second"
+    return {"contenders": rows, "bounds": [_bound(bound, ratio, met=ratio >= MIN_REFRESH_RATIO)]}
+
+
+def is_met(results: Mapping[str, Any]) -> bool:
+    """Whether every bound is met."""
+    return all(bound["met"] for part in ("views", "refreshes") for bound in results[part]["bounds"])
 
 
 def show(results: Mapping[str, Any]) -> None:
@@ -105,7 +112,9 @@ def show(results: Mapping[str, Any]) -> None:
     for title in ("views", "refreshes"):
         part = results[title]
         _table(title, part["contenders"])
-        print(f"{part['bound']}: {part['ratio']}, {'met' if part['met'] else 'MISSED'}\n")
+        for bound in part["bounds"]:
+            print(f"{bound['bound']}: {bound['ratio']}, {'met' if bound['met'] else 'MISSED'}")
+        print()
 
 
 def save(results: Mapping[str, Any]) -> None:
@@ -127,6 +136,10 @@ def _short(column: str) -> str:
         "us_quartiles": "quartiles",
         "statements_without_transaction_control": "no BEGIN etc.",
     }.get(column, column)
+
+
+def _bound(text: str, ratio: float, *, met: bool) -> dict[str, Any]:
+    return {"bound": text, "ratio": ratio, "met": met}
 
 
 def _us(seconds: float) -> float:

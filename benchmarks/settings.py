@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from tests.servers import Found, find_redis
+
 SECRET_KEY = secrets.token_urlsafe(48)
 DEBUG = False
 ALLOWED_HOSTS = ["bench.test"]
@@ -80,4 +82,19 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
     "ROTATE_REFRESH_TOKENS": True,
     "BLACKLIST_AFTER_ROTATION": True,
+}
+
+
+# Redis, where there is one
+
+REDIS = find_redis()
+REDIS_IS_THERE = isinstance(REDIS, Found)
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
+if isinstance(REDIS, Found):
+    CACHES["redis"] = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": REDIS.url}
+REDIS_REVOCATION = {
+    "BACKEND": "jwt_auth.revocation.redis.RedisRevocation",
+    "OPTIONS": {"CACHE": "redis", "PREFIX": f"jwt_auth_bench_{os.getpid()}"},
 }
