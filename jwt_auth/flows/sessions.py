@@ -68,13 +68,13 @@ def refresh(presented: str, *, retry_key: str | None, client: Client, now: datet
 
     Raises:
         RefreshTokenRefused: forged, unknown, expired, revoked or reused; a reuse has ended the
-        family. RefreshSuperseded: an honest retry, too late to be answered; nothing has changed.
+            family.
+        RefreshSuperseded: an honest retry, too late to be answered; nothing has changed.
         ClaimsInvalid, KeyFailure: no access token can be issued; nothing has changed.
     """
     try:
-        token = refresh_tokens.parse(
-            presented
-        )  # a forged one ends here: no SQL, nobody's family touched
+        # A forged one ends here: no SQL, nobody's family touched.
+        token = refresh_tokens.parse(presented)
     except RefreshTokenRefused:
         signals.refresh_token_forged.send_robust(sender=RefreshTokenFamily, client=client)
         raise
