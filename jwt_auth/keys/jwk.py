@@ -105,6 +105,14 @@ def generate(algorithm: str) -> JWK:
     Raises:
         InvalidKey: no such algorithm.
     """
+    while True:
+        jwk = _generate(algorithm)
+        # One in 64 begins with a dash, and a command line would take that for an option.
+        if not jwk["kid"].startswith("-"):
+            return jwk
+
+
+def _generate(algorithm: str) -> JWK:
     if _kind_of(algorithm) is _OCT:
         # A thumbprint would publish a hash of the secret with every token.
         secret = base64url_encode(secrets.token_bytes(SECRET_BYTES))

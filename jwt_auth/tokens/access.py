@@ -74,7 +74,7 @@ def issue(
                 "iat": issued_at,
                 "nbf": issued_at,
                 "exp": over_at,
-                "jti": secrets.token_urlsafe(16),
+                "jti": secrets.token_hex(16),
                 "sid": str(session_id),
                 "token_version": token_version,
                 "token_use": TOKEN_USE,

@@ -99,6 +99,13 @@ def test_generated_key_names_itself(algorithm: str) -> None:
     assert (members["alg"], members["use"]) == (algorithm, "sig")
 
 
+def test_generated_kid_is_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rotate_keys --compromised KID` is typed at night, and must take every kid as it stands."""
+    made = iter([{"kid": "-x"}, {"kid": "x-"}])
+    monkeypatch.setattr(jwk, "_generate", lambda algorithm: next(made))
+    assert jwk.generate("ES256") == {"kid": "x-"}
+
+
 @pytest.mark.parametrize("algorithm", ["PS256", "RS256"])
 def test_generated_rsa_key_is_of_3072_bits(algorithm: str) -> None:
     """New RSA keys are longer than the shortest that are accepted."""
