@@ -98,8 +98,7 @@ def refresh(presented: str, *, retry_key: str | None, client: Client, now: datet
                 raise RefreshTokenRefused(hint)
             case Verdict.IMPOSSIBLE:
                 _refuse("impossible", token, client=client)
-            case Verdict.LOST_RACE:
-                continue
+        # Verdict.LOST_RACE is left: somebody was faster, so read again what the row is now.
     _refuse("contended", token, client=client)
 
 

@@ -17,6 +17,7 @@ from jwt_auth.exceptions import (
     OldPasswordRefused,
     RefreshTokenRefused,
 )
+from jwt_auth.flows.issuing import roles_of
 from jwt_auth.models import Reason, RefreshTokenFamily
 from tests.conftest import MakeUser
 from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
@@ -138,3 +139,11 @@ def test_refused_change_changes_nothing(
         _change(user, old or password, new)
     assert refusal_of(issued) is None
     assert get_user_model()._default_manager.get(pk=user.pk).check_password(password)
+
+
+def test_user_of_a_model_without_groups_has_no_roles(
+    make_user: MakeUser, settings: Settings
+) -> None:
+    """Nor does one who is in none: the claim is there, and empty."""
+    settings.JWT_AUTH_ROLES = None
+    assert roles_of(make_user()) == []

@@ -167,6 +167,27 @@ def test_overdue_copy_stays_where_the_store_is_down(
     assert store.loads == 2
 
 
+def test_overdue_copy_is_loaded_once_for_all_who_wait(
+    store: MemoryKeyStore, clock: Clock, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second in the queue takes what the first has loaded."""
+    clock.time += 3600
+    decided, load = threading.Event(), active._ActiveRing._load_overdue
+
+    def announced(*args: Any) -> Any:
+        decided.set()
+        return load(*args)
+
+    monkeypatch.setattr(active._ActiveRing, "_load_overdue", announced)
+    with active._active._loading:
+        waiting = threading.Thread(target=active.signing_key, args=(now,))
+        waiting.start()
+        assert decided.wait(10)
+        active._active._reload(store)
+    waiting.join(10)
+    assert store.loads == 2
+
+
 def test_failed_reload_keeps_the_copy_and_says_so_once_a_minute(
     store: MemoryKeyStore,
     ring: KeyRing,
