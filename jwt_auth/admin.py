@@ -80,11 +80,12 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
         )
         super().delete_model(request, obj)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = super().get_actions(request)
-        actions.pop(
-            "delete_selected", None
-        )  # a session is ended, and its row cleared when it can't matter
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        # Django 6.1 says where the actions are for; those before know one place only.
+        location = () if action_location is None else (action_location,)
+        actions = super().get_actions(request, *location)
+        # A session is ended, and its row cleared when it can't matter any more.
+        actions.pop("delete_selected", None)
         return actions
 
     @admin.action(description=_("End the selected sessions"), permissions=["end"])

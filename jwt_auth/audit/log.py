@@ -142,8 +142,12 @@ def _log_in_failed(
     client = None if request is None else client_of(request)
     name = credentials.get("username", credentials.get(get_user_model().USERNAME_FIELD))
     # A digest: it tells attempts at one account from others, and people type passwords as names.
-    account = None if name is None else salted_hmac(__name__, str(name)).hexdigest()[:16]
+    account = None if name is None else _digest(str(name))
     _record(logging.WARNING, "log_in_failed", client, account=account)
+
+
+def _digest(name: str) -> str:
+    return salted_hmac(__name__, name, algorithm="sha256").hexdigest()[:16]
 
 
 def _of(family: RefreshTokenFamily) -> dict[str, Any]:

@@ -50,11 +50,11 @@ return 1
 
 #: Revoke for good and break the lease. ARGV: run, ttl in ms, the revocation's id where it is of the
 #: whole user or nothing, fields.
+#: Of the whole user: it knows no live session any more, so each is asked of the database again.
 #: A delete comes first: a script that has written something may go on where the server is full.
 CONFIRM: Final = """
 redis.call('HDEL', KEYS[1], 'lease')
 if ARGV[3] ~= '' then
-  redis.call('HDEL', KEYS[1], 'v')
   local all = redis.call('HGETALL', KEYS[1])
   for i = 1, #all, 2 do
     if string.sub(all[i], 1, 2) == 's:' and all[i + 1] == '0' then

@@ -287,6 +287,15 @@ def test_request_is_answered_wherever_redis_fails(
     assert state_of(silent.circuit) is State.OPEN
 
 
+def test_failure_of_one_thread_renews_all_connections(silent: RedisRevocation) -> None:
+    """A server that was demoted may go on answering the others."""
+    before, _ = silent.link.call("CLIENT", b"ID")
+    thread = threading.Thread(target=silent._fail, args=[RedisConnectionError("demoted")])
+    thread.start()
+    thread.join()
+    assert silent.link.call("CLIENT", b"ID")[0] != before
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("after", [0, 1])
 def test_revocation_is_kept_wherever_redis_fails(

@@ -116,6 +116,8 @@ def test_refused_request_costs_no_sql(
     end(ended)
     token = token_of(denied)
     flows.deny_token(token.jti, user_id=user.pk, expires_at=token.expires_at, now=datetime.now(UTC))
+    # A second revocation of the same changes nothing.
+    backend.deny(Denial(user_id=user.pk, session_ids=[ended.family.pk], jtis=[token.jti]))
     with django_assert_num_queries(0):
         assert refusal_of(ended) is Refusal.SESSION_ENDED
         assert refusal_of(denied) is Refusal.TOKEN_REVOKED
@@ -352,19 +354,43 @@ def test_lease_left_behind_is_taken_over(
     assert b"lease" not in hash_of_backend(backend, user)
 
 
+@pytest.mark.parametrize("what", ["session", "token", "user"])
 def test_revocation_under_way_asks_database(
+    user: AbstractBaseUser, backend: RedisRevocation, what: str
+) -> None:
+    """Between its two steps it counts as soon as the database knows, though the revoker dies."""
+    issued = known(log_in(user))
+    sessions = [issued.family.pk] if what == "session" else []
+    jtis = [token_of(issued).jti] if what == "token" else []
+    backend.deny(
+        Denial(user_id=user.pk, session_ids=sessions, jtis=jtis, whole_user=what == "user")
+    )
+    assert refusal_of(issued) is None
+    RefreshTokenFamily.objects.update(revoked_at=datetime.now(UTC))
+    assert refusal_of(issued) is Refusal.SESSION_ENDED
+
+
+@pytest.mark.parametrize("step", ["deny", "confirm"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_every_key_expires(
+    user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer, step: str, whole: bool
+) -> None:
+    """Also the hash of a user whom no request has brought."""
+    denial = Denial(user_id=user.pk, jtis=["a"], whole_user=whole)
+    getattr(backend, step)(denial)
+    (key,) = keys_of(server)
+    with server.client() as client:
+        assert 0 < client.pttl(key) <= 60_000
+
+
+def test_end_of_everything_is_believed_for_ever(
     user: AbstractBaseUser, backend: RedisRevocation
 ) -> None:
-    """Between its two steps a session or a whole user is refused as soon as the database knows."""
+    """What the hash knew of a session doesn't come back when it is completed for another."""
     issued = known(log_in(user))
-    for denial in (
-        Denial(user_id=user.pk, session_ids=[issued.family.pk]),
-        Denial(user_id=user.pk, whole_user=True),
-    ):
-        backend.deny(denial)
-        assert refusal_of(issued) is None
-    RefreshTokenFamily.objects.update(revoked_at=datetime.now(UTC))  # and the revoker dies
-    assert refusal_of(issued) is Refusal.SESSION_ENDED
+    flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=datetime.now(UTC))
+    known(log_in(user))
+    assert [refusal_of(issued) for _ in range(3)] == [Refusal.SESSION_ENDED] * 3
 
 
 def test_end_of_one_revocation_leaves_others_mark(
@@ -375,10 +401,9 @@ def test_end_of_one_revocation_leaves_others_mark(
     first, second = (Denial(user_id=user.pk, whole_user=True) for _ in range(2))
     for denial in (first, first, second):
         backend.deny(denial)
-    backend.confirm(first)
-    backend.confirm(first)
-    fields = hash_of_backend(backend, user)
-    assert fields[b"d"] == f"{second.id} ".encode()
+    for _ in range(2):
+        backend.confirm(first)
+        assert hash_of_backend(backend, user)[b"d"] == f"{second.id} ".encode()
     backend.confirm(second)
     assert b"d" not in hash_of_backend(backend, user)
     assert refusal_of(issued) is None

@@ -294,6 +294,13 @@ def test_without_any_rule_a_revocation_is_forgotten(
     assert admitted == [False, True]
 
 
+def test_hash_of_former_server_gives_nothing_to_next(world: World) -> None:
+    """A request of another session completes the hash; what it knew of the first is gone."""
+    _restart_from_old_snapshot(world)
+    assert world.nodes[1].admits(world.sessions[1])
+    assert not world.nodes[1].admits(world.sessions[0])
+
+
 @pytest.mark.parametrize("loses", ["nothing", "everything", "the revocation"])
 def test_real_restart_forgets_nothing(
     loses: str, tmp_path: Path, user: AbstractBaseUser, settings: Settings
