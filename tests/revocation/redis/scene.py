@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -57,6 +59,21 @@ def keys_of(server: RedisServer) -> list[bytes]:
 def state_of(circuit: Circuit) -> State:
     """Ask anew: for mypy an attribute stays what it was compared with."""
     return circuit.state
+
+
+@contextmanager
+def forked(work: Callable[[], bool]) -> Iterator[None]:
+    """Do the work in a forked child meanwhile, as a preloaded server's worker; it has to succeed.
+
+    A child that hangs is ended by an alarm.
+    """
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(30)
+        os._exit(0 if work() else 1)
+    yield
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 class Commands(list[str]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from typing import Any
 
@@ -12,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jwt_auth.revocation import circuit as module
 from jwt_auth.revocation.circuit import Circuit, State
-from tests.revocation.redis.scene import state_of
+from tests.revocation.redis.scene import forked, state_of
 
 _ERROR = RedisConnectionError("no route")
 
@@ -184,15 +183,17 @@ def test_lack_of_threads_fails_no_request(
 def test_forked_child_probes_by_itself(watched: Circuit, probe: Probe) -> None:
     """It has the state, but neither the thread nor whoever holds the lock."""
     watched.fail(_ERROR)
-    with watched._lock:
-        child = os.fork()
-        if child == 0:
-            probe.is_up = True
-            watched.watch()
-            watched._thread.join(timeout=10)  # type: ignore[union-attr]  # watch() has set it
-            os._exit(0 if state_of(watched) is State.CLOSED else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def close() -> bool:
+        probe.is_up = True
+        watched.watch()
+        thread: Any = watched._thread
+        thread.join(timeout=10)
+        return state_of(watched) is State.CLOSED
+
+    with watched._lock, forked(close):
+        pass
     assert state_of(watched) is State.OPEN
     probe.is_up = True
-    assert watched._thread is not None
-    watched._thread.join(timeout=10)
+    thread: Any = watched._thread
+    thread.join(timeout=10)

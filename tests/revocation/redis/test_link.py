@@ -27,7 +27,7 @@ from jwt_auth.revocation.link import Link
 from jwt_auth.revocation.redis import RedisRevocation
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.redis.conftest import cache_of
-from tests.revocation.redis.scene import commands_of, end, known, state_of
+from tests.revocation.redis.scene import commands_of, end, forked, known, state_of
 from tests.revocation.redis.servers import RedisServer, running, wait_for
 
 _KEY = b"link"
@@ -229,13 +229,15 @@ def test_unknown_setting_has_no_value(link: Link) -> None:
 def test_forked_child_has_its_own_connection(link: Link, server: RedisServer) -> None:
     """Gunicorn with preload: parent and child never read each other's answers."""
     _say(link, "first")
-    child = os.fork()
-    if child == 0:
-        texts = [f"child {number}" for number in range(200)]
-        os._exit(0 if [_say(link, text).decode() for text in texts] == texts else 1)
-    for number in range(200):
-        assert _say(link, f"parent {number}") == f"parent {number}".encode()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    texts = [f"text {number}" for number in range(200)]
+
+    def ask() -> bool:
+        return [_say(link, f"{os.getpid()} {text}").decode() for text in texts] == [
+            f"{os.getpid()} {text}" for text in texts
+        ]
+
+    with forked(ask):
+        assert ask()
     assert _say(link, "last") == b"last"
 
 
@@ -379,14 +381,15 @@ def test_full_server_takes_what_is_revoked(
 def test_forked_child_leaves_what_was_kept_to_its_parent(silent: RedisRevocation) -> None:
     """And doesn't wait for a lock that nobody will release."""
     silent._keep([Denial(user_id=1, jtis=["a"])])
-    with silent._keeping:
-        child = os.fork()
-        if child == 0:
-            kept = len(silent._kept)
-            silent._keep([Denial(user_id=1, jtis=["b"])])
-            os._exit(kept)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert len(silent._kept) == 1
+
+    def keep() -> bool:
+        nothing = not silent._kept
+        silent._keep([Denial(user_id=1, jtis=["b"])])
+        return nothing and len(silent._kept) == 1
+
+    with silent._keeping, forked(keep):
+        pass
+    assert [denial.jtis for denial in silent._kept] == [["a"]]
 
 
 def hash_of_user(backend: RedisRevocation, user_id: Any) -> list[bytes]:
