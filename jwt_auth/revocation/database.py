@@ -25,10 +25,7 @@ def judge(standing: Standing | None, token: AccessToken) -> AbstractBaseUser:
     Raises:
         AccessTokenRefused: with the reason.
     """
-    if standing is None:
-        raise AccessTokenRefused(Refusal.USER_UNKNOWN)
-    if not standing.user.is_active:
-        raise AccessTokenRefused(Refusal.USER_INACTIVE)
+    standing = require_active(standing)
     if standing.token_version != token.token_version:
         raise AccessTokenRefused(Refusal.TOKEN_VERSION)
     # A session that is not there is as good as ended: rows outlive every token of theirs.
@@ -37,3 +34,16 @@ def judge(standing: Standing | None, token: AccessToken) -> AbstractBaseUser:
     if standing.token_is_revoked:
         raise AccessTokenRefused(Refusal.TOKEN_REVOKED)
     return standing.user
+
+
+def require_active(standing: Standing | None) -> Standing:
+    """Give the standing of a user who is there and active.
+
+    Raises:
+        AccessTokenRefused: ``USER_UNKNOWN`` or ``USER_INACTIVE``.
+    """
+    if standing is None:
+        raise AccessTokenRefused(Refusal.USER_UNKNOWN)
+    if not standing.user.is_active:
+        raise AccessTokenRefused(Refusal.USER_INACTIVE)
+    return standing

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.revocation.base import RevocationBackend
+from jwt_auth.revocation.database import require_active
 from jwt_auth.revocation.statement import find_standing
 from jwt_auth.tokens.claims import AccessToken
 
@@ -17,9 +17,4 @@ class NoRevocation(RevocationBackend):
     """Loads the user, and refuses only one who is gone or inactive."""
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
-        standing = find_standing(token)
-        if standing is None:
-            raise AccessTokenRefused(Refusal.USER_UNKNOWN)
-        if not standing.user.is_active:
-            raise AccessTokenRefused(Refusal.USER_INACTIVE)
-        return standing.user
+        return require_active(find_standing(token)).user
