@@ -266,6 +266,26 @@ class RevokedToken(models.Model):
         return f"revoked access token of user {self.user_id}"
 
 
+class StoredKeyRing(models.Model):
+    """The key ring of :class:`jwt_auth.keys.stores.database.DatabaseKeyStore`: one row, encrypted.
+
+    Not in the admin, and without permissions: only the store has any use for it.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    #: The ring's version, for the conditional UPDATE.
+    version = models.PositiveIntegerField()
+    document = models.TextField()
+
+    class Meta:
+        verbose_name = _("key ring")
+        verbose_name_plural = _("key rings")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"key ring, version {self.version}"
+
+
 def write_database(model: type[models.Model]) -> str:
     """The database that a decision is read from: a replica may lag behind a revocation."""
     return router.db_for_write(model)
@@ -285,7 +305,7 @@ def token_version_of(user: AbstractBaseUser) -> int:
     """The version that the user's access tokens must carry; costs no SQL on a user that
     :meth:`load` gave.
     """
-    if has_version_field(type(user)):
+    if has_version_field(user.__class__):
         return int(user.token_version)  # type: ignore[attr-defined]  # guarded by the line above
     try:
         return int(user.jwt_auth_token_version.token_version)  # type: ignore[attr-defined]  # reverse one-to-one

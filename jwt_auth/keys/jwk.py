@@ -24,6 +24,7 @@ from jwt.exceptions import PyJWTError
 
 from jwt_auth.encoding import base64url_decode, base64url_encode
 from jwt_auth.exceptions import InvalidKey
+from jwt_auth.keys.discretion import raised_anew
 from jwt_auth.keys.weak import refuse_weak_rsa
 
 JWK = dict[str, Any]
@@ -49,6 +50,9 @@ class _Kind:
     def names(self) -> dict[str, str]:
         return {"kty": self.kty} | ({} if self.crv is None else {"crv": self.crv})
 
+
+#: Characters.
+_MAX_KID: Final = 255
 
 _EC: Final = _Kind(kty="EC", crv="P-256", public=("x", "y"), private=("d",), size=32)
 _OKP: Final = _Kind(kty="OKP", crv="Ed25519", public=("x",), private=("d",), size=32)
@@ -117,13 +121,11 @@ def _generate(algorithm: str) -> JWK:
         # A thumbprint would publish a hash of the secret with every token.
         secret = base64url_encode(secrets.token_bytes(SECRET_BYTES))
         return {"kty": "oct", "kid": secrets.token_urlsafe(32), **_uses(algorithm), "k": secret}
-    members = _IMPLEMENTATIONS[algorithm].to_jwk(_new_private_key(algorithm), as_dict=True)
-    kind = _KINDS[algorithm]
-    material = {name: members[name] for name in kind.public + kind.private}
-    jwk = {**kind.names, **_uses(algorithm), **material}
-    return {"kid": thumbprint(jwk), **jwk}
+    members = members_of(_new_private_key(algorithm), algorithm)
+    return private_jwk({**members, "alg": algorithm, "kid": thumbprint(members)})
 
 
+@raised_anew(InvalidKey)
 def signing_key(jwk: Mapping[str, Any]) -> SigningKey:
     """Prepare a private JWK for signing.
 
@@ -136,6 +138,7 @@ def signing_key(jwk: Mapping[str, Any]) -> SigningKey:
     return SigningKey(kid=_read_kid(jwk), algorithm=algorithm, _key=key)
 
 
+@raised_anew(InvalidKey)
 def verification_key(jwk: Mapping[str, Any]) -> VerificationKey:
     """Prepare a JWK, public or private, for verifying.
 
@@ -150,6 +153,7 @@ def verification_key(jwk: Mapping[str, Any]) -> VerificationKey:
     return VerificationKey(kid=_read_kid(jwk), algorithm=algorithm, _key=key)
 
 
+@raised_anew(InvalidKey)
 def public_jwk(jwk: Mapping[str, Any]) -> JWK:
     """The JWK as it may be published: its public members, ``kid``, ``alg`` and ``use``.
 
@@ -162,6 +166,55 @@ def public_jwk(jwk: Mapping[str, Any]) -> JWK:
     _public_key(jwk, algorithm, kind)
     material = {name: jwk[name] for name in kind.public}
     return {"kid": _read_kid(jwk), **kind.names, **_uses(algorithm), **material}
+
+
+def private_jwk(jwk: Mapping[str, Any]) -> JWK:
+    """The JWK as a ring keeps it: what belongs to a key that signs, and nothing besides.
+
+    Raises:
+        InvalidKey: with the reason.
+    """
+    algorithm, kind = _read_kind(jwk)
+    _require_operation(jwk, {"sign"})
+    _private_key(jwk, algorithm, kind)
+    material = {name: jwk[name] for name in kind.public + kind.private}
+    return {"kid": _read_kid(jwk), **kind.names, **_uses(algorithm), **material}
+
+
+def typed_key(jwk: Mapping[str, Any]) -> Any:
+    """The key as ``cryptography`` has it, private where the JWK is; of a secret its bytes.
+
+    Raises:
+        InvalidKey: with the reason.
+    """
+    algorithm, kind = _read_kind(jwk)
+    read = _private_key if is_private(jwk) else _public_key
+    return read(jwk, algorithm, kind)
+
+
+def members_of(key: Any, algorithm: str) -> JWK:
+    """The members of a key of ``cryptography``: its ``kty``, ``crv`` and its numbers."""
+    members = _IMPLEMENTATIONS[algorithm].to_jwk(key, as_dict=True)
+    kind = _KINDS[algorithm]
+    return {
+        name: members[name]
+        for name in (*kind.names, *kind.public, *kind.private)
+        if name in members
+    }
+
+
+def is_private(jwk: Mapping[str, Any]) -> bool:
+    """True where the JWK holds what signs."""
+    return "d" in jwk or "k" in jwk
+
+
+def algorithms_for(jwk: Mapping[str, Any]) -> list[str]:
+    """The algorithms that a key of this kind can be for."""
+    return [
+        algorithm
+        for algorithm, kind in _KINDS.items()
+        if (kind.kty, kind.crv) == (jwk.get("kty"), jwk.get("crv"))
+    ]
 
 
 def thumbprint(jwk: Mapping[str, Any]) -> str:
@@ -216,6 +269,9 @@ def _read_kid(jwk: Mapping[str, Any]) -> str:
     kid = jwk.get("kid")
     if not isinstance(kid, str) or not kid:
         raise InvalidKey("A key needs a kid.")
+    # It stands in every token's header, in logs and on command lines.
+    if len(kid) > _MAX_KID or not kid.isascii() or not kid.isprintable():
+        raise InvalidKey(f"A kid is of printable ASCII, and of {_MAX_KID} characters at most.")
     return kid
 
 

@@ -20,13 +20,17 @@ from typing import Any, Final, NoReturn
 
 from jwt_auth.conf import ALGORITHMS
 from jwt_auth.exceptions import KeyRingTooNew, KeyRingTorn, NoSigningKey
-from jwt_auth.keys.jwk import JWK, is_symmetric
+from jwt_auth.keys.jwk import JWK, is_private, is_symmetric
 
 #: Number of the document's format; a document with a higher one was written by a newer version.
-FORMAT: Final = 1
+FORMAT: Final = 2
+
+#: The format of a ring whose keys are all in it, so that an older version reads what it can read.
+_FORMAT_WITHOUT_SIGNERS: Final = 1
 
 _DOCUMENT: Final = frozenset({"format", "version", "keys"})
 _ENTRY: Final = frozenset({"created_at", "activates_at", "expires_at", "jwk"})
+_SIGNER: Final = frozenset({"backend", "key"})
 
 
 class KeyState(StrEnum):
@@ -37,8 +41,19 @@ class KeyState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignerReference:
+    """Where the private part of a key is that the ring has only the public part of."""
+
+    #: The signer's name, never a dotted path: who can write the ring must not choose what is
+    #: imported.
+    backend: str
+    #: What the signer calls the key.
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RingKey:
-    """A private JWK and its times; ``repr`` leaves the JWK out."""
+    """A JWK and its times; ``repr`` leaves the JWK out. It is private, unless there is a signer."""
 
     kid: str
     algorithm: str
@@ -46,6 +61,7 @@ class RingKey:
     created_at: datetime
     activates_at: datetime
     expires_at: datetime | None = None
+    signer: SignerReference | None = None
 
     def is_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and now >= self.expires_at
@@ -109,7 +125,13 @@ class KeyRing:
         return newest is None or now >= newest + interval
 
     def with_next_key(
-        self, jwk: JWK, now: datetime, activates_at: datetime, retention: timedelta
+        self,
+        jwk: JWK,
+        now: datetime,
+        activates_at: datetime,
+        retention: timedelta,
+        *,
+        signer: SignerReference | None = None,
     ) -> KeyRing:
         """Add a key that takes over at ``activates_at``.
 
@@ -126,6 +148,7 @@ class KeyRing:
             jwk=jwk,
             created_at=now,
             activates_at=activates_at,
+            signer=signer,
         )
         return self._changed((*former, added))
 
@@ -146,16 +169,13 @@ class KeyRing:
 
     def to_json(self) -> str:
         """The document, with the private keys."""
-        entries = [
-            {
-                "created_at": key.created_at.isoformat(),
-                "activates_at": key.activates_at.isoformat(),
-                "expires_at": key.expires_at and key.expires_at.isoformat(),
-                "jwk": key.jwk,
-            }
-            for key in self.keys
-        ]
-        return json.dumps({"format": FORMAT, "version": self.version, "keys": entries}, indent=2)
+        signers = any(key.signer is not None for key in self.keys)
+        document = {
+            "format": FORMAT if signers else _FORMAT_WITHOUT_SIGNERS,
+            "version": self.version,
+            "keys": [_entry(key) for key in self.keys],
+        }
+        return json.dumps(document, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> KeyRing:
@@ -169,20 +189,34 @@ class KeyRing:
             document = json.loads(text, object_pairs_hook=_unique_names)
         except (ValueError, RecursionError):
             raise KeyRingTorn("The key ring is not a JSON document.") from None
-        _require_format(document)
+        optional = _optional_members(_read_format(document))
         _require_members(document, _DOCUMENT, "The key ring")
         version, entries = document["version"], document["keys"]
         if type(version) is not int or version < 1:
             raise KeyRingTorn("The version of the key ring is not a positive integer.")
         if not isinstance(entries, list) or not entries:
             raise KeyRingTorn("The key ring has no keys.")
-        keys = tuple(_read_key(entry, f"Key {n} of the ring") for n, entry in enumerate(entries, 1))
+        keys = tuple(
+            _read_key(entry, f"Key {n} of the ring", optional) for n, entry in enumerate(entries, 1)
+        )
         if len({key.kid for key in keys}) != len(keys):
             raise KeyRingTorn("Two keys of the ring have the same kid.")
         return cls(version=version, keys=keys)
 
     def _changed(self, keys: Sequence[RingKey]) -> KeyRing:
         return KeyRing(version=self.version + 1, keys=tuple(keys))
+
+
+def _entry(key: RingKey) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "created_at": key.created_at.isoformat(),
+        "activates_at": key.activates_at.isoformat(),
+        "expires_at": key.expires_at and key.expires_at.isoformat(),
+        "jwk": key.jwk,
+    }
+    if key.signer is not None:
+        entry["signer"] = {"backend": key.signer.backend, "key": key.signer.key}
+    return entry
 
 
 def _activation(key: RingKey) -> datetime:
@@ -196,7 +230,7 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _require_format(document: object) -> None:
+def _read_format(document: object) -> int:
     number = document.get("format") if isinstance(document, dict) else None
     if type(number) is not int or number < 1:
         raise KeyRingTorn("The document is not a key ring: it has no format number.")
@@ -205,19 +239,26 @@ def _require_format(document: object) -> None:
             f"The key ring has a newer format than this version of jwt_auth can read ({FORMAT}):"
             " upgrade jwt_auth."
         )
+    return number
 
 
-def _require_members(value: object, names: frozenset[str], what: str) -> None:
+def _optional_members(number: int) -> frozenset[str]:
+    return frozenset() if number == _FORMAT_WITHOUT_SIGNERS else frozenset({"signer"})
+
+
+def _require_members(
+    value: object, names: frozenset[str], what: str, optional: frozenset[str] = frozenset()
+) -> None:
     if not isinstance(value, dict):
         raise KeyRingTorn(f"{what} is not an object.")
     if missing := names - value.keys():
         raise KeyRingTorn(f"{what} lacks {', '.join(sorted(missing))}.")
-    if value.keys() - names:
+    if value.keys() - names - optional:
         raise KeyRingTorn(f"{what} has members that do not belong there.")
 
 
-def _read_key(entry: Any, what: str) -> RingKey:
-    _require_members(entry, _ENTRY, what)
+def _read_key(entry: Any, what: str, optional: frozenset[str]) -> RingKey:
+    _require_members(entry, _ENTRY, what, optional)
     jwk, expiry = entry["jwk"], entry["expires_at"]
     if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str) or not jwk["kid"]:
         _refuse(what, "no JWK with a kid")
@@ -230,10 +271,20 @@ def _read_key(entry: Any, what: str) -> RingKey:
         created_at=_read_time(entry["created_at"], what),
         activates_at=_read_time(entry["activates_at"], what),
         expires_at=None if expiry is None else _read_time(expiry, what),
+        signer=_read_signer(entry["signer"], jwk, what) if "signer" in entry else None,
     )
     if key.is_expired(key.activates_at):
         _refuse(what, "an expiry that is not after its activation")
     return key
+
+
+def _read_signer(value: Any, jwk: JWK, what: str) -> SignerReference:
+    _require_members(value, _SIGNER, f"The signer of {what[0].lower()}{what[1:]}")
+    if not all(isinstance(text, str) and text for text in value.values()):
+        _refuse(what, "a signer whose backend or key is no text")
+    if is_private(jwk):
+        _refuse(what, "a signer and a private part, of which only one can be meant")
+    return SignerReference(**value)
 
 
 def _read_time(value: object, what: str) -> datetime:

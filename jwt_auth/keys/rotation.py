@@ -12,10 +12,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from jwt_auth.conf import conf
-from jwt_auth.exceptions import KeyRingConflict, KeyWaiting, UnknownKey
-from jwt_auth.keys import active, jwk
+from jwt_auth.conf import CLOCK_DIFFERENCE, conf
+from jwt_auth.exceptions import (
+    KeyRingConflict,
+    KeyRingExists,
+    KeyRingMissing,
+    KeyTaken,
+    KeyWaiting,
+    UnknownKey,
+)
+from jwt_auth.keys import active
+from jwt_auth.keys.changes import arrivals, departures, states
+from jwt_auth.keys.making import Maker
 from jwt_auth.keys.ring import KeyRing, RingKey
+from jwt_auth.keys.signers.base import NewKey
 from jwt_auth.keys.stores.base import KeyStore, load_ring, save_ring, send_event
 
 #: How often a change that has to happen starts again after a collision.
@@ -36,15 +46,21 @@ class Change:
     @property
     def removed(self) -> list[str]:
         """The kids that are no longer in the ring."""
-        return [key.kid for key in self.before.keys if self.after.find(key.kid) is None]
+        return [key.kid for key in self.removed_keys]
+
+    @property
+    def removed_keys(self) -> list[RingKey]:
+        return [key for key in self.before.keys if self.after.find(key.kid) is None]
 
 
 def retention() -> timedelta:
     """How long a key verifies after its successor's activation: to the end of its last token.
 
-    A process whose copy of the ring is old goes on signing with it for up to a reload interval.
+    A process whose copy of the ring is old goes on signing with it for up to a reload interval, by
+    a clock that may be ahead.
     """
-    return conf.access_token_lifetime + conf.clock_leeway + conf.key_reload_interval
+    lifetime = conf.access_token_lifetime + conf.clock_leeway
+    return lifetime + conf.key_reload_interval + CLOCK_DIFFERENCE
 
 
 def make_first(store: KeyStore, *, algorithm: str, now: datetime) -> RingKey:
@@ -54,12 +70,56 @@ def make_first(store: KeyStore, *, algorithm: str, now: datetime) -> RingKey:
         KeyRingExists: there is a ring.
         KeyStoreError: the store can't be written.
     """
-    ring = KeyRing(version=0).with_next_key(jwk.generate(algorithm), now, now, retention())
+    if conf.key_signer is not None:
+        _require_no_ring(store)  # before a key is made that somebody has to pay for
+    with Maker() as maker:
+        key = _save_first(store, maker.make(algorithm), now)
+        maker.keep(KeyRing(version=1, keys=(key,)))
+    return key
+
+
+def _require_no_ring(store: KeyStore) -> None:
+    try:
+        load_ring(store)
+    except KeyRingMissing:
+        return
+    raise KeyRingExists
+
+
+def _save_first(store: KeyStore, new: NewKey, now: datetime) -> RingKey:
+    ring = _with_key(KeyRing(version=0), new, now, now)
     save_ring(store, ring, expected_version=None)
     active.reset()
     (key,) = ring.keys
     send_event("activated", store, key.kid)
     return key
+
+
+def add(store: KeyStore, new: NewKey, *, now: datetime, at_once: bool = False) -> RingKey:
+    """Publish a key that somebody brings as the next one, or make the first ring of it.
+
+    Raises:
+        KeyTaken: the ring has a key of its kid.
+        KeyWaiting: the next key is published already.
+        KeyRingConflict: somebody else changed the ring at the same time.
+        KeyStoreError: the store can't be read or written.
+    """
+
+    def change(ring: KeyRing) -> Change:
+        if ring.find(new.jwk["kid"]) is not None:
+            raise KeyTaken
+        if ring.find_waiting(now) is not None:
+            raise KeyWaiting(
+                "The next key is published already: run the command again once that one signs,"
+                " or let it sign with `manage.py rotate_keys --now`."
+            )
+        ahead = timedelta(0) if at_once else conf.key_publish_ahead
+        return Change(before=ring, after=_with_key(ring, new, now, now + ahead))
+
+    try:
+        return _apply(store, change, now=now, attempts=1, dry_run=False).newest(now)
+    except KeyRingMissing:
+        return _save_first(store, new, now)
 
 
 def rotate(
@@ -81,6 +141,7 @@ def rotate(
         KeyRingConflict: somebody else changed the ring at the same time.
         KeyStoreError: the store can't be read or written.
     """
+    maker = Maker(dry_run=dry_run)
 
     def change(ring: KeyRing) -> Change:
         waiting = ring.find_waiting(now)
@@ -88,16 +149,18 @@ def rotate(
             return Change(before=ring, after=ring)
         if waiting is None:
             ahead = timedelta(0) if at_once else conf.key_publish_ahead
-            return Change(before=ring, after=_with_new_key(ring, algorithm, now, now + ahead))
+            return Change(
+                before=ring, after=_with_key(ring, maker.make(algorithm), now, now + ahead)
+            )
         if algorithm not in (None, waiting.algorithm):
             raise KeyWaiting
         after = ring.retired(now).with_activated(waiting.kid, now) if at_once else ring
         return Change(before=ring, after=after)
 
-    done = _apply(store, change, attempts=_ATTEMPTS if if_due else 1, dry_run=dry_run)
-    if done.after != done.before and not dry_run:
-        key = done.newest(now)
-        send_event("published" if key.is_waiting(now) else "activated", store, key.kid)
+    attempts = _ATTEMPTS if if_due else 1
+    with maker:
+        done = _apply(store, change, now=now, attempts=attempts, dry_run=dry_run)
+        maker.keep(done.after)
     return done
 
 
@@ -111,6 +174,7 @@ def retire(store: KeyStore, *, now: datetime, dry_run: bool = False) -> Change:
     return _apply(
         store,
         lambda ring: Change(before=ring, after=ring.retired(now)),
+        now=now,
         attempts=_ATTEMPTS,
         dry_run=dry_run,
     )
@@ -122,12 +186,14 @@ def replace_compromised(
     """Remove a key at once and make a new one that signs at once.
 
     A key that waits goes too: it lay in the same store, and nobody would miss what it has signed.
+    The new key's time has come also where the clock is behind: else a former one would sign there.
 
     Raises:
         UnknownKey: the ring has no key of that kid.
         KeyRingConflict: the ring was changed by others again and again.
         KeyStoreError: the store can't be read or written.
     """
+    maker = Maker(dry_run=dry_run)
 
     def change(ring: KeyRing) -> Change:
         if ring.find(kid) is None:
@@ -136,25 +202,26 @@ def replace_compromised(
         for key in ring.keys:
             if key.is_waiting(now):
                 kept = kept.without(key.kid)
-        return Change(before=ring, after=_with_new_key(kept, algorithm, now, now))
+        new, at_once = maker.make(algorithm), now - CLOCK_DIFFERENCE
+        return Change(before=ring, after=_with_key(kept, new, now, at_once))
 
-    done = _apply(store, change, attempts=_ATTEMPTS, dry_run=dry_run, compromised=kid)
-    if not dry_run:
-        send_event("activated", store, done.newest(now).kid)
+    with maker:
+        done = _apply(store, change, now=now, attempts=_ATTEMPTS, dry_run=dry_run, compromised=kid)
+        maker.keep(done.after)
     return done
 
 
-def _with_new_key(
-    ring: KeyRing, algorithm: str | None, now: datetime, activates_at: datetime
-) -> KeyRing:
-    material = jwk.generate(algorithm or conf.algorithm)
-    return ring.retired(now).with_next_key(material, now, activates_at, retention())
+def _with_key(ring: KeyRing, new: NewKey, now: datetime, activates_at: datetime) -> KeyRing:
+    return ring.retired(now).with_next_key(
+        new.jwk, now, activates_at, retention(), signer=new.signer
+    )
 
 
 def _apply(
     store: KeyStore,
     change: Callable[[KeyRing], Change],
     *,
+    now: datetime,
     attempts: int,
     dry_run: bool,
     compromised: str | None = None,
@@ -172,6 +239,13 @@ def _apply(
                 raise
             continue
         active.reset()
-        for kid in done.removed:
-            send_event("compromised" if kid == compromised else "retired", store, kid)
+        _announce(store, done, now=now, compromised=compromised)
         return done
+
+
+def _announce(store: KeyStore, done: Change, *, now: datetime, compromised: str | None) -> None:
+    before, after = states(done.before, now), states(done.after, now)
+    for kid in departures(before, after):
+        send_event("compromised" if kid == compromised else "retired", store, kid)
+    for event, kid in arrivals(before, after):
+        send_event(event, store, kid)

@@ -13,6 +13,15 @@ def timestamp(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def age(key: RingKey, now: datetime) -> str:
+    """How old the key is, in the largest unit that is not nothing."""
+    seconds = max(0, int((now - key.created_at).total_seconds()))
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if number := seconds // size:
+            return f"{number} {unit}{'' if number == 1 else 's'}"
+    return "under a minute"
+
+
 def rotation_due(ring: KeyRing) -> datetime:
     """When ``rotate_keys --if-due`` will publish the next key."""
     return max(key.activates_at for key in ring.keys) + conf.key_rotation_interval
@@ -26,7 +35,7 @@ def next_step(ring: KeyRing, key: RingKey, now: datetime) -> str:
         case KeyState.SIGNING:
             waiting = ring.find_waiting(now)
             if waiting is None:
-                return f"rotation due {timestamp(rotation_due(ring))}"
+                return _rotation(rotation_due(ring), now)
             return f"only verifies from {timestamp(waiting.activates_at)}"
         case KeyState.VERIFYING if key.expires_at is not None:
             return f"expires {timestamp(key.expires_at)}"
@@ -34,3 +43,9 @@ def next_step(ring: KeyRing, key: RingKey, now: datetime) -> str:
             return "gets its expiry at the next rotation"
         case _:
             return "run `manage.py rotate_keys --retire`"
+
+
+def _rotation(due: datetime, now: datetime) -> str:
+    if now < due:
+        return f"rotation due {timestamp(due)}"
+    return f"rotation was due {timestamp(due)}: run `manage.py rotate_keys`"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
 
 from jwt_auth.exceptions import KeyRingConflict, KeyRingMissing
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import KeyStore
+from jwt_auth.keys.stores.database import DatabaseKeyStore
 from jwt_auth.keys.stores.file import FileKeyStore
 
 
@@ -14,21 +18,36 @@ class MemoryKeyStore(KeyStore):
     """Keeps a ring in memory, counts the loads, and fails when told to."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = name.strip()
         self.ring: KeyRing | None = None
         self.loads = 0
         self.stamped = True
         self.failure: Exception | None = None
         #: Rings that somebody else saves between our loads and our saves.
         self.intruders: list[KeyRing] = []
+        self.asked, self.answer = Event(), Event()
+        self.answer.set()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Have the store hang, as one does that nobody can reach, until it may `answer`."""
+        self.asked.clear()
+        self.answer.clear()
+        try:
+            yield
+        finally:
+            self.answer.set()
 
     def load(self) -> KeyRing:
         self.loads += 1
+        ring = self.ring
+        self.asked.set()
+        assert self.answer.wait(60)
         if self.failure is not None:
             raise self.failure
-        if self.ring is None:
+        if ring is None:
             raise KeyRingMissing
-        return self.ring
+        return ring
 
     def save(self, ring: KeyRing, *, expected_version: int | None) -> None:
         if self.intruders:
@@ -44,16 +63,22 @@ class MemoryKeyStore(KeyStore):
         return id(self.ring) if self.stamped else None
 
 
-class PausingKeyStore(FileKeyStore):
+class Pausing(KeyStore):
     """Says on standard output that it has loaded the ring, and then waits for a line, once."""
 
     paused = False
 
     def load(self) -> KeyRing:
-        ring = super().load()
-        if not PausingKeyStore.paused:
-            PausingKeyStore.paused = True
+        ring = super().load()  # type: ignore[safe-super]  # of the store that it is mixed into
+        if not Pausing.paused:
+            Pausing.paused = True
             sys.stdout.write("loaded\n")
             sys.stdout.flush()
             sys.stdin.readline()
         return ring
+
+
+class PausingKeyStore(Pausing, FileKeyStore): ...
+
+
+class PausingDatabaseKeyStore(Pausing, DatabaseKeyStore): ...

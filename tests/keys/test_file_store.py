@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 
 from jwt_auth.exceptions import (
-    KeyRingConflict,
-    KeyRingExists,
     KeyRingMissing,
     KeyRingTorn,
     KeyStoreError,
@@ -23,8 +21,9 @@ from jwt_auth.exceptions import (
 )
 from jwt_auth.keys import jwk
 from jwt_auth.keys.ring import KeyRing
-from jwt_auth.keys.stores import file
+from jwt_auth.keys.stores import folder as folders
 from jwt_auth.keys.stores.file import FileKeyStore
+from tests.keys.contract import KeyStoreContract, Storage
 
 
 @pytest.fixture
@@ -64,9 +63,50 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_saved_ring_is_loaded(saved: FileKeyStore, ring: KeyRing) -> None:
-    """The same ring comes back."""
-    assert saved.load() == ring
+def linked(folder: Path) -> Path:
+    """Have the ring lie in another folder, and a link to it in its place."""
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    (folder / "ring.json").rename(elsewhere / "real.json")
+    (folder / "ring.json").symlink_to(elsewhere / "real.json")
+    return elsewhere
+
+
+class FileStorage(Storage):
+    """A folder of the test's own."""
+
+    outage = "Not a directory|File exists"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def open(self) -> FileKeyStore:
+        return FileKeyStore(PATH=self.folder)
+
+    def put(self, content: bytes) -> None:
+        (self.folder / "ring.json").write_bytes(content)
+
+    def empty(self) -> None:
+        (self.folder / "ring.json").unlink()
+
+    @contextmanager
+    def unreachable(self) -> Iterator[None]:
+        """Put a file in the folder's place."""
+        aside = self.folder.with_name("aside")
+        existed = self.folder.exists()
+        if existed:
+            self.folder.rename(aside)
+        self.folder.touch(mode=0o600)
+        yield
+        self.folder.unlink()
+        if existed:
+            aside.rename(self.folder)
+
+
+class TestContract(KeyStoreContract):
+    @pytest.fixture
+    def storage(self, folder: Path) -> FileStorage:
+        return FileStorage(folder)
 
 
 def test_saved_files_are_private_whatever_the_umask(saved: FileKeyStore, folder: Path) -> None:
@@ -123,7 +163,7 @@ def test_root_reads_the_ring_of_another_user(
     """Who may do anything is not in the way of an operator's `list_keys`."""
     status = os.stat_result((0o600, 0, 0, 1, 4711, 4711, 0, 0, 0, 0))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    file._require_private(Path("ring.json"), status, "600")
+    folders.require_private(Path("ring.json"), status, "600")
 
 
 def test_root_leaves_what_it_writes_to_the_folders_owner(
@@ -142,18 +182,19 @@ def test_others_give_nothing_away(
     store: FileKeyStore, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only root can, and only root tries."""
-    monkeypatch.setattr(file, "_require_private", lambda *args: None)
+    monkeypatch.setattr(folders, "require_private", lambda *args: None)
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     monkeypatch.setattr(os, "fchown", lambda *args: pytest.fail("fchown"))
     store.save(ring, expected_version=None)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'{"format": 1, "vers'])
-def test_torn_file_says_where_it_lies(saved: FileKeyStore, folder: Path, content: bytes) -> None:
-    """Half a file or somebody else's."""
-    (folder / "ring.json").write_bytes(content)
-    with pytest.raises(KeyRingTorn, match=f"{folder}/ring.json: The"):
-        saved.load()
+def test_file_that_was_cut_off_is_torn(saved: FileKeyStore, folder: Path) -> None:
+    """At any byte, the first one too: an empty file is no missing ring."""
+    whole = (folder / "ring.json").read_bytes()
+    for length in range(0, len(whole), 7):
+        (folder / "ring.json").write_bytes(whole[:length])
+        with pytest.raises(KeyRingTorn, match=f"{folder}/ring.json: The"):
+            saved.load()
 
 
 def test_unreadable_file_is_a_store_error(saved: FileKeyStore, folder: Path) -> None:
@@ -181,10 +222,7 @@ def test_loop_of_links_is_a_store_error(store: FileKeyStore, folder: Path) -> No
 
 def test_linked_ring_stays_a_link(saved: FileKeyStore, folder: Path, following: KeyRing) -> None:
     """The ring may really lie elsewhere; a save replaces it there."""
-    elsewhere = folder.parent / "elsewhere"
-    elsewhere.mkdir(mode=0o700)
-    (folder / "ring.json").rename(elsewhere / "real.json")
-    (folder / "ring.json").symlink_to(elsewhere / "real.json")
+    elsewhere = linked(folder)
     saved.save(following, expected_version=1)
     assert (folder / "ring.json").is_symlink()
     assert KeyRing.from_json((elsewhere / "real.json").read_text()) == following
@@ -202,79 +240,147 @@ def test_link_into_an_open_folder_is_refused(saved: FileKeyStore, folder: Path) 
 
 def test_link_in_an_open_folder_is_refused(saved: FileKeyStore, folder: Path) -> None:
     """Who can write there can link to another ring, however private the real one is."""
-    elsewhere = folder.parent / "elsewhere"
-    elsewhere.mkdir(mode=0o700)
-    (folder / "ring.json").rename(elsewhere / "real.json")
-    (folder / "ring.json").symlink_to(elsewhere / "real.json")
+    linked(folder)
     folder.chmod(0o777)
     with pytest.raises(KeyStoreExposed, match=f"chmod 700 {folder}"):
         saved.load()
 
 
 def test_link_into_the_folder_of_another_user_is_refused(
-    saved: FileKeyStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+    saved: FileKeyStore, folder: Path, monkeypatch: pytest.MonkeyPatch, following: KeyRing
 ) -> None:
     """Else the folder's owner could have root overwrite any file."""
-    elsewhere = folder.parent / "elsewhere"
-    elsewhere.mkdir(mode=0o700)
-    (folder / "ring.json").rename(elsewhere / "real.json")
-    (folder / "ring.json").symlink_to(elsewhere / "real.json")
-    real = Path.stat
+    elsewhere = linked(folder)
+    foreign, real = elsewhere.stat().st_ino, os.fstat
 
-    def stat_of(path: Path, **options: bool) -> os.stat_result:
-        status = real(path, **options)
-        if path == elsewhere:
+    def status_of(descriptor: int) -> os.stat_result:
+        status = real(descriptor)
+        if status.st_ino == foreign:
             return os.stat_result((*status[:4], status.st_uid + 1, *status[5:]))
         return status
 
-    monkeypatch.setattr(Path, "stat", stat_of)
+    monkeypatch.setattr(os, "fstat", status_of)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with pytest.raises(KeyStoreExposed, match="folder of another user"):
+    for attempt in (saved.load, lambda: saved.save(following, expected_version=1)):
+        with pytest.raises(KeyStoreExposed, match="folder of another user"):
+            attempt()
+    assert {path.name for path in elsewhere.iterdir()} == {"real.json"}
+
+
+@pytest.mark.parametrize("step", ["flock", "fsync"])
+def test_link_that_is_put_there_during_a_save_leads_nowhere(
+    saved: FileKeyStore,
+    folder: Path,
+    following: KeyRing,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    """The folder's owner could else have root give any file away."""
+    victim = folder.parent / "cron.d" / "job"
+    victim.parent.mkdir()
+    victim.write_text("root's own")
+    module = fcntl if step == "flock" else os
+
+    def swap(*args: int) -> None:
+        (folder / "ring.json").unlink(missing_ok=True)
+        (folder / "ring.json").symlink_to(victim)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda *args: None)
+    monkeypatch.setattr(module, step, swap)
+    with suppress(KeyStoreError):
+        saved.save(following, expected_version=1)
+    assert victim.read_text() == "root's own"
+    assert {path.name for path in victim.parent.iterdir()} == {"job"}
+
+
+def test_folder_that_is_swapped_during_a_save_is_the_one_that_is_written_to(
+    saved: FileKeyStore, folder: Path, following: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was judged, and not what has its name since."""
+    aside, other = folder.with_name("aside"), folder.with_name("other")
+    other.mkdir()
+    (other / ".ring-mine").touch()
+
+    def swap(*args: int) -> None:
+        folder.rename(aside)
+        folder.symlink_to(other)
+
+    monkeypatch.setattr(fcntl, "flock", swap)
+    saved.save(following, expected_version=1)
+    assert FileKeyStore(PATH=aside).load() == following
+    assert {path.name for path in other.iterdir()} == {".ring-mine"}
+
+
+def test_root_does_not_give_away_a_file_that_has_another_name(
+    saved: FileKeyStore, folder: Path, following: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder's owner may have put it in the lock's place."""
+    elsewhere = folder.parent / "shadow"
+    elsewhere.touch(mode=0o600)
+    (folder / "ring.lock").unlink()
+    (folder / "ring.lock").hardlink_to(elsewhere)
+    given: list[int] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda file, *_: given.append(os.fstat(file).st_ino))
+    saved.save(following, expected_version=1)
+    assert given == [(folder / "ring.json").stat().st_ino]
+
+
+def test_link_and_what_it_leads_to_have_one_lock(
+    saved: FileKeyStore, folder: Path, following: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two who save at once, each by another way, would both win."""
+    elsewhere = folder.parent / "elsewhere"
+    folder.rename(elsewhere)
+    folder.mkdir(mode=0o700)
+    (folder / "ring.json").symlink_to("../elsewhere/ring.json")
+    held: list[int] = []
+    monkeypatch.setattr(fcntl, "flock", lambda file, _: held.append(os.fstat(file).st_ino))
+    saved.save(following, expected_version=1)
+    FileKeyStore(PATH=elsewhere).save(replace(following, version=3), expected_version=2)
+    assert held == [(elsewhere / "ring.lock").stat().st_ino] * 2
+
+
+def test_links_of_a_mounted_volume_are_followed(
+    saved: FileKeyStore, folder: Path, ring: KeyRing, following: KeyRing
+) -> None:
+    """As Kubernetes makes them: the file links into a link to a folder beside it."""
+    inner = folder / "..2030_01_01"
+    inner.mkdir(mode=0o700)
+    (folder / "..data").symlink_to(inner.name)
+    (folder / "ring.json").rename(inner / "ring.json")
+    (folder / "ring.json").symlink_to("..data/ring.json")
+    assert saved.load() == ring
+    saved.save(following, expected_version=1)
+    assert KeyRing.from_json((inner / "ring.json").read_text()) == following
+
+
+def test_file_that_is_too_large_for_a_ring_is_torn(saved: FileKeyStore, folder: Path) -> None:
+    """Also where it would be one: nobody is kept busy with reading it."""
+    with (folder / "ring.json").open("a") as file:
+        file.write(" " * 1024 * 1024)
+    with pytest.raises(KeyRingTorn, match=f"{folder}/ring.json: The file is larger than any"):
         saved.load()
 
 
-def test_save_over_another_version_is_a_conflict(
-    saved: FileKeyStore, ring: KeyRing, following: KeyRing
+def test_ring_that_could_not_be_read_again_is_not_written(
+    saved: FileKeyStore, ring: KeyRing
 ) -> None:
-    """Somebody was faster, and keeps the word."""
-    saved.save(following, expected_version=1)
-    with pytest.raises(KeyRingConflict):
-        saved.save(following, expected_version=1)
-    with pytest.raises(KeyRingExists):
-        saved.save(ring, expected_version=None)
-    assert saved.load() == following
+    """With what to do."""
+    (key,) = ring.keys
+    large = replace(ring, keys=(replace(key, jwk=key.jwk | {"x": "x" * 1024 * 1024}),))
+    with pytest.raises(KeyStoreError, match=r"bytes at most.*--retire"):
+        saved.save(large, expected_version=1)
+    assert saved.load() == ring
 
 
-def test_save_over_a_ring_that_is_gone_is_a_conflict(
-    store: FileKeyStore, following: KeyRing
-) -> None:
-    """Nothing is brought back."""
-    with pytest.raises(KeyRingConflict):
-        store.save(following, expected_version=1)
-
-
-def test_of_many_simultaneous_saves_one_wins(
-    saved: FileKeyStore, folder: Path, following: KeyRing
-) -> None:
-    """The comparison and the exchange are one step."""
-    outcomes: list[str] = []
-    start = threading.Barrier(8)
-
-    def save() -> None:
-        start.wait()
-        try:
-            FileKeyStore(PATH=folder).save(following, expected_version=1)
-        except KeyRingConflict:
-            outcomes.append("conflict")
-        else:
-            outcomes.append("saved")
-
-    threads = [threading.Thread(target=save) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes) == ["conflict"] * 7 + ["saved"]
+def test_pipe_in_the_files_place_is_a_store_error(saved: FileKeyStore, folder: Path) -> None:
+    """Nobody waits for what comes out of it."""
+    (folder / "ring.json").unlink()
+    os.mkfifo(folder / "ring.json", 0o600)
+    with pytest.raises(KeyStoreError, match=r"can't be read: Not a regular file\."):
+        saved.load()
 
 
 def test_save_that_fails_leaves_the_former_ring(
@@ -314,11 +420,6 @@ def test_stamp_changes_with_the_ring(saved: FileKeyStore, following: KeyRing) ->
         saved.save(replace(following, version=1), expected_version=1)
         stamps.append(saved.stamp())
     assert len(set(stamps)) == 3
-
-
-def test_missing_ring_has_no_stamp(store: FileKeyStore) -> None:
-    """Nothing to compare."""
-    assert store.stamp() is None
 
 
 def test_describe_is_the_path(store: FileKeyStore, folder: Path) -> None:

@@ -46,6 +46,10 @@ def test_store_is_built_once_for_each_value(settings: Settings) -> None:
             },
             "FileKeyStore can't work with a value",
         ),
+        (
+            {"BACKEND": "tests.keys.stores.MemoryKeyStore", "OPTIONS": {"name": None}},
+            "MemoryKeyStore can't work with a value",
+        ),
     ],
 )
 def test_wrong_setting_says_what_is_wrong(settings: Settings, config: Any, reason: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from jwt_auth.exceptions import KeyRingTorn, NoSigningKey
 from jwt_auth.keys import jwk
-from jwt_auth.keys.ring import KeyRing, KeyState
+from jwt_auth.keys.ring import FORMAT, KeyRing, KeyState
 
 MINUTE = timedelta(minutes=1)
 RETENTION = 16 * MINUTE
@@ -162,7 +162,7 @@ def test_foreign_text_is_torn(text: str) -> None:
 def test_newer_format_says_so(ring: KeyRing) -> None:
     """An old node must not rewrite what it does not understand."""
     with pytest.raises(KeyRingTorn, match=r"newer format.*upgrade"):
-        KeyRing.from_json(json.dumps(document(ring) | {"format": 2}))
+        KeyRing.from_json(json.dumps(document(ring) | {"format": FORMAT + 1}))
 
 
 def test_repeated_name_is_torn(ring: KeyRing) -> None:

@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from jwt_auth import flows
 from jwt_auth.conf import ALGORITHMS
+from jwt_auth.exceptions import KeyStoreUnavailable
 from jwt_auth.keys import jwk
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
@@ -119,7 +120,7 @@ def test_next_key_is_published_ahead(
     output = run(capsys, "rotate_keys")
     former, waiting = load().keys
     assert waiting.activates_at - waiting.created_at == timedelta(minutes=20)
-    assert former.expires_at == waiting.activates_at + timedelta(minutes=16)
+    assert former.expires_at == waiting.activates_at + timedelta(minutes=17)
     sentence = rf"Key {waiting.kid} \(ES256\) signs from {TIME.pattern}\.\n"
     assert re.fullmatch(sentence, output)
     published = load()
@@ -229,6 +230,27 @@ def test_unknown_compromised_key_is_an_error(ring: KeyRing, ended: list[Any]) ->
     with pytest.raises(CommandError, match=r"no key of that kid: run `manage\.py list_keys`"):
         call_command("rotate_keys", compromised="nobody's", yes=True)
     assert (load(), ended) == (ring, [])
+
+
+def test_compromised_key_that_may_be_gone_leaves_the_sessions_to_be_ended(
+    ring: KeyRing, ended: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ring was saved and nobody heard: both the failure and the second run say what is left."""
+    kid, store = ring.keys[0].kid, type(get_key_store())
+    save = store.save
+
+    def save_and_lose(self: Any, *args: Any, **kwargs: Any) -> None:
+        save(self, *args, **kwargs)
+        raise KeyStoreUnavailable("No answer in time.")
+
+    with monkeypatch.context() as context:
+        context.setattr(store, "save", save_and_lose)
+        with pytest.raises(CommandError, match=r"No session .* `manage\.py revoke_tokens --all`"):
+            call_command("rotate_keys", compromised=kid, yes=True)
+    assert load().find(kid) is None
+    with pytest.raises(CommandError, match=r"then failed: run `manage\.py revoke_tokens --all`"):
+        call_command("rotate_keys", compromised=kid, yes=True)
+    assert ended == []
 
 
 def test_sessions_that_could_not_be_ended_are_an_error(

@@ -9,17 +9,33 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from jwt_auth import signals
 from jwt_auth.conf import conf
-from jwt_auth.exceptions import KeyFailure, KeyRingMissing
+from jwt_auth.exceptions import (
+    KeyFailure,
+    KeyRingMissing,
+    KeyRingTooNew,
+    KeyRingTorn,
+    KeyStoreError,
+)
+from jwt_auth.keys.discretion import anew
 from jwt_auth.keys.ring import KeyRing
+from jwt_auth.process import this_process
+
+#: What to do about a document that can't be read, in a store that can be written.
+MAKE_ANEW: Final = (
+    "Restore it from a backup, or move it away and run `manage.py generate_keys`:"
+    " sessions go on, access tokens from before do not."
+)
 
 
 class KeyStore(ABC):
@@ -45,6 +61,7 @@ class KeyStore(ABC):
         Raises:
             KeyRingExists: there is a ring where none was expected.
             KeyRingConflict: the stored ring has another version, or is gone.
+            KeyStoreReadOnly: the store is for reading only.
             KeyStoreError: the store can't be reached or written, or is not fit for private keys.
         """
 
@@ -53,31 +70,115 @@ class KeyStore(ABC):
         """The store's path or address, for messages and events; no secret."""
 
     def stamp(self) -> object | None:
-        """Something cheap that changes whenever the stored ring does; ``None``: no such thing."""
+        """Something cheap that changes whenever the stored ring does; ``None``: no such thing.
+
+        Never raises: a request with an unknown kid asks for it.
+        """
         return None
 
+    def check(self) -> list[CheckMessage]:
+        """What is wrong or unwise in the options, without reaching for the storage."""
+        return []
 
-def load_ring(store: KeyStore) -> KeyRing:
-    """Load from the store, and tell so: every access to private keys is an event."""
+    def check_server(self) -> list[CheckMessage]:
+        """What is unwise in what the storage holds or runs on (``manage.py check --deploy``)."""
+        return []
+
+
+def read_document(document: bytes | str, where: str, *, remedy: str = MAKE_ANEW) -> KeyRing:
+    """Read a ring's document that a store has loaded from ``where``.
+
+    Raises:
+        KeyRingTorn: says where it lies and what to do; a ring that is too new is whole, and says
+            so.
+    """
+    try:
+        return KeyRing.from_json(document if isinstance(document, str) else document.decode())
+    except UnicodeDecodeError:
+        raise torn(where, "The key ring is not a JSON document.", remedy=remedy) from None
+    except KeyRingTooNew as too_new:
+        raise KeyRingTooNew(f"{where}: {too_new}") from None
+    except KeyRingTorn as error:
+        raise torn(where, str(error), remedy=remedy) from None
+
+
+def torn(where: str, fault: str, *, remedy: str = MAKE_ANEW) -> KeyRingTorn:
+    """The error for what is no ring, with its place and the way out."""
+    return KeyRingTorn(f"{where}: {fault} {remedy}")
+
+
+def load_ring(store: KeyStore, *, known: KeyRing | None = None) -> KeyRing:
+    """Load from the store, and tell so: every access to private keys is an event.
+
+    To find the ring that is ``known`` already is routine, and told as such.
+    """
     try:
         ring = store.load()
-    except KeyRingMissing:
-        raise  # nothing was read, as before the first key is made
-    except KeyFailure:
-        send_event("refused", store)
-        raise
-    send_event("loaded", store)
-    return ring
+    except Exception as error:  # noqa: BLE001  a store's client may raise anything
+        failure, reason = _discreet(store, error), _reason(error)
+    else:
+        send_event("loaded", store, kids=_kids(ring), routine=ring == known)
+        return ring
+    if known is not None or not isinstance(failure, KeyRingMissing):
+        # Else nothing was read, as before the first key is made.
+        send_event("refused", store, operation="load", reason=reason)
+    raise failure
 
 
 def save_ring(store: KeyStore, ring: KeyRing, *, expected_version: int | None) -> None:
     """Save to the store, and tell so."""
-    store.save(ring, expected_version=expected_version)
-    send_event("saved", store)
+    try:
+        store.save(ring, expected_version=expected_version)
+    except Exception as error:  # noqa: BLE001  a store's client may raise anything
+        failure, reason = _discreet(store, error), _reason(error)
+    else:
+        send_event("saved", store, kids=_kids(ring))
+        return
+    send_event("refused", store, operation="save", reason=reason)
+    raise failure
 
 
-def send_event(event: str, store: KeyStore, kid: str | None = None) -> None:
-    signals.key_event.send_robust(sender=KeyStore, event=event, kid=kid, store=store.describe())
+def _discreet(store: KeyStore, error: Exception) -> KeyFailure:
+    """The error anew where it is ours; any other one may quote a key or a credential.
+
+    Past the ``except`` block it is told and raised: there it, and what a receiver of the signal
+    raises, would have the store's frames in its context.
+    """
+    if isinstance(error, KeyFailure):
+        return anew(error)
+    return KeyStoreError(f"{store.describe()} has failed: {type(error).__name__}.")
+
+
+def _reason(error: Exception) -> str:
+    return error.code if isinstance(error, KeyFailure) else type(error).__name__
+
+
+def send_event(
+    event: str,
+    store: KeyStore,
+    kid: str | None = None,
+    *,
+    kids: Sequence[str] = (),
+    operation: str | None = None,
+    reason: str | None = None,
+    routine: bool = False,
+) -> None:
+    """Send :data:`jwt_auth.signals.key_event`, with the process that it happened in."""
+    signals.key_event.send_robust(
+        sender=KeyStore,
+        event=event,
+        kid=kid,
+        kids=list(kids),
+        store=store.describe(),
+        operation=operation,
+        reason=reason,
+        routine=routine,
+        process=this_process(),
+    )
+
+
+def _kids(ring: KeyRing) -> list[str]:
+    return [key.kid for key in ring.keys]
 
 
 _built: tuple[dict[str, Any], KeyStore] | None = None
@@ -96,6 +197,17 @@ def get_key_store() -> KeyStore:
     if built is None or built[0] != config:
         built = _built = (copy.deepcopy(config), _build(config))
     return built[1]
+
+
+def _forget() -> None:
+    """Have a forked child build its own: its parent's may have open connections, which two
+    processes can't share.
+    """
+    global _built  # noqa: PLW0603
+    _built = None
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def _build(config: object) -> KeyStore:
@@ -121,6 +233,6 @@ def _build(config: object) -> KeyStore:
         raise ImproperlyConfigured(message) from None
     try:
         return backend(**options)
-    except (TypeError, ValueError):  # most often None, from a variable that is not set
+    except Exception:  # noqa: BLE001  most often of None, from a variable that is not set
         message = f"JWT_AUTH_KEY_STORE: {backend.__name__} can't work with a value of its OPTIONS."
         raise ImproperlyConfigured(message) from None

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store, load_ring
-from jwt_auth.keys.timeline import next_step, timestamp
+from jwt_auth.keys.timeline import age, next_step, timestamp
 
 _FORMATS: Final = ("table", "json")
 
@@ -37,11 +37,21 @@ class Command(BaseCommand):
 
 
 def _rows(ring: KeyRing, now: datetime) -> list[dict[str, str | None]]:
+    rows = _timeline(ring, now)
+    if any(key.signer is not None for key in ring.keys):
+        for row, key in zip(rows, ring.keys, strict=True):
+            signer = key.signer
+            row["signer"] = None if signer is None else f"{signer.backend}: {signer.key}"
+    return rows
+
+
+def _timeline(ring: KeyRing, now: datetime) -> list[dict[str, str | None]]:
     return [
         {
             "kid": key.kid,
             "algorithm": key.algorithm,
             "state": ring.state_of(key, now),
+            "age": age(key, now),
             "created_at": timestamp(key.created_at),
             "activates_at": timestamp(key.activates_at),
             "expires_at": None if key.expires_at is None else timestamp(key.expires_at),

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
 
 from jwt_auth import flows
-from jwt_auth.conf import ALGORITHMS, conf
+from jwt_auth.conf import ALGORITHMS, JWKS_MAX_AGE, conf
 from jwt_auth.exceptions import KeyFailure, UnknownKey
 from jwt_auth.keys import rotation
 from jwt_auth.keys.ring import RingKey
 from jwt_auth.keys.rotation import Change
+from jwt_auth.keys.signers.base import how_to_end
 from jwt_auth.keys.stores.base import KeyStore, get_key_store
 from jwt_auth.keys.timeline import rotation_due, timestamp
 from jwt_auth.models import Reason
+
+#: The second half of an emergency, where the first was not known to be done.
+_END_SESSIONS: Final = "run `manage.py revoke_tokens --all`"
 
 
 class Command(BaseCommand):
@@ -49,10 +53,16 @@ class Command(BaseCommand):
                 self._rotate(store, now, options)
         except UnknownKey as error:
             raise CommandError(
-                "The ring has no key of that kid: run `manage.py list_keys` to see them."
+                "The ring has no key of that kid: run `manage.py list_keys` to see them. Where an"
+                f" earlier run has dropped it and then failed: {_END_SESSIONS}."
             ) from error
         except (KeyFailure, ImproperlyConfigured) as error:
-            raise CommandError(str(error)) from error
+            text = str(error)
+            if options["compromised"] is not None:
+                text += (
+                    f" No session was ended: run this again, and if it is gone, {_END_SESSIONS}."
+                )
+            raise CommandError(text) from error
 
     def _rotate(self, store: KeyStore, now: datetime, options: dict[str, Any]) -> None:
         change = rotation.rotate(
@@ -102,7 +112,7 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(
                 "The key is gone, but the sessions could not be ended:"
-                " run `manage.py revoke_tokens --all` once the database is up."
+                f" {_END_SESSIONS} once the database is up."
             ) from error
         self._say(f"Ended {ended} sessions.")
 
@@ -126,10 +136,16 @@ class Command(BaseCommand):
         if at_once:
             interval = conf.key_reload_interval.total_seconds()
             self._say(f"Running servers follow within {interval:g} seconds.")
+            minutes = JWKS_MAX_AGE.total_seconds() / 60
+            self._say(
+                f"Services that have cached the key set follow within {minutes:g} minutes more."
+            )
 
     def _say_removed(self, change: Change, *, dry_run: bool) -> None:
-        for kid in change.removed:
-            self._say(f"Key {kid} {'would be' if dry_run else 'was'} dropped.")
+        for key in change.removed_keys:
+            self._say(f"Key {key.kid} {'would be' if dry_run else 'was'} dropped.")
+            if key.signer is not None and not dry_run:
+                self._say(how_to_end(key.signer))
 
     def _say(self, sentence: str) -> None:
         self.stdout.write(sentence)

@@ -1,0 +1,162 @@
+"""The key ring in an environment variable: for platforms that hand secrets to processes so.
+
+The variable holds one private key, in PEM or as a JWK, or a whole ring's document; each as it is or
+in base64. A process can't change the environment of others, so this store is for reading only.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final, NoReturn
+
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  the framework's own name
+
+from jwt_auth.conf import ALGORITHMS, conf
+from jwt_auth.exceptions import InvalidKey, KeyFailure, KeyRingMissing, KeyStoreReadOnly
+from jwt_auth.keys.adopted import jwk_from_json
+from jwt_auth.keys.jwk import JWK
+from jwt_auth.keys.pem import jwk_from_pem
+from jwt_auth.keys.ring import KeyRing, RingKey
+from jwt_auth.keys.stores.base import KeyStore, read_document, torn
+
+#: When a key that says nothing of its age was made: long ago, and on every node the same.
+UNKNOWN_AGE: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_RSA: Final = ("PS256", "RS256")
+
+
+class EnvironmentKeyStore(KeyStore):
+    """Reads the ring from the environment variable ``VARIABLE``.
+
+    ``ALGORITHM`` is for a single key that does not say which it is for.
+    """
+
+    def __init__(
+        self,
+        VARIABLE: str = "JWT_AUTH_KEYS",  # noqa: N803  the names of the options
+        ALGORITHM: str | None = None,  # noqa: N803
+    ) -> None:
+        self._variable = VARIABLE
+        self._algorithm = ALGORITHM
+
+    def describe(self) -> str:
+        return f"the environment variable {self._variable}"
+
+    def stamp(self) -> object | None:
+        text = os.environ.get(self._variable)
+        return None if text is None else sha256(text.encode(errors="surrogateescape")).digest()
+
+    def load(self) -> KeyRing:
+        text = os.environ.get(self._variable, "").strip()
+        if not text:
+            raise KeyRingMissing(
+                f"There is no key in {self.describe()}: set it to a private key in PEM, a JWK, or"
+                " a key ring in base64."
+            )
+        content = _decoded(text)
+        if "-----BEGIN" in content or _is_jwk(content):
+            return self._ring_of(content)
+        return read_document(content, self.describe(), remedy=self._remedy)
+
+    def save(self, ring: KeyRing, *, expected_version: int | None) -> NoReturn:
+        raise KeyStoreReadOnly(
+            f"The keys in {self.describe()} can't be changed from here: have the next ring made in"
+            " a file store, and set the variable to its ring.json in base64 on every node."
+        )
+
+    def check(self) -> list[CheckMessage]:
+        if not self._variable or not isinstance(self._variable, str):
+            return [_error("E042", "VARIABLE names no variable.", '"VARIABLE": "JWT_AUTH_KEYS"')]
+        if self._algorithm not in (None, *ALGORITHMS):
+            reason = f"ALGORITHM must be one of {', '.join(ALGORITHMS)}, or left out."
+            return [_error("E043", reason, '"ALGORITHM": "ES256"')]
+        return []
+
+    def check_server(self) -> list[CheckMessage]:
+        try:
+            keys = self.load().keys
+        except KeyFailure:
+            return []  # named by another check
+        if all(key.activates_at != UNKNOWN_AGE for key in keys):
+            return []
+        return [
+            Warning(
+                f"The key in {self.describe()} stands alone: whoever replaces it has every access"
+                " token of the former one refused, and nobody is told of its age.",
+                hint="Set the variable to a key ring in base64, which can hold two keys at a time.",
+                id="jwt_auth.W042",
+            )
+        ]
+
+    @property
+    def _remedy(self) -> str:
+        return f"Set {self._variable} to a private key in PEM, a JWK, or a key ring in base64."
+
+    def _ring_of(self, content: str) -> KeyRing:
+        try:
+            jwk = _read_key(content.encode(), self._algorithm)
+        except InvalidKey as error:
+            raise torn(self.describe(), str(error), remedy=self._remedy) from None
+        key = RingKey(
+            kid=jwk["kid"],
+            algorithm=jwk["alg"],
+            jwk=jwk,
+            created_at=UNKNOWN_AGE,
+            activates_at=UNKNOWN_AGE,
+        )
+        return KeyRing(version=1, keys=(key,))
+
+
+def _decoded(text: str) -> str:
+    """What the variable means: base64 is undone, and so are line ends that were written out."""
+    if text.startswith("-----BEGIN"):
+        # Many tools can't put a line end into a variable.
+        return text.replace("\\n", "\n")
+    if text.startswith("{"):
+        return text
+    try:
+        # Both alphabets, and lines of any length: who encodes has one tool or another.
+        plain = "".join(text.split()).replace("-", "+").replace("_", "/")
+        return base64.b64decode(plain, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return text  # and no document, which whoever reads it will say
+
+
+def _is_jwk(content: str) -> bool:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and "kty" in document
+
+
+def _read_key(content: bytes, algorithm: str | None) -> JWK:
+    read: Any = jwk_from_pem if b"-----BEGIN" in content else jwk_from_json
+    try:
+        jwk: JWK = read(content, algorithm=algorithm)
+    except InvalidKey as error:
+        if algorithm is not None:
+            raise
+        # Only an RSA key leaves a choice.
+        try:
+            return read(content, algorithm=_rsa_algorithm())  # type: ignore[no-any-return]
+        except InvalidKey:
+            raise error from None
+    return jwk
+
+
+def _rsa_algorithm() -> str:
+    return conf.algorithm if conf.algorithm in _RSA else "PS256"
+
+
+def _error(number: str, reason: str, line: str) -> Error:
+    return Error(
+        f"JWT_AUTH_KEY_STORE: {reason}",
+        hint=f"Write {line} in the OPTIONS of JWT_AUTH_KEY_STORE, or leave it out.",
+        id=f"jwt_auth.{number}",
+    )

@@ -1,0 +1,165 @@
+"""A file in a folder that is its owner's alone, reached through descriptors.
+
+A path may lead elsewhere at each look: the folder's owner can put a link there between two steps,
+and root, who may run the commands, would then give away a file of its own. So the folder is opened
+once and judged as it is open, and whatever is done in it is done relative to its descriptor.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shlex
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from jwt_auth.exceptions import KeyStoreExposed
+
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_TEMPORARY: Final = ".ring-"
+
+#: As many as Linux follows.
+_MAX_LINKS: Final = 40
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class PrivateFile:
+    """A file that may not be there yet, by the open folder that it lies in."""
+
+    def __init__(self, folder: int, name: str, path: Path) -> None:
+        self._folder = folder
+        self._name = name
+        self._path = path
+        self._owner = os.fstat(folder)
+
+    def read(self, limit: int) -> bytes:
+        """Read it, or the first ``limit`` bytes of it.
+
+        Raises:
+            KeyStoreExposed: others can use it.
+            OSError: as the system says.
+        """
+        # Not blocking: whoever has put a pipe there would have us wait for ever.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self._name, flags, dir_fd=self._folder)
+        try:
+            status = os.fstat(descriptor)
+            require_private(self._path, status, "600")
+            with open(descriptor, "rb", closefd=False) as file:  # refuses a folder
+                if not stat.S_ISREG(status.st_mode):
+                    raise OSError(errno.EINVAL, "Not a regular file")
+                return file.read(limit)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold the lock file of that name, which lies beside it."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, 0o600, dir_fd=self._folder)
+        try:
+            self._give_to_owner(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)  # which also unlocks
+
+    def replace(self, content: bytes) -> None:
+        """Write beside the file and rename: a reader, and a crash, sees the old ring or the new
+        one.
+        """
+        self._remove_left_overs()
+        temporary = _TEMPORARY + secrets.token_hex(8)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o600, dir_fd=self._folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                self._give_to_owner(file.fileno())
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        except BaseException:
+            os.unlink(temporary, dir_fd=self._folder)
+            raise
+        os.fsync(self._folder)
+
+    def _remove_left_overs(self) -> None:
+        for name in os.listdir(self._folder):  # noqa: PTH208  a path has no descriptor
+            if name.startswith(_TEMPORARY):
+                # Of a process that died here; it may hold a key that has been compromised since.
+                os.unlink(name, dir_fd=self._folder)
+
+    def _give_to_owner(self, descriptor: int) -> None:
+        """Have root, who may run the commands, leave the server a file that the server can read.
+
+        Never one that has another name, too: that one may stand in a folder of somebody else.
+        """
+        if os.geteuid() == 0 and os.fstat(descriptor).st_nlink == 1:
+            os.fchown(descriptor, self._owner.st_uid, self._owner.st_gid)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[PrivateFile]:
+    """Open the folder that the file really lies in: the path's own, unless the file is a link.
+
+    Raises:
+        KeyStoreExposed: others can use one of these two folders, or each has another owner, and
+            that of the first could have root write into the second.
+        OSError: as the system says.
+    """
+    with ExitStack() as stack:
+        named = folder = _open(stack, path.parent)
+        require_private(path.parent, os.fstat(named), "700")
+        name, real = path.name, path
+        for _ in range(_MAX_LINKS):
+            target = _read_link(folder, name)
+            if target is None:
+                break
+            real = real.parent / target
+            parent, name = os.path.split(target)
+            folder = _open(stack, parent or ".", folder)
+        else:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        if folder != named:
+            real = Path(os.path.realpath(real.parent), name)  # for the messages only
+            status = os.fstat(folder)
+            require_private(real.parent, status, "700")
+            if status.st_uid != os.fstat(named).st_uid:
+                raise KeyStoreExposed(f"{path} links to a folder of another user: move it here.")
+        yield PrivateFile(folder, name, real)
+
+
+def _open(stack: ExitStack, folder: str | Path, beside: int | None = None) -> int:
+    # Links on the way are followed (a volume of Kubernetes has one): what they lead to is judged.
+    descriptor = os.open(folder, _FOLDER, dir_fd=beside)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _read_link(folder: int, name: str) -> str | None:
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError:
+        return None  # it is no link, or nothing yet; whatever else is the matter, its opening says
+
+
+def require_private(path: Path, status: os.stat_result, mode: str) -> None:
+    """Refuse what others can read or write. Root may read everybody's: it could anyway."""
+    if status.st_uid != os.geteuid() != 0:
+        command = f"chown {os.geteuid()} {shlex.quote(str(path))}"
+        raise KeyStoreExposed(
+            f"{path} belongs to another user (uid {status.st_uid}): run `{command}`."
+        )
+    if status.st_mode & _OTHERS:
+        command = f"chmod {mode} {shlex.quote(str(path))}"
+        raise KeyStoreExposed(
+            f"{path} is open to other users than its owner: run `{command}`,"
+            " and if they could read the keys, `manage.py rotate_keys --compromised KID`."
+        )

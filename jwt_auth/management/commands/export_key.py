@@ -1,0 +1,112 @@
+"""``manage.py export_key``: give a key of the ring out, as PEM or JWK."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from jwt_auth.exceptions import KeyFailure
+from jwt_auth.keys import jwk as jwks
+from jwt_auth.keys.discretion import raised_anew
+from jwt_auth.keys.pem import jwk_to_pem
+from jwt_auth.keys.ring import RingKey
+from jwt_auth.keys.stores.base import get_key_store, load_ring, send_event
+from jwt_auth.management.secrets import is_exposed, read_passphrase, write_key
+
+_FORMATS: Final = ("pem", "jwk")
+
+
+class Command(BaseCommand):
+    help = "Writes the public key, or with --private the private one, as PEM or JWK."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("kid", metavar="KID")
+        parser.add_argument("--format", default="pem", help=" or ".join(_FORMATS))
+        half = parser.add_mutually_exclusive_group()
+        half.add_argument("--public", action="store_true", help="the public key (the default)")
+        half.add_argument("--private", action="store_true", help="the private key, or the secret")
+        parser.add_argument(
+            "--passphrase-variable",
+            metavar="NAME",
+            help="the environment variable that holds a passphrase to encrypt the PEM with",
+        )
+        parser.add_argument(
+            "--unencrypted", action="store_true", help="write a private key as it is"
+        )
+        parser.add_argument("--output", metavar="FILE", help="a new file (0600 if private)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        _require_sense(options)
+        if options["private"] and options["output"] is None:
+            self._require_fit_output(encrypted=not options["unencrypted"])
+        try:
+            self._export(options)
+        except (KeyFailure, ImproperlyConfigured) as error:
+            raise CommandError(str(error)) from error
+
+    def _require_fit_output(self, *, encrypted: bool) -> None:
+        if self.stdout.isatty():
+            raise CommandError("A private key is not shown on a terminal: give --output FILE.")
+        if not encrypted and is_exposed(self.stdout):
+            raise CommandError(
+                "Standard output is a file that other users than its owner can use: give --output"
+                " FILE instead, which makes one with the mode 0600."
+            )
+
+    @raised_anew(KeyFailure, ImproperlyConfigured, CommandError)
+    def _export(self, options: dict[str, Any]) -> None:
+        passphrase = read_passphrase(options["passphrase_variable"])
+        store = get_key_store()
+        key = load_ring(store).find(options["kid"])
+        if key is None:
+            raise CommandError(
+                "The ring has no key of that kid: run `manage.py list_keys` to see them."
+            )
+        jwk = _private_part(key) if options["private"] else jwks.public_jwk(key.jwk)
+        content = _written(jwk, options["format"], passphrase)
+        if options["private"]:
+            send_event("exported", store, key.kid)
+        if options["output"] is None:
+            self._write(content)
+        else:
+            write_key(options["output"], content, private=options["private"])
+
+    def _write(self, content: bytes) -> None:
+        try:
+            self.stdout.write(content.decode(), ending="")
+            self.stdout.flush()
+        except OSError as error:
+            raise CommandError(f"Standard output can't be written: {error.strerror}.") from None
+
+
+def _private_part(key: RingKey) -> dict[str, Any]:
+    if key.signer is not None:
+        raise CommandError(
+            f"The private key never leaves {key.signer.backend}: only --public can be exported."
+        )
+    return key.jwk
+
+
+def _written(jwk: dict[str, Any], form: str, passphrase: bytes | None) -> bytes:
+    if form == "pem":
+        return jwk_to_pem(jwk, passphrase=passphrase)
+    return json.dumps(jwk, indent=2).encode() + b"\n"
+
+
+def _require_sense(options: dict[str, Any]) -> None:
+    encrypted = options["passphrase_variable"] is not None
+    if options["format"] not in _FORMATS:
+        raise CommandError(f"The format must be {' or '.join(_FORMATS)}.")
+    if not options["private"] and (encrypted or options["unencrypted"]):
+        raise CommandError("A public key needs no protection: add --private, or leave that out.")
+    if not options["private"]:
+        return
+    if encrypted == options["unencrypted"]:
+        raise CommandError(
+            "Say how the private key is protected: --passphrase-variable NAME, or --unencrypted."
+        )
+    if encrypted and options["format"] == "jwk":
+        raise CommandError("A JWK can't be encrypted: take --format pem, or --unencrypted.")

@@ -1,0 +1,314 @@
+"""What every store behind a network promises besides: limits, retries, and errors that help."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from jwt_auth.checks.keys import find_key_problem
+from jwt_auth.exceptions import KeyRingMissing, KeyRingTorn, KeyStoreError
+from jwt_auth.keys import active, jwk
+from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores.base import get_key_store, save_ring
+from jwt_auth.keys.stores.remote import RemoteKeyStore
+from tests.keys.contract import (
+    KeyStoreContract,
+    Storage,
+    assert_without_secrets,
+    require_discreet,
+    require_nothing_shown,
+)
+from tests.keys.remote.service import Answer, Service
+
+#: Seconds. Long, for a machine that is busy; a test of what takes too long names shorter ones.
+TIMEOUT, DEADLINE = 5, 30
+
+
+class RemoteStorage(Storage):
+    """A secret in a service that the test runs."""
+
+    backend: str
+    service: Service
+
+    #: What a request gets where there are too many, where it is not allowed, and where the service
+    #: has failed.
+    throttled: Answer
+    denied: Answer
+    failed: Answer = Answer(status=500)
+
+    #: What the errors name: the permission to ask for, and what to do about too many requests.
+    permission: str
+    throttle: str
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """The store's OPTIONS."""
+
+    @abstractmethod
+    def open(self, **options: Any) -> RemoteKeyStore: ...
+
+    def unreachable(self) -> AbstractContextManager[None]:
+        return self.service.being_away()
+
+    @contextmanager
+    def answering(self, answer: Answer) -> Iterator[None]:
+        """Have the service give one and the same answer to everything."""
+        self.service.always = answer
+        yield
+        self.service.always = None
+
+    @contextmanager
+    def waiting(self, seconds: float) -> Iterator[None]:
+        """Have the service take its time."""
+        self.service.delay = seconds
+        yield
+        self.service.delay = 0
+
+
+class RemoteContract(KeyStoreContract):
+    @pytest.fixture
+    def storage(self) -> RemoteStorage:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def configured(self, storage: RemoteStorage, settings: Settings) -> RemoteStorage:
+        """The settings name the store."""
+        settings.JWT_AUTH_KEY_STORE = {"BACKEND": storage.backend, "OPTIONS": storage.options()}
+        return storage
+
+    def refuse(self, store: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing) -> str:
+        """Give the reason for which a load fails, which is never that there is no ring."""
+        with pytest.raises(KeyStoreError) as refused:
+            store.load()
+        assert not isinstance(refused.value, KeyRingMissing | KeyRingTorn)
+        assert str(refused.value).startswith(store.describe())
+        require_discreet(refused.value, storage, ring)
+        return str(refused.value)
+
+    def hurried(self, storage: RemoteStorage, *, timeout: float, deadline: float) -> RemoteKeyStore:
+        """Give a store that has little time, once it has its client."""
+        store = storage.open(TIMEOUT=timeout)
+        store.load()
+        store._deadline = deadline
+        return store
+
+    def test_slow_answers_end_at_the_time_outs(
+        self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
+    ) -> None:
+        """However often they are tried again."""
+        store = self.hurried(storage, timeout=0.2, deadline=10)
+        began = monotonic()
+        with storage.waiting(10):
+            assert "in time" in self.refuse(store, storage, ring)
+        assert monotonic() - began < 5
+
+    def test_load_ends_at_the_deadline_whatever_the_time_outs(
+        self, storage: RemoteStorage, saved: RemoteKeyStore, ring: KeyRing
+    ) -> None:
+        """And the next one does not start a thread beside the one that still waits."""
+        store = self.hurried(storage, timeout=30, deadline=0.1)
+        with storage.service.holding():
+            assert "within 0.1 seconds" in self.refuse(store, storage, ring)
+            threads = _store_threads()
+            for _ in range(5):
+                assert "earlier request" in self.refuse(store, storage, ring)
+            assert _store_threads() == threads
+        for thread in threads:
+            thread.join(30)
+        store._deadline = DEADLINE
+        assert store.load() == ring
+
+    def test_answer_that_drips_ends_at_the_deadline(
+        self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
+    ) -> None:
+        """Each byte comes in time, and the whole never does."""
+        store = self.hurried(storage, timeout=0.3, deadline=1)
+        began = monotonic()
+        with storage.answering(Answer(body=b"x" * 1000, drip=0.1)):
+            assert "within 1 seconds" in self.refuse(store, storage, ring)
+        assert monotonic() - began < 5
+
+    def test_passing_trouble_is_tried_again(
+        self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
+    ) -> None:
+        """Overload, a failure inside and a torn answer, one after another."""
+        saved.load()
+        for answer in (storage.throttled, storage.failed):
+            storage.service.next.append(answer)
+        assert saved.load() == ring
+        storage.service.next.append(Answer(body=b"{}" * 100, cut=10))
+        assert saved.load() == ring
+
+    def test_throttled_store_says_so(
+        self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
+    ) -> None:
+        """After a few attempts, with what to look at."""
+        saved.load()
+        asked = len(storage.service.requests)
+        with storage.answering(storage.throttled):
+            assert storage.throttle in self.refuse(saved, storage, ring)
+        assert len(storage.service.requests) - asked == 3
+
+    def test_denied_load_names_the_permission(
+        self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
+    ) -> None:
+        """And knocks at most once more, with a credential that was read anew."""
+        saved.load()
+        asked = len(storage.service.requests)
+        with storage.answering(storage.denied):
+            assert storage.permission in self.refuse(saved, storage, ring)
+        assert len(storage.service.requests) - asked <= 2
+        assert saved.load() == ring
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            Answer(body=b'{"hunter2": 1}' * 100, cut=30, headers={"Content-Type": "text/plain"}),
+            Answer.json({"hunter2": "hunter2"}),
+            Answer.json(["hunter2"]),
+            Answer(body=b"<html>hunter2</html>", headers={"Content-Type": "text/html"}),
+            Answer(body=b""),
+            Answer(status=404, body=b"<html>hunter2</html>", headers={"Content-Type": "text/html"}),
+            Answer(status=500, body=b"hunter2"),
+            Answer(status=302, headers={"Location": "http://127.0.0.1:9/hunter2"}),
+        ],
+        ids=lambda answer: f"{answer.status} {answer.body[:20]!r}",
+    )
+    def test_answer_that_makes_no_sense_is_not_quoted(
+        self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing, answer: Answer
+    ) -> None:
+        """A proxy's page, half an answer, another service: an error, and no missing ring."""
+        saved.load()
+        with storage.answering(answer):
+            self.refuse(saved, storage, ring)
+
+    def test_error_that_nobody_knows_is_named_by_its_type(
+        self,
+        saved: RemoteKeyStore,
+        storage: RemoteStorage,
+        ring: KeyRing,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Its text may be anything."""
+
+        def fail(client: Any) -> Any:
+            raise RuntimeError("hunter2")
+
+        monkeypatch.setattr(saved, "_find", fail)
+        assert "RuntimeError" in self.refuse(saved, storage, ring)
+
+    def test_write_is_sent_once_and_its_outcome_reported_as_unsure(
+        self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing, following: KeyRing
+    ) -> None:
+        """Sent again it could collide with itself."""
+        swap, writes = saved._swap, []
+
+        def fail(*args: Any) -> None:
+            writes.append(args)
+            with storage.answering(storage.failed):
+                swap(*args)
+
+        saved._swap = fail  # type: ignore[method-assign,assignment]
+        with pytest.raises(KeyStoreError, match=r"may have been saved.*list_keys") as unsure:
+            save_ring(saved, following, expected_version=1)
+        assert len(writes) == 1
+        require_discreet(unsure.value, storage, ring, following)
+        require_nothing_shown(unsure.value, storage, ring, following)
+
+    def test_ring_that_is_too_large_is_refused_before_it_is_sent(
+        self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
+    ) -> None:
+        """With what to do."""
+        (key,) = ring.keys
+        large = replace(ring, keys=(replace(key, jwk=key.jwk | {"x": "x" * saved.limit}),))
+        asked = len(storage.service.requests)
+        with pytest.raises(KeyStoreError, match=r"bytes at most.*--retire"):
+            saved.save(large, expected_version=1)
+        assert len(storage.service.requests) == asked
+
+    def test_forked_process_makes_its_own_client(
+        self, saved: RemoteKeyStore, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On one connection each would read the other's answers."""
+        saved.load()
+        parents = saved._client()
+        assert saved._client() is parents
+        pid = os.getpid() + 1
+        monkeypatch.setattr(os, "getpid", lambda: pid)
+        assert saved.load() == ring
+        assert saved._client() is not parents
+
+    def test_debug_log_has_no_secret(
+        self,
+        store: RemoteKeyStore,
+        storage: RemoteStorage,
+        ring: KeyRing,
+        following: KeyRing,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Whatever the client's own loggers would say."""
+        caplog.set_level(logging.DEBUG)
+        store.save(ring, expected_version=None)
+        store.save(following, expected_version=1)
+        store.load()
+        for record in caplog.records:
+            assert_without_secrets(record.getMessage(), storage, ring, following)
+            assert_without_secrets(repr(record.__dict__), storage, ring, following)
+
+    def test_server_that_has_its_keys_goes_on_without_the_store(
+        self,
+        configured: RemoteStorage,
+        ring: KeyRing,
+        now: datetime,
+        settings: Settings,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """For as long as it takes; the log says why the ring is old."""
+        configured.put_ring(ring)
+        active.reset()
+        kid = active.signing_key(now).kid
+        later = monotonic() + 3600
+        monkeypatch.setattr(active, "monotonic", lambda: later)
+        with configured.unreachable():
+            assert active.signing_key(now).kid == kid
+            assert active.verification_key(kid, now).kid == kid
+        assert "the former copy stays in use" in caplog.text
+        assert_without_secrets(caplog.text, configured, ring)
+
+    def test_start_without_keys_fails_with_the_reason(
+        self, configured: RemoteStorage, ring: KeyRing
+    ) -> None:
+        """Where the store is away, and where it is empty."""
+        with configured.unreachable():
+            problem = find_key_problem()
+        assert problem is not None
+        assert "can't be read" in problem.msg
+        assert_without_secrets(f"{problem.msg}{problem.hint}", configured, ring)
+        problem = find_key_problem()
+        assert problem is not None
+        assert "generate_keys" in problem.msg
+
+    def test_start_with_keys_finds_no_problem(
+        self, configured: RemoteStorage, ring: KeyRing, now: datetime
+    ) -> None:
+        """Neither with the options nor with the ring."""
+        zero = timedelta(0)
+        configured.put_ring(KeyRing(version=0).with_next_key(jwk.generate("EdDSA"), now, now, zero))
+        assert get_key_store().check() == []
+        assert find_key_problem() is None
+
+
+def _store_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "jwt_auth-key-store"]

@@ -1,0 +1,165 @@
+"""A service on a free port of this machine that can be slow, broken, overloaded or away."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    method: str
+    path: str
+    headers: Message
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What is sent, and how."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    #: The connection ends after so many bytes of the body.
+    cut: int | None = None
+    #: Seconds between any two bytes: a blank is sent for each byte of the body.
+    drip: float = 0
+
+    @classmethod
+    def json(cls, content: object, status: int = 200, **headers: str) -> Self:
+        return cls(
+            status=status,
+            body=json.dumps(content).encode(),
+            headers={"Content-Type": "application/json"} | headers,
+        )
+
+
+Respond = Callable[[Request], Answer]
+
+
+class Service:
+    """Answers each request by ``respond``, unless the test wants it otherwise."""
+
+    def __init__(self, respond: Respond, tls: ssl.SSLContext | None = None) -> None:
+        self.respond = respond
+        self.requests: list[Request] = []
+        #: Answers that come before any other, each once.
+        self.next: deque[Answer] = deque()
+        #: What every request gets, those in ``next`` aside.
+        self.always: Answer | None = None
+        #: Connections end without a word.
+        self.away = False
+        #: Seconds before each answer.
+        self.delay = 0.0
+        self._ended = threading.Event()
+        self._open = threading.Event()
+        self._open.set()
+        self._server = _Server(self)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self.port: int = self._server.server_address[1]
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield self
+        self._open.set()
+        self._ended.set()
+        self._server.shutdown()
+        self._server.socket.close()
+        thread.join(10)
+
+    @contextmanager
+    def being_away(self) -> Iterator[None]:
+        self.away = True
+        yield
+        self.away = False
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Have every request wait until the test lets it go."""
+        self._open.clear()
+        yield
+        self._open.set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, unless the test is over."""
+        self._ended.wait(seconds)
+
+    def answer(self, request: Request) -> Answer:
+        self.requests.append(request)
+        self._open.wait(60)
+        self.wait(self.delay)
+        if self.next:
+            return self.next.popleft()
+        return self.always or self.respond(request)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Eight writers at once, each with a connection of its own.
+    request_queue_size = 64
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.service = service
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: clients go away in the middle, and untrusted certificates are refused."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+    # Headers and body in one segment: two would wait for each other's acknowledgement.
+    wbufsize = -1
+
+    def handle_one_request(self) -> None:
+        service = self.server.service
+        self.raw_requestline = self.rfile.readline(65537)
+        if service.away or not self.raw_requestline or not self.parse_request():
+            self.close_connection = True
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        request = Request(method=self.command, path=self.path, headers=self.headers, body=body)
+        self._send(service.answer(request))
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if answer.drip:
+            self._drip(answer)
+        self.wfile.write(answer.body[: answer.cut])
+        self.wfile.flush()
+        if answer.cut is not None:
+            self.close_connection = True
+
+    def _drip(self, answer: Answer) -> None:
+        """Send blanks, which may stand before any JSON, for as long as the client takes them."""
+        for _ in range(len(answer.body)):
+            self.wfile.write(b" ")
+            self.wfile.flush()
+            self.server.service.wait(answer.drip)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""

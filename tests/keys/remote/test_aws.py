@@ -1,0 +1,453 @@
+"""AWS Secrets Manager, by moto's server over HTTP, behind a proxy that fails when told to."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from jwt_auth.checks import keys as checks
+from jwt_auth.exceptions import (
+    KeyRingConflict,
+    KeyRingExists,
+    KeyRingMissing,
+    KeyStoreError,
+    KeyStoreUnavailable,
+)
+from jwt_auth.keys import active, jwk
+from jwt_auth.keys.ring import KeyRing
+from tests.keys.remote.contract import DEADLINE, TIMEOUT, RemoteContract, RemoteStorage
+from tests.keys.remote.libraries import require
+from tests.keys.remote.moto_proxy import forward_to
+from tests.keys.remote.service import Answer, Request, Service
+
+boto3 = require("boto3", "django-jwt-sessions[aws]")
+moto_server = require("moto.server", "moto[server]")
+
+from jwt_auth.keys.stores.aws import AWSSecretsManagerKeyStore  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[3]
+SECRET = "hunter-secret-access-key"
+NAME = "example/jwt-keys"
+
+
+def refusal(status: int, code: str) -> Answer:
+    return Answer(
+        status=status,
+        body=json.dumps({"__type": code, "message": "hunter2", "Message": "hunter2"}).encode(),
+        headers={"Content-Type": "application/x-amz-json-1.1"},
+    )
+
+
+class AWSStorage(RemoteStorage):
+    backend = "jwt_auth.keys.stores.aws.AWSSecretsManagerKeyStore"
+    secrets = (SECRET,)
+    outage = "no connection"
+    throttled = refusal(400, "ThrottlingException")
+    denied = refusal(400, "AccessDeniedException")
+    failed = refusal(500, "InternalServiceError")
+    permission = "secretsmanager:GetSecretValue"
+    throttle = "request quotas"
+
+    def __init__(self, service: Service, moto_port: int) -> None:
+        self.service = service
+        self.client = boto3.session.Session(
+            aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-central-1"
+        ).client("secretsmanager", endpoint_url=f"http://127.0.0.1:{moto_port}")
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "SECRET_ID": NAME,
+            "REGION": "eu-central-1",
+            "ENDPOINT_URL": f"http://127.0.0.1:{self.service.port}",
+            "ACCESS_KEY_ID": "AKIAEXAMPLE",
+            "SECRET_ACCESS_KEY": SECRET,
+            "TIMEOUT": TIMEOUT,
+            "DEADLINE": DEADLINE,
+        }
+
+    def open(self, **options: Any) -> AWSSecretsManagerKeyStore:
+        return AWSSecretsManagerKeyStore(**self.options() | options)
+
+    def put(self, content: bytes) -> None:
+        try:
+            value: dict[str, Any] = {"SecretString": content.decode()}
+        except UnicodeDecodeError:
+            value = {"SecretBinary": content}
+        self.client.put_secret_value(SecretId=NAME, **value)
+
+    def empty(self) -> None:
+        self.client.delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
+
+    def stages(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = self.client.describe_secret(SecretId=NAME)[
+            "VersionIdsToStages"
+        ]
+        return found
+
+
+@pytest.fixture(scope="module")
+def moto_port() -> Iterator[int]:
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()[1]
+    server.stop()
+
+
+@pytest.fixture
+def storage(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[AWSStorage]:
+    """An empty Secrets Manager, and an environment that says nothing of AWS."""
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+
+    _post(f"http://127.0.0.1:{moto_port}/moto-api/reset", b"")
+    with Service(forward_to(moto_port)).running() as service:
+        yield AWSStorage(service, moto_port)
+
+
+class TestContract(RemoteContract):
+    @pytest.fixture
+    def storage(self, storage: AWSStorage) -> AWSStorage:
+        return storage
+
+
+def test_versions_keep_the_service_s_labels(storage: AWSStorage, ring: KeyRing, now: Any) -> None:
+    """The former ring is AWSPREVIOUS, so that the console's ways back work."""
+    storage.put_ring(ring)
+    (first,) = storage.stages()
+    storage.open().save(ring.retired(now), expected_version=1)
+    stages = storage.stages()
+    assert "AWSPREVIOUS" in stages[first]
+    assert sum("AWSCURRENT" in labels for labels in stages.values()) == 1
+
+
+@pytest.mark.parametrize("expected", [None, 1])
+def test_write_between_our_read_and_our_write_wins(
+    storage: AWSStorage, ring: KeyRing, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the label, which is moved from the version that was read and from no other."""
+    if expected:
+        storage.put_ring(ring)
+    store = storage.open()
+    find = store._find
+
+    def find_and_be_overtaken(client: Any) -> Any:
+        found = find(client)
+        if expected:
+            storage.put(b'{"of": "somebody else"}')
+        else:
+            storage.client.create_secret(Name=NAME, SecretString='{"of": "somebody else"}')
+        return found
+
+    monkeypatch.setattr(store, "_find", find_and_be_overtaken)
+    with pytest.raises(KeyRingConflict if expected else KeyRingExists):
+        store.save(ring, expected_version=expected)
+    current = storage.client.get_secret_value(SecretId=NAME)
+    assert current["SecretString"] == '{"of": "somebody else"}'
+
+
+def test_move_whose_answer_was_lost_has_happened(storage: AWSStorage, ring: KeyRing) -> None:
+    """Where the service says that the label is elsewhere, and elsewhere is our version."""
+    storage.put_ring(ring)
+    store = storage.open()
+    client = store._client()
+    ((token, _),) = storage.stages().items()
+    store._make_current(client, token, former="00000000-0000-0000-0000-000000000000")
+
+
+def test_secret_that_was_made_without_a_value_takes_the_first_ring(
+    storage: AWSStorage, ring: KeyRing
+) -> None:
+    """As Terraform and the console leave it: with its key, its policy and its tags."""
+    storage.client.create_secret(Name=NAME)
+    with pytest.raises(KeyRingMissing):
+        storage.open().load()
+    storage.put_ring(ring)
+    assert storage.open().load() == ring
+
+
+def test_secret_is_made_with_the_kms_key_of_the_options(storage: AWSStorage, ring: KeyRing) -> None:
+    """Else with the account's own."""
+    storage.open(KMS_KEY_ID="alias/jwt").save(ring, expected_version=None)
+    assert storage.client.describe_secret(SecretId=NAME)["KmsKeyId"] == "alias/jwt"
+
+
+def test_secret_that_is_scheduled_for_deletion_can_be_restored(
+    storage: AWSStorage, ring: KeyRing
+) -> None:
+    """It is not missing: nothing could be made in its place."""
+    storage.put_ring(ring)
+    storage.client.delete_secret(SecretId=NAME, RecoveryWindowInDays=7)
+    for attempt in (storage.open().load, lambda: storage.put_ring(ring)):
+        with pytest.raises(KeyStoreError, match="restore-secret") as refused:
+            attempt()
+        assert not isinstance(refused.value, KeyRingMissing)
+    storage.client.restore_secret(SecretId=NAME)
+    assert storage.open().load() == ring
+
+
+def test_secret_can_be_named_by_its_arn(storage: AWSStorage, ring: KeyRing) -> None:
+    """Once it is there; it can't be made by it."""
+    arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:example/jwt-keys-AbCdEf"
+    with pytest.raises(KeyRingMissing):
+        storage.open(SECRET_ID=arn).load()
+    storage.put_ring(ring)
+    arn = storage.client.describe_secret(SecretId=NAME)["ARN"]
+    assert storage.open(SECRET_ID=arn).load() == ring
+    assert storage.open(SECRET_ID=arn).check() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (refusal(400, "ExpiredTokenException"), "credential was refused"),
+        (refusal(403, "InvalidSignatureException"), "this machine's clock"),
+        (refusal(400, "DecryptionFailure"), "kms:Decrypt"),
+        (refusal(400, "LimitExceededException"), "quota"),
+        (refusal(400, "InvalidParameterException"), "SECRET_ID"),
+        (refusal(400, "hunter2"), "SECRET_ID"),
+        (refusal(503, "hunter2"), "the service failed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_error_code_is_explained(storage: AWSStorage, answer: Answer, reason: str) -> None:
+    """By what the documentation says of it; none is quoted."""
+    with storage.answering(answer), pytest.raises(KeyStoreError, match=reason) as refused:
+        storage.open().load()
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("refused", "permission"),
+    [(0, "GetSecretValue"), (1, "PutSecretValue"), (2, "UpdateSecretVersionStage")],
+)
+def test_denied_save_names_the_permission_of_the_step(
+    storage: AWSStorage, ring: KeyRing, refused: int, permission: str
+) -> None:
+    """The one that is missing in the policy."""
+    storage.put_ring(ring)
+    respond = storage.service.respond
+    calls: list[Request] = []
+
+    def deny(request: Request) -> Answer:
+        calls.append(request)
+        return storage.denied if len(calls) > refused else respond(request)
+
+    storage.service.respond = deny
+    with pytest.raises(KeyStoreError, match=f"secretsmanager:{permission} "):
+        storage.open().save(ring, expected_version=1)
+
+
+def test_environment_says_where_and_who(
+    storage: AWSStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Region and credential of the default chain."""
+    storage.put_ring(ring)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter-other")
+    store = AWSSecretsManagerKeyStore(
+        SECRET_ID=NAME, ENDPOINT_URL=f"http://127.0.0.1:{storage.service.port}"
+    )
+    assert store.load() == ring
+    assert "AKIAOTHER" in storage.service.requests[-1].headers["Authorization"]
+    assert store.describe() == "AWS Secrets Manager, example/jwt-keys"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"ACCESS_KEY_ID": None, "SECRET_ACCESS_KEY": None}, "AWS_ACCESS_KEY_ID"),
+        ({"REGION": None}, "AWS_REGION"),
+        ({"REGION": "no region"}, "AWS_REGION"),
+        ({"ACCESS_KEY_ID": None, "SECRET_ACCESS_KEY": None, "PROFILE": "none"}, "AWS_PROFILE"),
+        ({"ENDPOINT_URL": "http://127.0.0.1:9"}, "no connection"),
+        ({"ENDPOINT_URL": "nowhere"}, "ENDPOINT_URL"),
+        ({"SECRET_ID": ""}, "SECRET_ID"),
+    ],
+    ids=str,
+)
+def test_what_the_sdk_lacks_is_named(
+    storage: AWSStorage, options: dict[str, Any], reason: str
+) -> None:
+    """By the variable and the option."""
+    with pytest.raises(KeyStoreError, match=reason):
+        storage.open(**options).load()
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({}, []),
+        ({"SECRET_ID": "a secret"}, ["E047"]),
+        ({"ENDPOINT_URL": "http://vpce.example.com"}, ["W045"]),
+        ({"ENDPOINT_URL": "vpce.example.com"}, ["E046"]),
+        ({"ACCESS_KEY_ID": "AKIA"}, ["E048"]),
+        ({"SESSION_TOKEN": "hunter2"}, ["E048"]),
+        ({"ACCESS_KEY_ID": "AKIA", "SECRET_ACCESS_KEY": "hunter2", "PROFILE": "web"}, ["E048"]),
+        ({"TIMEOUT": -1}, ["E045"]),
+    ],
+    ids=str,
+)
+def test_wrong_options_are_named(options: dict[str, Any], found: list[str]) -> None:
+    """Before anything is asked; no value is quoted."""
+    messages = AWSSecretsManagerKeyStore(**{"SECRET_ID": NAME} | options).check()
+    assert [message.id for message in messages] == [f"jwt_auth.{number}" for number in found]
+    assert "hunter2" not in str(messages)
+
+
+# ---- The credential, which somebody else gives
+
+
+def metadata(request: Request) -> Answer:
+    """What a machine's metadata endpoint says of its role, and a container's of its task's."""
+    credential = {
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "AccessKeyId": "AKIAROLE",
+        "SecretAccessKey": "hunter2",
+        "Token": "hunter2",
+        "Expiration": "2999-01-01T00:00:00Z",
+        "LastUpdated": "2026-01-01T00:00:00Z",
+    }
+    if request.path.endswith(("/web", "/task")):
+        return Answer.json(credential)
+    return Answer(body=b"hunter-token" if request.method == "PUT" else b"web")
+
+
+@pytest.fixture(params=["machine", "container"])
+def role(
+    request: pytest.FixtureRequest, storage: AWSStorage, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Service]:
+    """Where the only credential comes from."""
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    with Service(metadata).running() as service:
+        address = f"http://127.0.0.1:{service.port}"
+        if request.param == "machine":
+            monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+            monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"{address}/")
+            monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
+        else:
+            monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{address}/task")
+            monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0.01)
+        yield service
+
+
+def test_start_waits_for_the_role_of_the_machine(
+    storage: AWSStorage,
+    role: Service,
+    now: datetime,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its endpoint is away for a moment: a client that was made then would never find one."""
+    storage.put_ring(KeyRing(version=0).with_next_key(jwk.generate("EdDSA"), now, now, timedelta()))
+    options = storage.options() | {"ACCESS_KEY_ID": None, "SECRET_ACCESS_KEY": None}
+    settings.JWT_AUTH_KEY_STORE = {"BACKEND": storage.backend, "OPTIONS": options}
+    active.reset()
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        role.away = len(pauses) < 2
+
+    monkeypatch.setattr(checks, "sleep", sleep)
+    role.away = True
+    assert checks.find_start_problem() is None
+    assert len(pauses) == 2
+
+
+def test_machine_without_a_role_is_named_after_the_wait(
+    storage: AWSStorage, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell the two; the start fails all the same, with the reason."""
+    options = storage.options() | {"ACCESS_KEY_ID": None, "SECRET_ACCESS_KEY": None}
+    settings.JWT_AUTH_KEY_STORE = {"BACKEND": storage.backend, "OPTIONS": options}
+    monkeypatch.setattr(checks, "START_PATIENCE", 0.0)
+    active.reset()
+    problem = checks.find_start_problem()
+    assert problem is not None
+    assert (problem.id, "there is no credential" in problem.msg) == ("jwt_auth.E030", True)
+
+
+@pytest.mark.parametrize(
+    ("code", "passes"),
+    [
+        ("IDPCommunicationError", True),
+        ("ExpiredTokenException", False),
+        ("AccessDeniedException", False),
+    ],
+)
+def test_start_waits_only_for_what_passes(storage: AWSStorage, code: str, passes: bool) -> None:
+    """Nobody mends a policy in a minute."""
+    with storage.answering(refusal(400, code)), pytest.raises(KeyStoreError) as refused:
+        storage.open().load()
+    assert isinstance(refused.value, KeyStoreUnavailable) is passes
+
+
+# ---- The policies of the documentation
+
+
+@pytest.fixture
+def policies() -> list[dict[str, Any]]:
+    """What docs/how-to/remote-key-stores.md gives: to the servers, and to the job that rotates."""
+    page = (ROOT / "docs/how-to/remote-key-stores.md").read_text()
+    return [json.loads(block) for block in re.findall(r"```json\n(.+?)```", page, re.DOTALL)]
+
+
+@pytest.fixture
+def identities(
+    storage: AWSStorage, moto_port: int, policies: list[dict[str, Any]]
+) -> Iterator[list[dict[str, str]]]:
+    """Users with those policies, in an account where from now on nothing else is allowed."""
+    address = f"http://127.0.0.1:{moto_port}"
+    iam = boto3.session.Session(
+        aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-central-1"
+    ).client("iam", endpoint_url=address)
+    keys = []
+    for number, policy in enumerate(policies):
+        # moto judges actions; as the resource it takes "*" only.
+        for statement in policy["Statement"]:
+            statement["Resource"] = "*"
+        iam.create_user(UserName=f"user-{number}")
+        iam.put_user_policy(
+            UserName=f"user-{number}", PolicyName="jwt", PolicyDocument=json.dumps(policy)
+        )
+        key = iam.create_access_key(UserName=f"user-{number}")["AccessKey"]
+        keys.append(
+            {
+                "ACCESS_KEY_ID": key["AccessKeyId"],
+                "SECRET_ACCESS_KEY": key["SecretAccessKey"],
+            }
+        )
+    _post(f"{address}/moto-api/reset-auth", b"0")
+    yield keys
+    _post(f"{address}/moto-api/reset-auth", b"Infinity")
+
+
+def _post(address: str, body: bytes) -> None:
+    request = urllib.request.Request(address, body, {"Content-Type": "text/plain"}, method="POST")
+    urllib.request.urlopen(request).close()
+
+
+def test_policies_of_the_documentation_suffice_and_give_no_more(
+    storage: AWSStorage, ring: KeyRing, identities: list[dict[str, str]]
+) -> None:
+    """The job makes and changes the ring; a server reads it, and is told what it may not."""
+    server, job = (storage.open(**identity) for identity in identities)
+    job.save(ring, expected_version=None)
+    following = ring.without("none")
+    job.save(following, expected_version=1)
+    assert server.load() == following
+    with pytest.raises(KeyStoreError, match="secretsmanager:PutSecretValue "):
+        server.save(following, expected_version=following.version)

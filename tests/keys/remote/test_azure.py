@@ -1,0 +1,394 @@
+"""Azure Key Vault, by its REST API over TLS: the SDK's own client, pipeline and credentials."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from jwt_auth.exceptions import (
+    KeyRingConflict,
+    KeyRingExists,
+    KeyRingMissing,
+    KeyStoreError,
+    KeyStoreUnavailable,
+)
+from jwt_auth.keys.ring import KeyRing
+from tests.keys.remote.azure_process import HOST, resolve_here
+from tests.keys.remote.azure_server import (
+    READ,
+    SECOND,
+    TOKEN,
+    KeyVault,
+    error,
+)
+from tests.keys.remote.contract import DEADLINE, TIMEOUT, RemoteContract, RemoteStorage
+from tests.keys.remote.libraries import require
+from tests.keys.remote.service import Answer, Request, Service
+from tests.live.certificate import make_certificate
+
+require("azure.identity", "django-jwt-sessions[azure]")
+require("azure.keyvault.secrets", "django-jwt-sessions[azure]")
+
+from jwt_auth.keys.stores.azure import AzureKeyVaultKeyStore  # noqa: E402
+
+NAME = "example-jwt-keys"
+
+
+class AzureStorage(RemoteStorage):
+    backend = "jwt_auth.keys.stores.azure.AzureKeyVaultKeyStore"
+    secrets = (TOKEN,)
+    outage = "no connection"
+    throttled = error(429, "Throttled")
+    denied = error(403, "Forbidden", inner="ForbiddenByRbac")
+    permission = "Key Vault Secrets User"
+    throttle = "service limits"
+
+    def __init__(self, vault: KeyVault, service: Service) -> None:
+        self.vault = vault
+        self.service = service
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "VAULT_URL": f"https://{self.vault.address}/",
+            "NAME": NAME,
+            "CREDENTIAL": "tests.keys.remote.azure_server.StaticCredential",
+            "TIMEOUT": TIMEOUT,
+            "DEADLINE": DEADLINE,
+        }
+
+    def open(self, **options: Any) -> AzureKeyVaultKeyStore:
+        store = AzureKeyVaultKeyStore(**self.options() | options)
+        store._settle = 4 * SECOND
+        return store
+
+    def put(self, content: bytes) -> None:
+        """Write as `az keyvault secret set` would: by hand, with no tag."""
+        self.vault.set(NAME, content.decode("latin-1"))
+
+    def empty(self) -> None:
+        del self.vault.secrets[NAME]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_certificate(tmp_path_factory.mktemp("azure"), HOST)
+
+
+@pytest.fixture
+def storage(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[AzureStorage]:
+    """A vault in a domain of its own, and an environment that says nothing of Azure."""
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_here)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    monkeypatch.setenv("no_proxy", "*")
+    for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificate)
+    vault = KeyVault()
+    with Service(vault.respond, tls).running() as service:
+        vault.address = f"{HOST}:{service.port}"
+        yield AzureStorage(vault, service)
+
+
+class TestContract(RemoteContract):
+    @pytest.fixture
+    def storage(self, storage: AzureStorage) -> AzureStorage:
+        return storage
+
+
+def test_load_of_a_settled_ring_is_one_request(storage: AzureStorage, ring: KeyRing) -> None:
+    """Every server asks once a minute."""
+    storage.put_ring(ring)
+    store = storage.open()
+    store.load()
+    storage.service.requests.clear()
+    assert store.load() == ring
+    assert [request.method for request in storage.service.requests] == ["GET"]
+
+
+@pytest.mark.parametrize("expected", [None, 1])
+def test_write_by_hand_between_our_read_and_our_write_wins(
+    storage: AzureStorage, ring: KeyRing, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """We find it when we look who was first; our version is disabled, so that nobody takes it."""
+    if expected:
+        storage.put_ring(ring)
+    store = storage.open()
+    find = store._find
+
+    def find_and_be_overtaken(client: Any) -> Any:
+        found = find(client)
+        storage.service.wait(2 * SECOND)
+        storage.put(b'{"of": "somebody else"}')
+        storage.service.wait(2 * SECOND)
+        return found
+
+    monkeypatch.setattr(store, "_find", find_and_be_overtaken)
+    with pytest.raises(KeyRingConflict if expected else KeyRingExists):
+        store.save(ring, expected_version=expected)
+    assert storage.vault.secrets[NAME][-1].enabled is False
+    with pytest.raises(KeyStoreError, match="not a key ring"):
+        storage.open().load()
+
+
+def test_writer_that_stops_before_it_has_looked_loses_nothing_of_others(
+    storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its version is the last, follows what others have replaced, and is nobody's ring."""
+    storage.put_ring(ring)
+    slow, fast = storage.open(), storage.open()
+    stale = slow._attempt(slow._find)
+    following = ring.without("none")
+    fast.save(following, expected_version=1)
+    storage.service.wait(2 * SECOND)
+
+    def die(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("jwt_auth.keys.stores.azure.sleep", die)
+        with pytest.raises(KeyboardInterrupt):
+            slow._swap(slow._client(), stale, ring.to_json())
+    assert storage.vault.secrets[NAME][-1].value == ring.to_json()
+    assert storage.open().load() == following
+    again = following.without("none")
+    storage.open().save(again, expected_version=following.version)
+    assert storage.open().load() == again
+
+
+def test_writer_that_stops_after_it_was_first_has_saved(
+    storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers and the next writer see it without the mark."""
+    storage.put_ring(ring)
+    store = storage.open()
+    monkeypatch.setattr(store, "_mark", lambda *args, **properties: None)
+    following = ring.without("none")
+    store.save(following, expected_version=1)
+    assert storage.open().load() == following
+    third = following.without("none")
+    storage.open().save(third, expected_version=2)
+    assert storage.open().load() == third
+
+
+def test_look_that_fails_leaves_the_outcome_open(
+    storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version is written, and is the ring if it was the first."""
+    storage.put_ring(ring)
+    store = storage.open()
+    following = ring.without("none")
+
+    def leave(seconds: float) -> None:
+        storage.service.always = storage.throttled
+
+    with monkeypatch.context() as patched:
+        patched.setattr("jwt_auth.keys.stores.azure.sleep", leave)
+        with pytest.raises(KeyStoreError, match=r"too many.*may have been saved"):
+            store.save(following, expected_version=1)
+    storage.service.always = None
+    assert store.load() == following
+
+
+def test_mark_that_is_refused_changes_nothing(storage: AzureStorage, ring: KeyRing) -> None:
+    """The save has happened."""
+    respond = storage.service.respond
+
+    def refuse(request: Request) -> Answer:
+        return storage.denied if request.method == "PATCH" else respond(request)
+
+    storage.service.respond = refuse
+    storage.put_ring(ring)
+    assert storage.open().load() == ring
+
+
+def test_disabled_version_takes_a_change_back(storage: AzureStorage, ring: KeyRing) -> None:
+    """As an operator does in the portal; the next change follows what is in use."""
+    storage.put_ring(ring)
+    following = ring.without("none")
+    storage.open().save(following, expected_version=1)
+    storage.vault.secrets[NAME][-1].enabled = False
+    assert storage.open().load() == ring
+    storage.open().save(following, expected_version=1)
+    assert storage.open().load() == following
+
+
+def test_secret_with_no_enabled_version_says_so(storage: AzureStorage, ring: KeyRing) -> None:
+    """And takes a new first ring."""
+    storage.put_ring(ring)
+    storage.vault.secrets[NAME][-1].enabled = False
+    with pytest.raises(KeyRingMissing, match=r"every version is disabled.*generate_keys"):
+        storage.open().load()
+    storage.put_ring(ring)
+    assert storage.open().load() == ring
+
+
+def test_ring_is_found_among_many_pages_of_versions(storage: AzureStorage, ring: KeyRing) -> None:
+    """They come by id, 25 at a time."""
+    for _ in range(60):
+        storage.put(b"{}")
+    storage.service.wait(2 * SECOND)
+    storage.put(ring.to_json().encode())
+    following = ring.without("none")
+    storage.open().save(following, expected_version=1)
+    storage.vault.secrets[NAME][-1].tags.pop("jwt-auth-settled")
+    assert storage.open().load() == following
+
+
+def test_deleted_secret_can_be_recovered(storage: AzureStorage, ring: KeyRing) -> None:
+    """Nothing can be made in its place until it is purged."""
+    storage.put_ring(ring)
+    storage.vault.deleted[NAME] = storage.vault.secrets.pop(NAME)
+    with pytest.raises(KeyRingMissing):
+        storage.open().load()
+    with pytest.raises(KeyStoreError, match="az keyvault secret recover"):
+        storage.put_ring(ring)
+
+
+def test_reader_can_not_save(storage: AzureStorage, ring: KeyRing) -> None:
+    """A server needs no more than the role that reads; the text names the one that writes."""
+    storage.put_ring(ring)
+    storage.vault.permissions = READ
+    assert storage.open().load() == ring
+    with pytest.raises(KeyStoreError, match="Key Vault Secrets Officer"):
+        storage.open().save(ring, expected_version=1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (error(400, "BadParameter"), "Look at VAULT_URL"),
+        (error(401, "Unauthorized"), "tenant"),
+        (error(403, "Forbidden", inner="ForbiddenByFirewall"), "firewall"),
+        (error(409, "Conflict", inner="ObjectIsBeingRecovered"), "recover"),
+        (error(503, "ServiceUnavailable"), "the service failed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_status_is_explained(storage: AzureStorage, answer: Answer, reason: str) -> None:
+    """By what the documentation says of it; none is quoted."""
+    with storage.answering(answer), pytest.raises(KeyStoreError, match=reason) as refused:
+        storage.open().load()
+    assert "hunter2" not in str(refused.value)
+
+
+def test_retry_after_is_no_reason_to_sleep(storage: AzureStorage, ring: KeyRing) -> None:
+    """The next reload comes anyway, and a command is not to hang."""
+    storage.put_ring(ring)
+    store = storage.open(DEADLINE=10)
+    store.load()
+    with storage.answering(storage.throttled), pytest.raises(KeyStoreError, match="too many"):
+        store.load()
+
+
+def test_managed_identity_is_found_by_the_default_chain(
+    storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The options name nobody; the token is for the vault's own domain."""
+    storage.put_ring(ring)
+    storage.vault.tokens = {"hunter-managed"}
+
+    def identity(request: Request) -> Answer:
+        assert request.headers["X-IDENTITY-HEADER"] == "hunter-header"
+        resource = parse_qs(urlsplit(request.path).query)["resource"][0]
+        token = "hunter-managed" if resource == storage.vault.resource else "other"
+        return Answer.json(
+            {"access_token": token, "expires_on": "4000000000", "token_type": "Bearer"}
+        )
+
+    with Service(identity).running() as endpoint:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{endpoint.port}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "hunter-header")
+        assert storage.open(CREDENTIAL=None).load() == ring
+
+
+def test_no_identity_says_what_to_give(
+    storage: AzureStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the whole chain was asked, within the deadline."""
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+    with pytest.raises(KeyStoreError, match=r"managed identity, or set AZURE_TENANT_ID"):
+        storage.open(CREDENTIAL=None).load()
+
+
+def test_identity_that_is_refused_is_told_from_a_refused_request(storage: AzureStorage) -> None:
+    """By what gives the tokens, whose answers have statuses, too."""
+    store = storage.open(CREDENTIAL="tests.keys.remote.azure_server.RefusedCredential")
+    with pytest.raises(KeyStoreError, match="none that is taken") as refused:
+        store.load()
+    assert "hunter2" not in str(refused.value)
+
+
+def test_identity_that_is_away_for_a_moment_is_waited_for(
+    storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a start; the next load asks anew. What the vault itself refuses stays refused."""
+    storage.put_ring(ring)
+    storage.vault.tokens = {"hunter-managed"}
+    token = {"access_token": "hunter-managed", "expires_on": "4000000000", "token_type": "Bearer"}
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+    monkeypatch.setenv("IDENTITY_HEADER", "hunter-header")
+    with Service(lambda request: Answer.json(token)).running() as endpoint:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{endpoint.port}/msi/token")
+        store = storage.open(CREDENTIAL=None)
+        endpoint.always = Answer.json({"error": "hunter2"}, status=400)
+        with pytest.raises(KeyStoreUnavailable, match="managed identity"):
+            store.load()
+        endpoint.always = None
+        assert store.load() == ring
+    for status in (401, 403):
+        with storage.answering(error(status, "No")), pytest.raises(KeyStoreError) as refused:
+            store.load()
+        assert not isinstance(refused.value, KeyStoreUnavailable)
+
+
+def test_service_principal_of_the_options_is_used() -> None:
+    """With time-outs of its own."""
+    store = AzureKeyVaultKeyStore(
+        VAULT_URL="https://ring.vault.azure.net",
+        TENANT_ID="3e2ba1a4-9d5f-4f6f-8d4c-6f1c0a1b2c3d",
+        CLIENT_ID="web",
+        CLIENT_SECRET="hunter2",
+    )
+    assert type(store._make_credential()).__name__ == "ClientSecretCredential"
+    assert "hunter2" not in repr(store)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({}, []),
+        ({"CLIENT_ID": "managed"}, []),
+        ({"TENANT_ID": "t", "CLIENT_ID": "c", "CLIENT_SECRET": "hunter2"}, []),
+        ({"TENANT_ID": "t"}, ["E048"]),
+        ({"TENANT_ID": "t", "CLIENT_SECRET": "hunter2"}, ["E048"]),
+        ({"CLIENT_ID": "c", "CLIENT_SECRET": "hunter2"}, ["E048"]),
+        ({"CLIENT_ID": "c", "CREDENTIAL": "a.b"}, ["E048"]),
+        ({"CREDENTIAL": "a.b"}, ["E048"]),
+        ({"CREDENTIAL": "django.VERSION"}, ["E048"]),
+        ({"CREDENTIAL": object()}, ["E048"]),
+        ({"CREDENTIAL": "azure.identity.WorkloadIdentityCredential"}, []),
+        ({"VAULT_URL": "ring.vault.azure.net"}, ["E046"]),
+        ({"VAULT_URL": "http://ring.vault.azure.net"}, ["E046"]),
+        ({"NAME": "jwt_keys"}, ["E047"]),
+        ({"SETTLE": 1}, ["E049"]),
+        ({"SETTLE": 10}, ["E049"]),
+        ({"SETTLE": "3"}, ["E049"]),
+        ({"DEADLINE": 0}, ["E045", "E049"]),
+    ],
+    ids=str,
+)
+def test_wrong_options_are_named(options: dict[str, Any], found: list[str]) -> None:
+    """Before anything is asked; no value is quoted."""
+    good = {"VAULT_URL": "https://ring.vault.azure.net"}
+    messages = AzureKeyVaultKeyStore(**good | options).check()
+    assert [message.id for message in messages] == [f"jwt_auth.{number}" for number in found]
+    assert "hunter2" not in str(messages)

@@ -1,0 +1,573 @@
+"""AWS KMS over HTTP: real keys and signatures, and everything that can come between."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import joserfc.jwk
+import joserfc.jwt
+import pytest
+from django.core.management import call_command
+from pytest_django import Settings
+
+from jwt_auth.exceptions import InvalidKey, KeySignerError
+from jwt_auth.keys import active, jwk
+from jwt_auth.keys.ring import KeyRing, RingKey
+from jwt_auth.keys.signers import base
+from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.tokens import access
+from tests.keys.remote.kms import ED25519, KMS, REGION, refusal
+from tests.keys.remote.libraries import require
+from tests.keys.remote.moto_proxy import forward_to
+from tests.keys.remote.service import Answer, Service
+
+boto3 = require("boto3", "django-jwt-sessions[aws]")
+moto_server = require("moto.server", "moto[server]")
+
+from jwt_auth.keys.signers import aws  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[3]
+SECRET = "hunter-secret-access-key"
+#: Of a signature, in seconds.
+TIMEOUT = 1.0
+SPECS = {"ES256": "ECC_NIST_P256", "EdDSA": ED25519, "PS256": "RSA_3072", "RS256": "RSA_3072"}
+
+
+@pytest.fixture(scope="module")
+def moto_port() -> Iterator[int]:
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()[1]
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials as all of AWS's SDKs find them, and none of this machine's."""
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setattr(aws, "_COOL_DOWN", 0.0)
+    monkeypatch.setattr(aws, "_PUBLIC_KEY_PAUSE", 0.01)
+
+
+@pytest.fixture(scope="module")
+def front(moto_port: int) -> Iterator[Service]:
+    """One for all tests, so that the client, which takes its time, is made once."""
+    with Service(KMS(moto_port)).running() as service:
+        yield service
+
+
+@pytest.fixture
+def service(front: Service, moto_port: int, settings: Settings, folder: Path) -> Iterator[Service]:
+    """An empty KMS as the settings' signer, and an empty file store."""
+    _post(f"http://127.0.0.1:{moto_port}/moto-api/reset", b"")
+    settings.JWT_AUTH_KEY_STORE = {
+        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+        "OPTIONS": {"PATH": str(folder)},
+    }
+    settings.JWT_AUTH_KEY_SIGNER = {
+        "BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner",
+        "OPTIONS": {
+            "REGION": REGION,
+            "ENDPOINT_URL": f"http://127.0.0.1:{front.port}",
+            "TIMEOUT": TIMEOUT,
+        },
+    }
+    front.respond, front.always, front.delay = KMS(moto_port), None, 0.0
+    front.next.clear()
+    front.requests.clear()
+    yield front
+    active.reset()
+
+
+def _post(address: str, body: bytes) -> None:
+    request = urllib.request.Request(address, body, {"Content-Type": "text/plain"}, method="POST")
+    urllib.request.urlopen(request).close()
+
+
+@pytest.fixture
+def client(service: Service) -> Any:
+    """Somebody at the console."""
+    return _client(service.port)
+
+
+@cache
+def _client(port: int) -> Any:
+    session = boto3.session.Session("AKIACONSOLE", "secret", region_name=REGION)
+    return session.client("kms", endpoint_url=f"http://127.0.0.1:{port}")
+
+
+def signer() -> base.KeySigner:
+    found = base.find_key_signer()
+    assert found is not None
+    return found
+
+
+def make_ring(algorithm: str = "ES256") -> RingKey:
+    call_command("generate_keys", f"--algorithm={algorithm}", verbosity=0)
+    (key,) = get_key_store().load().keys
+    return key
+
+
+def issue(now: datetime, **claims: Any) -> str:
+    return access.issue(
+        subject="1",
+        session_id=uuid4(),
+        token_version=0,
+        roles=[],
+        own_claims=claims,
+        expires_at=now + timedelta(minutes=15),
+        now=now,
+    ).text
+
+
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated:joserfc.errors.SecurityWarning")
+@pytest.mark.parametrize("algorithm", SPECS)
+def test_token_signed_by_kms_verifies_everywhere(
+    algorithm: str, service: Service, moto_port: int
+) -> None:
+    """With our own check and with joserfc's, from the published set; no private member is here."""
+    key = make_ring(algorithm)
+    now = datetime.now(UTC)
+    token = issue(now)
+    assert access.verify(token, now=now).kid == key.kid
+    keys = joserfc.jwk.KeySet.import_key_set(active.jwk_set(now))  # type: ignore[arg-type]
+    claims = joserfc.jwt.decode(token, keys, algorithms=[algorithm]).claims
+    assert claims["sub"] == "1"
+    assert key.jwk == jwk.public_jwk(key.jwk)
+    assert key.signer is not None
+    assert KMS(moto_port).key(key.signer.key).key_spec == SPECS[algorithm]
+    (asked,) = [r.json for r in service.requests if r.headers["X-Amz-Target"].endswith(".Sign")]
+    assert asked["MessageType"] == ("RAW" if algorithm == "EdDSA" else "DIGEST")
+    assert asked["KeyId"] == key.signer.key
+
+
+def test_made_key_says_whose_it_is(client: Any) -> None:
+    """Whoever finds it in the console knows the application and the issuer."""
+    key = make_ring()
+    assert key.signer is not None
+    assert key.signer.backend == "aws-kms"
+    assert key.signer.key.startswith(f"arn:aws:kms:{REGION}:")
+    tags = client.list_resource_tags(KeyId=key.signer.key)["Tags"]
+    named = {tag["TagKey"]: tag["TagValue"] for tag in tags}
+    assert named["application"] == "django-jwt-sessions"
+    assert "example" in named["issuer"]
+    metadata = client.describe_key(KeyId=key.signer.key)["KeyMetadata"]
+    assert metadata["Description"].startswith("Signs access tokens (ES256) of ")
+
+
+def test_key_that_is_there_is_adopted_by_its_alias(client: Any) -> None:
+    """The ring has the ARN of the key itself: an alias can be moved."""
+    made = client.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    arn = made["KeyMetadata"]["Arn"]
+    client.create_alias(AliasName="alias/tokens", TargetKeyId=arn)
+    call_command("import_key", "--signer-key=alias/tokens", verbosity=0)
+    (key,) = get_key_store().load().keys
+    assert key.signer is not None
+    assert (key.signer.key, key.algorithm) == (arn, "ES256")
+    now = datetime.now(UTC)
+    assert access.verify(issue(now), now=now).kid == key.kid
+
+
+@pytest.mark.parametrize(
+    ("made", "algorithm", "match"),
+    [
+        ({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"}, None, "PS256 or RS256: say"),
+        ({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"}, "ES256", "can't be for ES256"),
+        ({"KeySpec": "ECC_NIST_P384", "KeyUsage": "SIGN_VERIFY"}, None, "no algorithm"),
+        ({"KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"}, "RS256", "no algorithm"),
+        # Two keys of one curve: what signs is said by the usage, not by the numbers.
+        ({"KeySpec": "ECC_SECG_P256K1", "KeyUsage": "SIGN_VERIFY"}, None, "P-256"),
+    ],
+)
+def test_key_that_does_not_fit_is_not_adopted(
+    made: dict[str, str], algorithm: str | None, match: str, client: Any
+) -> None:
+    """Its kind or its use is another one."""
+    key = client.create_key(**made)["KeyMetadata"]["KeyId"]
+    with pytest.raises(InvalidKey, match=match):
+        signer().adopt(key, algorithm=algorithm)
+
+
+def test_key_that_is_not_there_can_not_be_adopted(service: Service) -> None:
+    """The text says where it was looked for."""
+    with pytest.raises(KeySignerError, match="no such key in this region"):
+        signer().adopt("1234abcd-12ab-34cd-56ef-1234567890ab", algorithm=None)
+
+
+def _disable(kms: Any, key_id: str) -> None:
+    kms.disable_key(KeyId=key_id)
+
+
+def _schedule_deletion(kms: Any, key_id: str) -> None:
+    kms.schedule_key_deletion(KeyId=key_id, PendingWindowInDays=7)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"), [(_disable, "is disabled"), (_schedule_deletion, "pending deletion")]
+)
+def test_key_in_another_state_signs_nothing_and_still_verifies(
+    change: Callable[[Any, str], None], match: str, client: Any
+) -> None:
+    """Tokens that are out there stay good: nobody asks KMS about them."""
+    key = make_ring()
+    now = datetime.now(UTC)
+    token = issue(now)
+    assert key.signer is not None
+    change(client, key.signer.key.rpartition("/")[2])
+    with pytest.raises(KeySignerError, match=match):
+        issue(now)
+    assert access.verify(token, now=now).kid == key.kid
+
+
+@pytest.mark.parametrize(
+    ("code", "match"),
+    [
+        ("AccessDeniedException", "access is denied"),
+        ("ThrottlingException", "is throttling"),
+        ("ExpiredTokenException", "have expired"),
+        ("SomethingNewException", "has failed"),
+    ],
+)
+def test_refusal_is_told_in_our_words(code: str, match: str, service: Service) -> None:
+    """What KMS says names accounts and roles, and goes nowhere."""
+    make_ring()
+    service.always = refusal(code)
+    with pytest.raises(KeySignerError, match=match) as refused:
+        issue(datetime.now(UTC))
+    assert "hunter2" not in f"{refused.value!r}{refused.value.__cause__!r}"
+    assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "KMSInternalException"])
+def test_moment_of_trouble_is_not_noticed(code: str, service: Service) -> None:
+    """One more attempt is made."""
+    make_ring()
+    service.next.append(refusal(code, 500 if code.startswith("KMS") else 400))
+    now = datetime.now(UTC)
+    assert access.verify(issue(now), now=now).subject == "1"
+
+
+def test_attempts_are_counted(service: Service) -> None:
+    """Two, and then the client gets its 503."""
+    make_ring()
+    service.requests.clear()
+    service.always = refusal("ThrottlingException")
+    with pytest.raises(KeySignerError):
+        issue(datetime.now(UTC))
+    assert len(service.requests) == 2
+
+
+def test_slow_kms_is_not_waited_for(service: Service) -> None:
+    """Twice the time-out, and a pause of under a second between."""
+    make_ring()
+    service.delay = 30
+    started = time.monotonic()
+    with pytest.raises(KeySignerError, match="in time"):
+        issue(datetime.now(UTC))
+    assert time.monotonic() - started < 2 * TIMEOUT + 1 + 1
+
+
+def test_kms_that_is_away_is_told(service: Service) -> None:
+    """Connections end without a word."""
+    make_ring()
+    with service.being_away(), pytest.raises(KeySignerError, match="could not be reached"):
+        issue(datetime.now(UTC))
+    now = datetime.now(UTC)
+    assert access.verify(issue(now), now=now).subject == "1"
+
+
+def test_silent_kms_is_let_be_for_a_moment(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else every worker would soon wait there, also for those that only verify."""
+    make_ring()
+    monkeypatch.setattr(aws, "_COOL_DOWN", 0.3)
+    with service.being_away(), pytest.raises(KeySignerError, match="reached"):
+        issue(datetime.now(UTC))
+    service.requests.clear()
+    with pytest.raises(KeySignerError, match="not asked again yet"):
+        issue(datetime.now(UTC))
+    assert service.requests == []
+    time.sleep(0.3)
+    assert issue(datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body=b"<html>", headers={"Content-Type": "application/x-amz-json-1.1"}),
+        Answer.json({}),
+        Answer.json({"Signature": "AAAA"}),
+        Answer.json({"Signature": "MAYCAQECAQE="}),
+    ],
+    ids=["html", "empty", "no-der", "wrong"],
+)
+def test_torn_answer_becomes_no_token(answer: Answer, service: Service) -> None:
+    """Whatever it is: it is verified before anybody gets it."""
+    make_ring()
+    service.always = answer
+    with pytest.raises(KeySignerError):
+        issue(datetime.now(UTC))
+
+
+def test_signature_of_a_number_that_is_too_long_is_refused(service: Service) -> None:
+    """A curve of more bits signs with longer numbers."""
+    with pytest.raises(KeySignerError, match="none of P-256"):
+        aws._joined(bytes.fromhex("3026022101" + "00" * 32 + "020101"))
+
+
+def test_kms_that_hashes_twice_is_noticed(service: Service, moto_port: int) -> None:
+    """Moto itself does so: its signature is good, for another message."""
+    make_ring()
+    service.respond = forward_to(moto_port)
+    with pytest.raises(KeySignerError, match="does not verify"):
+        issue(datetime.now(UTC))
+
+
+def test_token_that_is_too_long_for_ed25519_is_refused_here(service: Service) -> None:
+    """KMS takes 4096 bytes; a digest has no such limit."""
+    make_ring("EdDSA")
+    service.requests.clear()
+    with pytest.raises(KeySignerError, match="4096 bytes"):
+        issue(datetime.now(UTC), note="x" * 3000)
+    assert service.requests == []
+
+
+def test_new_key_that_is_not_known_yet_is_asked_for_again(service: Service) -> None:
+    """KMS is eventually consistent."""
+    created = service.respond
+
+    def late(request: Any) -> Answer:
+        late.answers -= 1  # type: ignore[attr-defined]
+        return refusal("NotFoundException") if 0 <= late.answers < 2 else created(request)  # type: ignore[attr-defined]
+
+    late.answers = 3  # type: ignore[attr-defined]
+    service.respond = late
+    assert make_ring().signer is not None
+
+
+@pytest.mark.parametrize("code", ["NotFoundException", "AccessDeniedException"])
+def test_key_that_was_made_in_vain_is_named(code: str, service: Service) -> None:
+    """It is paid for: the text says how to end it."""
+    created = service.respond
+    service.respond = lambda request: (
+        created(request) if request.headers["X-Amz-Target"].endswith("CreateKey") else refusal(code)
+    )
+    with pytest.raises(KeySignerError, match=r"aws kms disable-key --key-id arn:aws:kms:"):
+        signer().create("ES256")
+
+
+def test_missing_credentials_are_named(
+    service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a missing region."""
+    settings.JWT_AUTH_KEY_SIGNER = {"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}
+    with pytest.raises(KeySignerError, match="no AWS credentials, or no region"):
+        signer().adopt("a", algorithm=None)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    settings.JWT_AUTH_KEY_SIGNER = {**settings.JWT_AUTH_KEY_SIGNER, "OPTIONS": {"TIMEOUT": 1}}
+    with pytest.raises(KeySignerError, match="no AWS credentials, or no region"):
+        signer().adopt("a", algorithm=None)
+
+
+@pytest.mark.parametrize("options", [{"PROFILE": "nobody"}, {"ENDPOINT_URL": "nowhere"}])
+def test_option_that_only_the_sdk_can_judge_is_told(
+    options: dict[str, str], service: Service, settings: Settings
+) -> None:
+    """By the kind of its error: its text may quote anything."""
+    settings.JWT_AUTH_KEY_SIGNER = {
+        **settings.JWT_AUTH_KEY_SIGNER,
+        "OPTIONS": {"REGION": REGION, **options},
+    }
+    with pytest.raises(KeySignerError, match=r"can't be asked: (ProfileNotFound|ValueError)"):
+        signer().adopt("a", algorithm=None)
+
+
+def test_rotation_makes_the_next_key_in_kms(
+    client: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dry run makes none there; the text names the command that ends one that was dropped."""
+    first = make_ring()
+    call_command("rotate_keys", "--now")
+    call_command("rotate_keys", f"--compromised={first.kid}", "--dry-run")
+    assert len(client.list_keys()["Keys"]) == 2
+    capsys.readouterr()
+    ring: KeyRing = get_key_store().load()
+    assert [key.signer is not None for key in ring.keys] == [True, True]
+    now = datetime.now(UTC)
+    assert access.verify(issue(now), now=now).kid == ring.keys[1].kid
+    assert first.signer is not None
+    assert signer().how_to_end(first.signer.key).startswith("Run `aws kms disable-key --key-id arn")
+
+
+@pytest.fixture
+def job_and_server(
+    service: Service, moto_port: int, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[tuple[str, str]]]:
+    """Credentials with the policies of docs/how-to/sign-with-kms.md; nothing else is allowed."""
+    page = (ROOT / "docs/how-to/sign-with-kms.md").read_text()
+    server, job = re.findall(r"```json\n(.+?)```", page, re.DOTALL)
+    session = boto3.session.Session("AKIACONSOLE", "secret", region_name=REGION)
+    iam = session.client("iam", endpoint_url=f"http://127.0.0.1:{moto_port}")
+    keys = []
+    for name, text in (("job", job), ("server", server)):
+        policy = json.loads(text)
+        policy["Statement"][0] |= {"Resource": "*", "Condition": {}}  # all that moto can judge
+        iam.create_user(UserName=name)
+        iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        keys.append((key["AccessKeyId"], key["SecretAccessKey"]))
+    service.respond = KMS(moto_port, judges=True)
+    _post(f"http://127.0.0.1:{moto_port}/moto-api/reset-auth", b"0")
+    yield keys
+    _post(f"http://127.0.0.1:{moto_port}/moto-api/reset-auth", b"Infinity")
+
+
+def test_policies_of_the_documentation_suffice_and_give_no_more(
+    job_and_server: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job makes keys and can't sign; the server signs and can't make any."""
+    job, server = job_and_server
+    now = datetime.now(UTC)
+    become(job, monkeypatch)
+    key = make_ring()
+    with pytest.raises(KeySignerError, match="access is denied"):
+        issue(now)
+    become(server, monkeypatch)
+    assert access.verify(issue(now), now=now).kid == key.kid
+    with pytest.raises(KeySignerError, match="access is denied"):
+        signer().create("ES256")
+
+
+def become(credentials: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", credentials[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", credentials[1])
+    base._forget()
+
+
+def test_many_threads_share_the_client(service: Service) -> None:
+    """A log-in waits for no other one's."""
+    make_ring()
+    now = datetime.now(UTC)
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(lambda _: issue(now), range(24)))
+    assert len({access.verify(token, now=now).jti for token in tokens}) == 24
+
+
+# ---- The credential, which somebody else gives
+
+
+@pytest.fixture
+def sts(
+    service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Service]:
+    """The credential comes from here, as a pod's does; a signature has some 1.3 seconds."""
+    (tmp_path / "token").write_text("a.b.c")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/web")
+    monkeypatch.setattr(aws, "_SPARE", 0.1)
+    monkeypatch.setattr(aws, "_PLACES", 4)
+    options = settings.JWT_AUTH_KEY_SIGNER["OPTIONS"] | {"TIMEOUT": 0.2, "ATTEMPTS": 1}
+    settings.JWT_AUTH_KEY_SIGNER = settings.JWT_AUTH_KEY_SIGNER | {"OPTIONS": options}
+    with Service(lambda request: Answer(status=400)).running() as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{sts.port}")
+        yield sts
+        let_hanging_calls_end()
+
+
+def refuse_to_sign() -> str:
+    with pytest.raises(KeySignerError) as refused:
+        signer().sign("a", algorithm="ES256", message=b"")
+    return str(refused.value)
+
+
+def let_hanging_calls_end() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "jwt_auth-key-signer":
+            thread.join(10)
+
+
+def test_credential_that_does_not_come_is_not_waited_for(
+    sts: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """boto3 would wait for minutes. Here nobody does, and the next ones not at all."""
+    monkeypatch.setattr(aws, "_COOL_DOWN", 30.0)
+    began = time.monotonic()
+    with sts.holding(), ThreadPoolExecutor(4) as pool:
+        texts = [pool.submit(refuse_to_sign) for _ in range(4)]
+        assert all("did not answer in time" in text.result() for text in texts)
+        assert time.monotonic() - began < 5
+        began = time.monotonic()
+        assert "not asked again yet" in refuse_to_sign()
+        assert time.monotonic() - began < 1
+
+
+def test_credential_that_does_not_come_costs_so_many_threads(sts: Service) -> None:
+    """Once they all hang, nobody waits for one; whoever comes when they are back asks anew."""
+    with sts.holding():
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: refuse_to_sign(), range(4)))
+        began = time.monotonic()
+        assert "4 questions still wait" in refuse_to_sign()
+        assert time.monotonic() - began < 1
+    let_hanging_calls_end()
+    assert "still wait" not in refuse_to_sign()
+
+
+def test_credential_that_comes_late_is_found(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that was made without one never looks again; and nobody looks at every request."""
+    make_ring()
+    base._forget()
+    with monkeypatch.context() as patched:
+        patched.delenv("AWS_ACCESS_KEY_ID")
+        patched.delenv("AWS_SECRET_ACCESS_KEY")
+        patched.setattr(aws, "_COOL_DOWN", 0.3)
+        with pytest.raises(KeySignerError, match="no AWS credentials"):
+            issue(datetime.now(UTC))
+        with pytest.raises(KeySignerError, match="not asked again yet"):
+            issue(datetime.now(UTC))
+    time.sleep(0.3)
+    assert issue(datetime.now(UTC))
+
+
+def test_debug_log_has_no_token(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """With Ed25519 KMS is sent the whole token and answers its signature: together they log in."""
+    make_ring("EdDSA")
+    base._forget()
+    caplog.set_level(logging.DEBUG)
+    signed, _, signature = issue(datetime.now(UTC)).rpartition(".")
+    answer = service.requests[-1].json["Message"]
+    assert answer == b64encode(signed.encode()).decode()  # that is what would be there
+    said = "".join(f"{record.getMessage()}{record.__dict__!r}" for record in caplog.records)
+    assert "botocore" in said
+    for text in (signed, answer, signature, _in_standard_base64(signature)):
+        assert text not in said
+
+
+def _in_standard_base64(text: str) -> str:
+    return text.replace("-", "+").replace("_", "/")

@@ -1,0 +1,255 @@
+"""The database store: one row, encrypted, and whoever is second is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.core import serializers
+from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.db.models import QuerySet
+
+from jwt_auth.exceptions import (
+    KeyRingConflict,
+    KeyRingExists,
+    KeyRingMissing,
+    KeyRingTorn,
+    KeyStoreError,
+)
+from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores.base import KeyStore, load_ring, save_ring
+from jwt_auth.keys.stores.database import DatabaseKeyStore
+from jwt_auth.keys.stores.file import FileKeyStore
+from jwt_auth.models import StoredKeyRing
+from tests.keys.contract import KeyStoreContract, Storage, _next
+from tests.keys.databases import VARIABLE, DatabaseStorage, another_database, new_kek
+from tests.keys.frames import shown_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def kek(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The key-encryption key in the environment."""
+    text = new_kek()
+    monkeypatch.setenv(VARIABLE, text)
+    return text
+
+
+@pytest.fixture
+def store() -> DatabaseKeyStore:
+    return DatabaseKeyStore()
+
+
+@pytest.fixture
+def saved(store: DatabaseKeyStore, ring: KeyRing) -> DatabaseKeyStore:
+    """The store with a ring in it."""
+    store.save(ring, expected_version=None)
+    return store
+
+
+class TestContract(KeyStoreContract):
+    @pytest.fixture
+    def storage(self, kek: str) -> DatabaseStorage:
+        return DatabaseStorage(kek)
+
+    # Threads see only what was committed.
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_many_simultaneous_saves_one_wins(
+        self, saved: KeyStore, storage: Storage, ring: KeyRing, now: datetime
+    ) -> None:
+        """The comparison and the exchange are one statement."""
+        super().test_of_many_simultaneous_saves_one_wins(saved, storage, ring, now)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_many_simultaneous_first_saves_one_wins(
+        self, store: KeyStore, storage: Storage, now: datetime
+    ) -> None:
+        """The row's primary key decides."""
+        super().test_of_many_simultaneous_first_saves_one_wins(store, storage, now)
+
+
+def test_row_has_nothing_private(saved: DatabaseKeyStore, ring: KeyRing, kek: str) -> None:
+    """Whoever has a dump of it has no key; which keys there are can be read."""
+    dump = serializers.serialize("json", StoredKeyRing.objects.all())
+    assert ring.keys[0].kid in dump
+    assert not any(secret in dump for secret in (ring.keys[0].jwk["d"], kek))
+    assert str(StoredKeyRing.objects.get()) == "key ring, version 1"
+
+
+def test_row_is_on_no_admin_page() -> None:
+    """And there is no permission that could be given by mistake."""
+    assert not admin.site.is_registered(StoredKeyRing)
+    assert not Permission.objects.filter(content_type__model="storedkeyring").exists()
+
+
+def test_row_under_another_version_is_refused(saved: DatabaseKeyStore, ring: KeyRing) -> None:
+    """An old document was put in place of the one that took a compromised key away."""
+    StoredKeyRing.objects.update(version=2)
+    with pytest.raises(KeyRingTorn, match="row's version") as torn:
+        load_ring(saved)
+    assert not any(ring.keys[0].jwk["d"] in text for text in shown_of(torn.value))
+
+
+def test_document_of_a_missing_key_names_it(
+    saved: DatabaseKeyStore, monkeypatch: pytest.MonkeyPatch, kek: str
+) -> None:
+    """By its id, with those that there are; nothing is torn, so nothing has to be made anew."""
+    (former,) = saved.key_encryption_keys()
+    monkeypatch.setenv(VARIABLE, new_kek())
+    (other,) = saved.key_encryption_keys()
+    with pytest.raises(KeyStoreError, match=f"{former}.* has {other}: put that one back") as error:
+        saved.load()
+    assert "generate_keys" not in str(error.value)
+    assert kek not in str(error.value)
+    monkeypatch.setenv(VARIABLE, f"{new_kek()},{kek}")
+    assert saved.load().version == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is not set"),
+        ("aHVudGVyMg==", "has 7 bytes instead of 32"),
+        ("!", "is not base64"),
+    ],
+)
+def test_unfit_key_encryption_key_says_what_to_write(
+    saved: DatabaseKeyStore,
+    ring: KeyRing,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    reason: str,
+) -> None:
+    """At a load and at a save: the command that makes a good one."""
+    monkeypatch.setenv(VARIABLE, text)
+    line = rf"{reason}.*Set {VARIABLE} to what `openssl rand -base64 32` prints"
+    for attempt in (saved.load, lambda: saved.save(ring, expected_version=1), saved.is_wrapped):
+        with pytest.raises(KeyStoreError, match=line) as error:
+            attempt()
+        assert "aHVu" not in str(error.value)
+
+
+def test_unfit_key_encryption_key_shows_none_in_an_error_report(
+    saved: DatabaseKeyStore, monkeypatch: pytest.MonkeyPatch, kek: str
+) -> None:
+    """Neither the one that is unfit nor the one beside it."""
+    monkeypatch.setenv(VARIABLE, f"{kek},aHVudGVyMg==")
+    for attempt in (
+        lambda: load_ring(saved),
+        lambda: save_ring(saved, KeyRing(version=2), expected_version=1),
+        saved.is_wrapped,
+        saved.key_encryption_keys,
+    ):
+        with pytest.raises(KeyStoreError, match="7 bytes") as error:
+            attempt()
+        shown = shown_of(error.value)
+        assert not any(secret in text for text in shown for secret in (kek, "aHVu", "hunter2"))
+
+
+def test_torn_row_has_no_key_encryption_key(saved: DatabaseKeyStore) -> None:
+    """What asks for it gets the same answer as a load."""
+    StoredKeyRing.objects.update(document="{")
+    with pytest.raises(KeyRingTorn, match="backup"):
+        saved.is_wrapped()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProgrammingError('relation "jwt_auth_storedkeyring" does not exist\nLINE 1: …'),
+        OperationalError("no such table: jwt_auth_storedkeyring"),
+    ],
+)
+def test_database_without_the_table_says_to_migrate(
+    store: DatabaseKeyStore, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """In the words of each database."""
+
+    def fail(self: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(QuerySet, "first", fail)
+    with pytest.raises(KeyStoreError, match=r"run `manage\.py migrate` first \(.*exist|no such"):
+        store.load()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_missing_table_of_this_database_says_to_migrate(
+    saved: DatabaseKeyStore, ring: KeyRing
+) -> None:
+    """With the database's real error."""
+    with connection.schema_editor() as editor:
+        editor.delete_model(StoredKeyRing)
+    try:
+        for attempt in (saved.load, lambda: saved.save(ring, expected_version=None)):
+            with pytest.raises(KeyStoreError, match=r"`manage\.py migrate`"):
+                attempt()
+    finally:
+        with connection.schema_editor() as editor:
+            editor.create_model(StoredKeyRing)
+
+
+def test_error_leaves_the_callers_transaction_usable(
+    saved: DatabaseKeyStore, ring: KeyRing
+) -> None:
+    """A request in an atomic block goes on with the keys that it has."""
+    with transaction.atomic():
+        with connection.execute_wrapper(_elsewhere):
+            with pytest.raises(KeyStoreError, match="migrate"):
+                saved.load()
+            with pytest.raises(KeyStoreError, match="migrate"):
+                saved.save(ring, expected_version=1)
+        with pytest.raises(KeyRingExists):
+            saved.save(ring, expected_version=None)
+        assert saved.load() == ring
+
+
+def _elsewhere(execute: Callable[..., object], sql: str, *rest: Any) -> object:
+    """Run a statement on a table that is not there."""
+    return execute(sql.replace(StoredKeyRing._meta.db_table, "nowhere"), *rest)
+
+
+def test_save_in_an_atomic_block_counts_with_it(
+    saved: DatabaseKeyStore, ring: KeyRing, now: datetime
+) -> None:
+    """And is undone with it."""
+    following = _next(ring, now)
+    with transaction.atomic():
+        saved.save(following, expected_version=1)
+        with pytest.raises(KeyRingConflict):
+            saved.save(following, expected_version=1)
+        assert saved.load() == following
+        transaction.set_rollback(True)
+    assert saved.load() == ring
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rings_are_in_the_database_that_routers_name(
+    store: DatabaseKeyStore, ring: KeyRing
+) -> None:
+    """The one for writing, for loads too: a replica may not have the newest key."""
+    with another_database("keys", closed=False):
+        assert store.describe() == "the table jwt_auth_storedkeyring of the database 'keys'"
+        with pytest.raises(KeyRingMissing, match="'keys'"):
+            store.load()
+        store.save(ring, expected_version=None)
+    assert store.load() == ring
+
+
+def test_ring_of_a_file_store_moves_here(
+    store: DatabaseKeyStore, ring: KeyRing, now: datetime, folder: Path
+) -> None:
+    """As it is, at whatever version: nobody is logged out."""
+    former = FileKeyStore(PATH=folder)
+    former.save(_next(ring, now), expected_version=None)
+    store.save(former.load(), expected_version=None)
+    assert store.load() == former.load()
+    store.save(_next(store.load(), now), expected_version=2)
+    assert len(store.load().keys) == 3

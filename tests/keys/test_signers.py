@@ -1,0 +1,362 @@
+"""Keys whose private part is somewhere else: in the ring, in rotations and when they sign."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from pytest_django import Settings
+
+from jwt_auth.exceptions import (
+    InvalidKey,
+    KeyRingConflict,
+    KeyRingExists,
+    KeyRingTooNew,
+    KeyRingTorn,
+    KeySignerError,
+)
+from jwt_auth.keys import active, jwk, rotation
+from jwt_auth.keys import ring as rings
+from jwt_auth.keys.ring import FORMAT, KeyRing, SignerReference
+from jwt_auth.keys.signers import base
+from jwt_auth.keys.signers.base import NewKey, RemoteSigningKey, find_key_signer, signing_key
+from tests.keys.signers import DOWN, REFERENCE, LocalSigner, private_part, public_part
+from tests.keys.stores import MemoryKeyStore
+
+LOCAL = {"BACKEND": "tests.keys.signers.LocalSigner"}
+RETENTION = timedelta(minutes=16)
+
+
+@pytest.fixture(autouse=True)
+def signer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings' signer, of which nothing was asked yet."""
+    settings.JWT_AUTH_KEY_SIGNER = LOCAL
+    monkeypatch.setattr(LocalSigner, "made", 0)
+    monkeypatch.setattr(LocalSigner, "failure", None)
+
+
+@pytest.fixture
+def remote(now: datetime) -> KeyRing:
+    """A ring of one key that somebody else signs with."""
+    members = public_part(REFERENCE.key)
+    return KeyRing(version=0).with_next_key(members, now, now, RETENTION, signer=REFERENCE)
+
+
+def document(ring: KeyRing) -> dict[str, Any]:
+    members: dict[str, Any] = json.loads(ring.to_json())
+    return members
+
+
+# ---- The document
+
+
+def test_ring_with_a_signer_comes_back_the_same(remote: KeyRing) -> None:
+    """The reference beside the public part, and no private one."""
+    assert KeyRing.from_json(remote.to_json()) == remote
+    (entry,) = document(remote)["keys"]
+    assert entry["signer"] == {"backend": "local", "key": "the key"}
+    assert "d" not in entry["jwk"]
+
+
+def test_only_a_ring_with_a_signer_has_the_new_format(ring: KeyRing, remote: KeyRing) -> None:
+    """An older version reads what it can read, and of the other says that it is too new."""
+    assert document(ring)["format"] == 1
+    assert document(remote)["format"] == FORMAT == 2
+
+
+def test_older_version_says_too_new(remote: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would else take a public key for a private one."""
+    monkeypatch.setattr(rings, "FORMAT", 1)
+    with pytest.raises(KeyRingTooNew, match="upgrade"):
+        KeyRing.from_json(json.dumps(document(remote) | {"format": 2}))
+
+
+def test_signer_in_the_old_format_is_torn(remote: KeyRing) -> None:
+    """No version of ours has written that."""
+    with pytest.raises(KeyRingTorn, match="do not belong"):
+        KeyRing.from_json(json.dumps(document(remote) | {"format": 1}))
+
+
+@pytest.mark.parametrize(
+    ("signer", "match"),
+    [
+        (None, "signer of key 1 of the ring is not an object"),
+        ({"backend": "local"}, "lacks key"),
+        ({"backend": "local", "key": "a", "note": "b"}, "do not belong"),
+        ({"backend": "local", "key": ""}, "no text"),
+        ({"backend": 7, "key": "a"}, "no text"),
+    ],
+)
+def test_signer_that_names_nothing_is_torn(signer: object, match: str, remote: KeyRing) -> None:
+    """It is read as strictly as the rest."""
+    members = document(remote)
+    members["keys"][0]["signer"] = signer
+    with pytest.raises(KeyRingTorn, match=match):
+        KeyRing.from_json(json.dumps(members))
+
+
+def test_signer_beside_a_private_part_is_torn(remote: KeyRing) -> None:
+    """One of the two would be a lie about where the key is."""
+    members = document(remote)
+    members["keys"][0]["jwk"] = private_part(REFERENCE.key)
+    with pytest.raises(KeyRingTorn, match="only one can be meant"):
+        KeyRing.from_json(json.dumps(members))
+
+
+# ---- Signing
+
+
+@pytest.fixture
+def store(memory_store: MemoryKeyStore, remote: KeyRing) -> Iterator[MemoryKeyStore]:
+    """A store with that ring."""
+    memory_store.ring = remote
+    active.reset()
+    yield memory_store
+    active.reset()
+
+
+def test_signer_signs_what_the_ring_verifies(store: MemoryKeyStore, now: datetime) -> None:
+    """Through the process's copy, as a log-in does it."""
+    key = active.signing_key(now)
+    assert isinstance(key, RemoteSigningKey)
+    signature = key.sign(b"message")
+    assert active.verification_key(key.kid, now).verify(b"message", signature)
+    assert active.jwk_set(now) == {"keys": [public_part(REFERENCE.key)]}
+
+
+def test_signature_of_another_key_is_not_given_out(
+    store: MemoryKeyStore, now: datetime, settings: Settings
+) -> None:
+    """Every verifier would refuse the token, and nobody would know why."""
+    settings.JWT_AUTH_KEY_SIGNER = {**LOCAL, "OPTIONS": {"CONFUSED": True}}
+    with pytest.raises(KeySignerError, match="does not verify"):
+        active.signing_key(now).sign(b"message")
+
+
+@pytest.mark.parametrize("reference", [None, SignerReference(backend="other", key="the key")])
+def test_signer_that_is_not_set_is_named(
+    reference: SignerReference | None, remote: KeyRing, settings: Settings
+) -> None:
+    """The settings have none, or another one than the ring names."""
+    if reference is None:
+        settings.JWT_AUTH_KEY_SIGNER = None
+    key = signing_key(remote.keys[0])
+    assert isinstance(key, RemoteSigningKey)
+    key = RemoteSigningKey(
+        kid=key.kid,
+        algorithm=key.algorithm,
+        signer=reference or key.signer,
+        verification=key.verification,
+    )
+    with pytest.raises(KeySignerError, match="set JWT_AUTH_KEY_SIGNER"):
+        key.sign(b"message")
+
+
+def test_repr_shows_no_material(remote: KeyRing) -> None:
+    """Where it is, and which."""
+    shown = repr(signing_key(remote.keys[0])) + repr(NewKey(jwk=public_part("a"), signer=REFERENCE))
+    assert "the key" in shown
+    assert public_part(REFERENCE.key)["x"] not in shown
+
+
+def test_malformed_key_of_a_signer_is_refused_at_the_load(remote: KeyRing) -> None:
+    """As any other key of the ring."""
+    (key,) = remote.keys
+    broken = KeyRing(version=0).with_next_key(
+        key.jwk | {"x": key.jwk["y"]}, key.created_at, key.activates_at, RETENTION, signer=REFERENCE
+    )
+    with pytest.raises(InvalidKey):
+        signing_key(broken.keys[0])
+
+
+# ---- Making
+
+
+def test_next_key_is_made_there(store: MemoryKeyStore, now: datetime) -> None:
+    """The former one, wherever it is, verifies on."""
+    done = rotation.rotate(store, algorithm=None, now=now)
+    made = done.after.keys[-1]
+    assert made.signer == SignerReference(backend="local", key="made-1")
+    assert made.jwk == public_part("made-1")
+
+
+def test_first_key_is_made_there(memory_store: MemoryKeyStore, now: datetime) -> None:
+    """`generate_keys` with a signer."""
+    key = rotation.make_first(memory_store, algorithm="ES256", now=now)
+    assert key.signer == SignerReference(backend="local", key="made-1")
+
+
+def test_ring_that_is_there_costs_no_key(store: MemoryKeyStore, now: datetime) -> None:
+    """It is looked for before anything is made that somebody pays for."""
+    with pytest.raises(KeyRingExists):
+        rotation.make_first(store, algorithm="ES256", now=now)
+    assert LocalSigner.made == 0
+
+
+def test_dry_run_makes_nothing_there(store: MemoryKeyStore, now: datetime) -> None:
+    """It says what would be done, and is free."""
+    (key,) = store.load().keys
+    rotation.rotate(store, algorithm=None, now=now, dry_run=True)
+    rotation.replace_compromised(store, kid=key.kid, algorithm=None, now=now, dry_run=True)
+    assert LocalSigner.made == 0
+
+
+def test_rotation_that_is_not_due_makes_nothing(store: MemoryKeyStore, now: datetime) -> None:
+    """Cron asks every night."""
+    rotation.rotate(store, algorithm=None, now=now, if_due=True)
+    assert LocalSigner.made == 0
+
+
+def test_compromised_key_is_replaced_by_one_from_there(
+    store: MemoryKeyStore, now: datetime
+) -> None:
+    """Once, however often the change has to start again."""
+    (key,) = store.load().keys
+    store.intruders = [
+        store.load().with_next_key(jwk.generate("ES256"), now, now, RETENTION) for _ in range(2)
+    ]
+    done = rotation.replace_compromised(store, kid=key.kid, algorithm=None, now=now)
+    assert LocalSigner.made == 1
+    assert done.newest(now).signer == SignerReference(backend="local", key="made-1")
+
+
+def test_signer_that_is_down_leaves_the_ring_alone(store: MemoryKeyStore, now: datetime) -> None:
+    """The command ends with the reason."""
+    LocalSigner.failure = DOWN
+    before = store.load()
+    with pytest.raises(KeySignerError, match="down"):
+        rotation.rotate(store, algorithm=None, now=now)
+    assert store.load() == before
+
+
+def test_algorithm_that_it_does_not_have_is_refused(store: MemoryKeyStore, now: datetime) -> None:
+    """HS256 has no public part to keep."""
+    with pytest.raises(InvalidKey, match="local has no keys for HS256, only for ES256"):
+        rotation.rotate(store, algorithm="HS256", now=now)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    logger = logging.getLogger("jwt_auth")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
+def test_key_that_was_made_in_vain_is_named(
+    store: MemoryKeyStore, now: datetime, log: pytest.LogCaptureFixture
+) -> None:
+    """Somebody was faster: this one is in no ring, could sign, and costs."""
+    store.intruders = [
+        store.load().with_next_key(jwk.generate("ES256"), now, now + RETENTION, RETENTION)
+    ]
+    with pytest.raises(KeyRingConflict):
+        rotation.rotate(store, algorithm=None, now=now)
+    assert "made at local in vain. End made-1 by hand." in log.text
+
+
+def test_node_that_was_slower_names_its_key(
+    store: MemoryKeyStore, now: datetime, log: pytest.LogCaptureFixture
+) -> None:
+    """Of five that rotate at once from cron one wins; the others have nothing to do any more."""
+    due = now + timedelta(days=91)
+    store.intruders = [store.load().with_next_key(jwk.generate("ES256"), due, due, RETENTION)]
+    rotation.rotate(store, algorithm=None, now=due, if_due=True)
+    assert "End made-1 by hand." in log.text
+
+
+def test_key_that_is_used_is_not_named(
+    store: MemoryKeyStore, now: datetime, log: pytest.LogCaptureFixture
+) -> None:
+    """Nobody is to end it."""
+    rotation.rotate(store, algorithm=None, now=now)
+    assert "in vain" not in log.text
+
+
+def test_dropped_key_is_named_to_whoever_drops_it(
+    store: MemoryKeyStore, capsys: pytest.CaptureFixture[str], settings: Settings
+) -> None:
+    """The signer goes on signing with it for anybody who may ask; also where it is not set."""
+    call_command("rotate_keys", "--now")
+    call_command("rotate_keys", "--retire", "--dry-run")
+    assert "End" not in capsys.readouterr().out
+    ring = store.load()
+    store.ring = _expired(ring)
+    call_command("rotate_keys", "--retire")
+    assert "End the key by hand." in capsys.readouterr().out
+    settings.JWT_AUTH_KEY_SIGNER = None
+    store.ring = _expired(ring)
+    call_command("rotate_keys", "--retire")
+    assert "Disable the key at local, too." in capsys.readouterr().out
+
+
+def _expired(ring: KeyRing) -> KeyRing:
+    """The ring as it is when its first key has expired."""
+    members = document(ring)
+    first = members["keys"][0]
+    first["activates_at"] = first["created_at"] = "2001-01-01T00:00:00+00:00"
+    first["expires_at"] = "2001-01-02T00:00:00+00:00"
+    return KeyRing.from_json(json.dumps(members))
+
+
+def test_list_shows_a_key_of_a_signer(
+    store: MemoryKeyStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside the others, with where it signs."""
+    call_command("list_keys", "--format=json")
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["kid"] == public_part(REFERENCE.key)["kid"]
+    assert row["signer"] == "local: the key"
+
+
+# ---- The setting
+
+
+@pytest.mark.parametrize(
+    ("config", "match"),
+    [
+        ("local", "a dict of BACKEND"),
+        ({**LOCAL, "PATH": "a"}, "a dict of BACKEND"),
+        ({"BACKEND": "tests.keys.signers.Nothing"}, "does not define"),
+        ({"BACKEND": "tests.keys.stores.MemoryKeyStore"}, "not a subclass of KeySigner"),
+        ({**LOCAL, "OPTIONS": ["a"]}, "no dict"),
+        ({**LOCAL, "OPTIONS": {"COLOUR": "hunter2"}}, "unexpected keyword"),
+        ({**LOCAL, "OPTIONS": {"WORDS": "hunter2 hunter2"}}, "a value of its OPTIONS"),
+    ],
+)
+def test_setting_that_can_not_be_used_says_why(
+    config: object, match: str, settings: Settings
+) -> None:
+    """Names are quoted, values are not."""
+    settings.JWT_AUTH_KEY_SIGNER = config
+    with pytest.raises(ImproperlyConfigured, match=match) as refused:
+        find_key_signer()
+    assert "hunter2" not in str(refused.value)
+
+
+def test_signer_is_built_once_for_each_value(settings: Settings) -> None:
+    """It keeps connections."""
+    first = find_key_signer()
+    settings.JWT_AUTH_KEY_SIGNER = dict(LOCAL)
+    assert find_key_signer() is first
+    settings.JWT_AUTH_KEY_SIGNER = {**LOCAL, "OPTIONS": {}}
+    assert find_key_signer() is not first
+
+
+def test_forked_child_builds_its_own() -> None:
+    """On a shared connection each would read the other's answers."""
+    first = find_key_signer()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if base._built is None else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert find_key_signer() is first
+    base._forget()
+    assert find_key_signer() is not first
