@@ -4,17 +4,19 @@ request.
 
 from __future__ import annotations
 
-import sys
-from types import FrameType
-from typing import Final
+import asyncio
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from django.apps import AppConfig
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 from django.utils.translation import gettext_lazy as _
 
-#: Modules whose frames say what called ``django.setup()``.
-_SERVERS: Final = frozenset({"django.core.wsgi", "django.core.asgi"})
-_COMMANDS: Final = "django.core.management"
+from jwt_auth import process
 
 
 class JWTAuthConfig(AppConfig):
@@ -29,27 +31,49 @@ class JWTAuthConfig(AppConfig):
         checks.register()
         receivers.connect()
         log.connect()
-        entry = _entry_point()
+        entry = process.entry_point()
         if entry == "command":
             return  # commands run the checks by themselves, and can be told not to
-        problems = checks.start_problems(serving=entry == "server")
+
+        def judge() -> list[CheckMessage]:
+            with _queries_allowed():
+                return checks.start_problems(serving=entry == "server")
+
+        problems = _outside_event_loop(judge)
         if problems:
             raise ImproperlyConfigured(checks.explain(problems))
 
 
-def _entry_point() -> str:
-    """What is starting: ``"server"``, ``"command"``, or ``"script"`` for anything else.
+def _outside_event_loop(judge: Callable[[], list[CheckMessage]]) -> list[CheckMessage]:
+    """Call it in a thread of its own where an event loop runs, in which Django lets nobody query.
 
-    Django runs system checks for management commands only, so a WSGI or ASGI server would start
-    with settings that ``check`` refuses. Nothing but the callers of ``setup()`` tells the two
-    apart.
+    Some ASGI servers import the application inside theirs.
     """
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        module = frame.f_globals.get("__name__")
-        if module in _SERVERS:
-            return "server"
-        if module == _COMMANDS:
-            return "command"
-        frame = frame.f_back
-    return "script"
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return judge()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(judge).result()
+
+
+@contextmanager
+def _queries_allowed() -> Iterator[None]:
+    """Let the key ring be read from the database, where the settings keep it there.
+
+    Django warns of a query before all apps are ready, since it would also run for every command,
+    and in tests on the wrong database. Here only a server comes by, and our models are ready.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Accessing the database during app initialization", RuntimeWarning
+        )
+        yield
+    for connection in connections.all(initialized_only=True):
+        # A server may fork now, and no two processes can share a connection, nor a pool of them.
+        connection.close()
+        getattr(connection, "close_pool", _nothing)()
+
+
+def _nothing() -> None:
+    """Stand in for what only some databases have."""

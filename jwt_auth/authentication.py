@@ -1,6 +1,6 @@
 """The authentication class that a project names in ``DEFAULT_AUTHENTICATION_CLASSES``.
 
-It keeps REST framework's contract: ``None`` for a request that brings no bearer token, a pair of
+It keeps REST framework's contract: ``None`` for a request that brings no access token, a pair of
 user and :class:`~jwt_auth.tokens.claims.AccessToken` for a good one, an exception for any other.
 """
 
@@ -16,9 +16,11 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from jwt_auth import flows
+from jwt_auth.conf import conf
 from jwt_auth.exceptions import AccessTokenRefused, KeyFailure
 from jwt_auth.http.addresses import client_of
-from jwt_auth.http.credentials import find_bearer_token
+from jwt_auth.http.ambient import require_own_page, vary_on_cookie
+from jwt_auth.http.credentials import find_access_token
 from jwt_auth.http.problems import CHALLENGE, INVALID_TOKEN_CHALLENGE, Unavailable
 from jwt_auth.tokens.claims import AccessToken
 
@@ -30,14 +32,24 @@ _REFUSED = "_jwt_auth_refused"
 
 
 class JWTAuthentication(BaseAuthentication):
-    """Authenticates by the access token of an ``Authorization: Bearer`` header (RFC 6750)."""
+    """Authenticates by the access token of an ``Authorization: Bearer`` header (RFC 6750), or of
+    the cookie that ``JWT_AUTH_ACCESS_COOKIE_NAME`` names.
+    """
 
     def authenticate(self, request: Request) -> tuple[AbstractBaseUser, AccessToken] | None:
         try:
-            token = find_bearer_token(request)
-            if token is None:
+            credential = find_access_token(request)
+            if credential is None:
+                if conf.access_cookie_name is not None:
+                    vary_on_cookie(request)
                 return None
-            return flows.authenticate(token, client=client_of(request), now=datetime.now(UTC))
+            if credential.is_ambient:
+                vary_on_cookie(request)
+                # Before the token is looked at: another site's page gets nothing out of it.
+                require_own_page(request, sender=type(self))
+            return flows.authenticate(
+                credential.value, client=client_of(request), now=datetime.now(UTC)
+            )
         except AccessTokenRefused as refused:
             setattr(request, _REFUSED, True)
             raise AuthenticationFailed({"detail": str(refused), "code": refused.code}) from None

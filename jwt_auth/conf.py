@@ -22,6 +22,9 @@ PREFIX: Final = "JWT_AUTH_"
 #: ``max-age`` of the published JWK Set, and so the time that verifiers may go on without a new key.
 JWKS_MAX_AGE: Final = timedelta(minutes=5)
 
+#: How far the clocks of two nodes may be apart without a key being missed.
+CLOCK_DIFFERENCE: Final = timedelta(minutes=1)
+
 ALGORITHMS: Final = ("ES256", "EdDSA", "PS256", "RS256", "HS256")
 
 #: The longest lifetime that the checks let an access token have.
@@ -133,6 +136,11 @@ class Conf:
     @property
     def key_store(self) -> dict[str, Any]:
         return self._read("KEY_STORE", None) or self._default_key_store()
+
+    @property
+    def key_signer(self) -> dict[str, Any] | None:
+        """What holds the private keys and signs with them; ``None``: they are in the ring."""
+        return self._read("KEY_SIGNER", None)
 
     @property
     def key_rotation_interval(self) -> timedelta:

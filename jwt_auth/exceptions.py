@@ -18,11 +18,15 @@
         ├── KeyRingExists         a ring stands where a first one was to be made
         ├── KeyRingConflict       somebody else saved the ring in between
         ├── KeyWaiting            the next key is published already, with another algorithm
+        ├── KeyTaken              the ring has a key of that kid
+        ├── KeySignerError        the service that holds a private key does not sign
         └── KeyStoreError         the store can't be read or written
             ├── KeyRingMissing    there is no ring yet
             ├── KeyRingTorn       what lies there is not a ring
             │   └── KeyRingTooNew  it is one, written by a newer version of this package
-            └── KeyStoreExposed   others than the owner can read the private keys
+            ├── KeyStoreExposed   others than the owner can read the private keys
+            ├── KeyStoreReadOnly  the store can't be written, by its nature
+            └── KeyStoreUnavailable  the store does not answer at the moment
 
 No message holds a token, a key or other input: these texts reach logs and, translated once in
 ``jwt_auth.http.errors``, clients.
@@ -174,6 +178,21 @@ class KeyWaiting(KeyFailure):
     )
 
 
+class KeyTaken(KeyFailure):
+    code = "key_taken"
+    message = (
+        "The ring has a key of that kid: run `manage.py list_keys` to see it,"
+        " or give another with --kid."
+    )
+
+
+class KeySignerError(KeyFailure):
+    """Log-ins and refreshes have to wait; verification does not ask the signer."""
+
+    code = "key_signer_error"
+    message = "The service that holds the signing key does not sign."
+
+
 class KeyStoreError(KeyFailure):
     code = "key_store_error"
     message = "The key store can't be read or written."
@@ -199,3 +218,17 @@ class KeyRingTooNew(KeyRingTorn):
 class KeyStoreExposed(KeyStoreError):
     code = "key_store_exposed"
     message = "The private keys can be read by others than their owner."
+
+
+class KeyStoreReadOnly(KeyStoreError):
+    """The ring is made and changed elsewhere; the text says where."""
+
+    code = "key_store_read_only"
+    message = "The key store can only be read."
+
+
+class KeyStoreUnavailable(KeyStoreError):
+    """Nothing is wrong with the request; the same one may be answered in a minute."""
+
+    code = "key_store_unavailable"
+    message = "The key store does not answer at the moment."

@@ -1,4 +1,5 @@
-"""A changed password, a deactivation and a deletion end the user's sessions wherever they happen.
+"""A changed password, a deactivation, a deletion and a log-out from Django end the user's sessions
+wherever they happen.
 
 They listen to the models, so that the admin, the shell, a view and a command all count. A bulk
 ``update()`` sends no signal: the database sees ``is_active=False`` at the next request by itself,
@@ -11,13 +12,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.apps import apps
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_user_model, user_logged_out
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import is_password_usable
 from django.db.models.signals import post_save, pre_delete, pre_save
 
 from jwt_auth import flows
 from jwt_auth.models import Reason, write_database
+from jwt_auth.sessions import end_session_on_log_out
 
 #: Where a save that takes the password away is noted until it is done.
 _PASSWORD_TAKEN: Final = "_jwt_auth_password_taken"
@@ -34,6 +36,7 @@ def connect() -> None:
             pre_save.connect(note_taken_password, sender=model, dispatch_uid="jwt_auth.taken")
             post_save.connect(end_sessions_on_save, sender=model, dispatch_uid="jwt_auth.save")
             pre_delete.connect(end_sessions_on_delete, sender=model, dispatch_uid="jwt_auth.delete")
+    user_logged_out.connect(end_session_on_log_out, dispatch_uid="jwt_auth.logged_out")
 
 
 def note_taken_password(

@@ -44,9 +44,14 @@ token_refused = Signal()
 #: A single access token was denied by its ``jti``. Arguments: ``jti``, ``user_id`` (or ``None``).
 token_denied = Signal()
 
-#: The key ring was loaded or saved, or a key changed its state. Arguments: ``event`` (``"loaded"``,
-#: ``"saved"``, ``"published"``, ``"activated"``, ``"retired"``, ``"compromised"``, ``"refused"``),
-#: ``kid`` (or ``None``), ``store`` (the store's description).
+#: The key ring was loaded or saved, a key changed its state or was exported, or any of that was
+#: refused. Arguments: ``event`` (``"loaded"``, ``"saved"``, ``"published"``, ``"activated"``,
+#: ``"superseded"``, ``"expired"``, ``"retired"``, ``"compromised"``, ``"exported"``,
+#: ``"refused"``), ``kid`` (of the key that it is about, else ``None``), ``kids`` (of the whole
+#: ring, where it was loaded or saved), ``store`` (the store's description), ``operation``
+#: (``"load"`` or ``"save"``) and ``reason`` (a short code) of a refusal, else ``None``,
+#: ``routine`` (true where a reload found nothing new), ``process``
+#: (:class:`jwt_auth.process.Process`: ``pid``, ``command``, ``system_user``).
 key_event = Signal()
 
 #: A log-in or a refresh was refused for its rate. Arguments: ``scope`` (of
@@ -54,5 +59,6 @@ key_event = Signal()
 attempt_throttled = Signal()
 
 #: A request that a browser sent for another site's page was refused. Arguments: ``path``,
-#: ``client``.
+#: ``client``, ``reason`` (``"origin"``, or ``"csrf_token"`` where an access token came in a cookie
+#: without it).
 cross_site_refused = Signal()

@@ -7,7 +7,7 @@ converters and the instances that the ORM chose, so that they are what a queryse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -32,13 +32,36 @@ class Slot(Expression):
         return "%s", [self]
 
 
+class _Parameters:
+    """What a statement is executed with: fixed values, and slots, of which one may stand in several
+    places.
+    """
+
+    def __init__(self, params: Sequence[Any]) -> None:
+        self._fixed = [None if isinstance(param, Slot) else param for param in params]
+        self._slots: dict[str, tuple[Field[Any, Any], list[int]]] = {}
+        for place, param in enumerate(params):
+            if isinstance(param, Slot):
+                self._slots.setdefault(param.name, (param.output_field, []))[1].append(place)
+
+    def fill(self, values: Mapping[str, Any], connection: Any) -> list[Any]:
+        """Put a value into each slot, prepared for the database once."""
+        filled = self._fixed.copy()
+        for name, (field, places) in self._slots.items():
+            value = field.get_db_prep_save(values[name], connection)
+            for place in places:
+                filled[place] = value
+        return filled
+
+
 class Select:
     """A composed queryset: its own and its related instances, and its annotations."""
 
     def __init__(self, queryset: QuerySet[Any]) -> None:
         self._database = queryset.db
         compiler = queryset.query.get_compiler(using=queryset.db)
-        self._sql, self._params = compiler.as_sql()
+        self._sql, params = compiler.as_sql()
+        self._params = _Parameters(params)
         info: Any = compiler.klass_info
         self._model: type[Model] = info["model"]
         self._fields = slice(info["select_fields"][0], info["select_fields"][-1] + 1)
@@ -62,7 +85,7 @@ class Select:
         """
         connection = connections[self._database]
         with connection.cursor() as cursor:
-            cursor.execute(self._sql, _fill(self._params, values, connection))
+            cursor.execute(self._sql, self._params.fill(values, connection))
             rows = cursor.fetchall()
         return [self._instance(list(row), connection) for row in rows]
 
@@ -85,7 +108,8 @@ class Update:
         self._database = queryset.db
         query: Any = queryset.query.chain(UpdateQuery)
         query.add_update_values(dict(changes))
-        self._sql, self._params = query.get_compiler(using=queryset.db).as_sql()
+        self._sql, params = query.get_compiler(using=queryset.db).as_sql()
+        self._params = _Parameters(params)
 
     def execute(self, **values: Any) -> int:
         """Run it with a value for each slot; gives the number of rows that matched."""
@@ -94,7 +118,7 @@ class Update:
             transaction.mark_for_rollback_on_error(using=self._database),
             connection.cursor() as cursor,
         ):
-            cursor.execute(self._sql, _fill(self._params, values, connection))
+            cursor.execute(self._sql, self._params.fill(values, connection))
             return int(cursor.rowcount)
 
 
@@ -107,15 +131,6 @@ def composed_once(compose: Callable[..., _Composed]) -> Callable[..., _Composed]
 
 #: What has to be composed anew where a setting changes that it was composed under.
 _kept: list[Any] = []
-
-
-def _fill(params: Any, values: Mapping[str, Any], connection: Any) -> list[Any]:
-    return [
-        param.output_field.get_db_prep_save(values[param.name], connection)
-        if isinstance(param, Slot)
-        else param
-        for param in params
-    ]
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:

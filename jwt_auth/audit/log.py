@@ -8,6 +8,7 @@ carry any.
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model, user_login_failed
@@ -15,9 +16,10 @@ from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
 from jwt_auth import signals
-from jwt_auth.exceptions import Refusal
+from jwt_auth.exceptions import KeyRingConflict, KeyRingExists, Refusal
 from jwt_auth.http.addresses import client_of
 from jwt_auth.models import Client, Reason, RefreshTokenFamily
+from jwt_auth.process import Process
 from jwt_auth.tokens.claims import AccessToken
 
 logger: Final = logging.getLogger("jwt_auth.security")
@@ -122,17 +124,27 @@ def _token_denied(*, jti: str, user_id: Any, **kwargs: Any) -> None:
     _record(logging.INFO, "token_denied", None, jti=jti, user_id=_text(user_id))
 
 
-def _key_event(*, event: str, kid: str | None, store: str, **kwargs: Any) -> None:
-    level = logging.DEBUG if event == "loaded" else logging.INFO
-    _record(level, f"key_{event}", None, kid=kid, store=store)
+def _key_event(*, event: str, kid: str | None, store: str, process: Process, **kwargs: Any) -> None:
+    fields = {"kid": kid, "kids": kwargs["kids"], "store": store, **asdict(process)}
+    if event == "refused":
+        fields |= {"operation": kwargs["operation"], "reason": kwargs["reason"]}
+    _record(_key_level(event, **kwargs), f"key_{event}", None, **fields)
+
+
+def _key_level(event: str, *, reason: str | None, routine: bool, **kwargs: Any) -> int:
+    if routine:
+        return logging.DEBUG
+    # Of two who change the ring at once one is refused: nothing is wrong then.
+    harmless = event != "refused" or reason in {KeyRingConflict.code, KeyRingExists.code}
+    return logging.INFO if harmless else logging.WARNING
 
 
 def _attempt_throttled(*, scope: str, ident: str, **kwargs: Any) -> None:
     _record(logging.WARNING, "attempt_throttled", None, scope=scope, ident=ident)
 
 
-def _cross_site_refused(*, path: str, client: Client, **kwargs: Any) -> None:
-    _record(logging.WARNING, "cross_site_refused", client, path=path)
+def _cross_site_refused(*, path: str, client: Client, reason: str, **kwargs: Any) -> None:
+    _record(logging.WARNING, "cross_site_refused", client, path=path, reason=reason)
 
 
 def _log_in_failed(

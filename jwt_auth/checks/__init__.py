@@ -12,7 +12,7 @@ from django.core import checks
 from django.core.checks import CheckMessage
 
 from jwt_auth.checks.deployment import check_deployment
-from jwt_auth.checks.keys import check_keys, find_key_problem
+from jwt_auth.checks.keys import check_keys, find_start_problem
 from jwt_auth.checks.settings import check_settings
 
 TAG = "jwt_auth"
@@ -27,7 +27,7 @@ def register() -> None:
 def start_problems(*, serving: bool) -> list[CheckMessage]:
     """The errors that a process must not start with; a server needs its keys, too."""
     errors = [message for message in check_settings(None) if message.is_serious()]
-    if serving and not errors and (problem := find_key_problem()) is not None:
+    if serving and not errors and (problem := find_start_problem()) is not None:
         errors.append(problem)
     return errors
 

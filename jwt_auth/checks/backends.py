@@ -15,6 +15,7 @@ from jwt_auth.conf import (
     conf,
 )
 from jwt_auth.exceptions import KeyFailure
+from jwt_auth.keys.signers.base import find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.stateless import NoRevocation
@@ -22,14 +23,7 @@ from jwt_auth.revocation.stateless import NoRevocation
 
 def check_backends() -> Iterator[CheckMessage]:
     if conf.jwks_url is None:
-        yield from _check_backend(
-            "E016",
-            "KEY_STORE",
-            conf.key_store,
-            get_key_store,
-            '{"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
-            '"OPTIONS": {"PATH": "/etc/example/keys"}}',
-        )
+        yield from _check_key_store()
     problems = list(
         _check_backend(
             "E020",
@@ -54,6 +48,20 @@ def check_backends() -> Iterator[CheckMessage]:
         )
 
 
+def _check_key_store() -> Iterator[CheckMessage]:
+    problems = list(
+        _check_backend(
+            "E016",
+            "KEY_STORE",
+            conf.key_store,
+            get_key_store,
+            '{"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
+            '"OPTIONS": {"PATH": "/etc/example/keys"}}',
+        )
+    )
+    yield from problems or get_key_store().check()
+
+
 def _check_backend(
     number: str, setting: str, value: Any, build: Callable[[], object], line: str
 ) -> Iterator[CheckMessage]:
@@ -73,6 +81,24 @@ def _check_backend(
         yield messages.error(number, setting, f"can't be used: {error}", line)
     except Exception as error:  # noqa: BLE001  a backend may raise anything, and quote an option
         yield messages.error(number, setting, f"can't be used: {type(error).__name__}.", line)
+
+
+def check_signer() -> Iterator[CheckMessage]:
+    if conf.key_signer is None:
+        return
+    line = '{"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}'
+    problems = list(_check_backend("E050", "KEY_SIGNER", conf.key_signer, find_key_signer, line))
+    yield from problems
+    if problems:
+        return
+    signer = find_key_signer()
+    if signer is not None and conf.algorithm not in signer.algorithms:
+        yield messages.error(
+            "E051",
+            "ALGORITHM",
+            f"is one that {signer.name} has no keys for, and JWT_AUTH_KEY_SIGNER names that.",
+            f'"{min(signer.algorithms)}"',
+        )
 
 
 def check_callables() -> Iterator[CheckMessage]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from http.cookies import Morsel
+from typing import Any, Final
 
+from django.conf import settings
 from django.core.checks import CheckMessage
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.module_loading import import_string
 
 from jwt_auth.checks import messages
 from jwt_auth.conf import conf
@@ -37,25 +41,11 @@ def check_cookie_types() -> Iterator[CheckMessage]:
 def check_cookies_together() -> Iterator[CheckMessage]:
     if any(check_cookie_types()):
         return
-    name = conf.refresh_cookie_name
-    if not isinstance(name, str) or not _COOKIE_NAME.fullmatch(name):
-        reason = "must be a cookie's name."
-    elif name.startswith("__Secure-") and not conf.refresh_cookie_secure:
-        reason = (
-            "starts with __Secure-, which browsers refuse without JWT_AUTH_REFRESH_COOKIE_SECURE."
-        )
-    elif name.startswith("__Host-") and not (
-        conf.refresh_cookie_secure
-        and conf.refresh_cookie_path == "/"
-        and conf.refresh_cookie_domain is None
-    ):
-        reason = (
-            "starts with __Host-, which browsers refuse without Secure, the path / and no domain."
-        )
-    else:
-        reason = ""
+    reason = _find_problem(conf.refresh_cookie_name, path=conf.refresh_cookie_path)
     if reason:
         yield messages.error("E010", "REFRESH_COOKIE_NAME", reason, '"__Secure-refresh_token"')
+    if conf.access_cookie_name is not None:
+        yield from _check_access_cookie()
     if conf.refresh_cookie_samesite == "None":
         if not conf.refresh_cookie_secure:
             yield messages.error(
@@ -70,6 +60,75 @@ def check_cookies_together() -> Iterator[CheckMessage]:
             "too, and only the origin check stands between them and it.",
             'Write JWT_AUTH_REFRESH_COOKIE_SAMESITE = "Strict"',
         )
+
+
+def _check_access_cookie() -> Iterator[CheckMessage]:
+    name: Any = conf.access_cookie_name
+    best = _best_access_cookie_name()
+    reason = _find_problem(name, path="/")
+    if reason:
+        yield messages.error("E015", "ACCESS_COOKIE_NAME", reason, f'"{best}"')
+        return
+    if name == conf.refresh_cookie_name:
+        reason = "is the refresh cookie's name, and the two would replace each other."
+        yield messages.error("E060", "ACCESS_COOKIE_NAME", reason, f'"{best}"')
+    if best.startswith("__Host-") and not name.lower().startswith("__host-"):
+        yield messages.warning(
+            "W060",
+            f"JWT_AUTH_ACCESS_COOKIE_NAME is {name!r}: a sibling subdomain can plant a cookie of "
+            "that name, with a token of an account of its own.",
+            f'Write JWT_AUTH_ACCESS_COOKIE_NAME = "{best}"',
+        )
+    if not any(map(_checks_csrf, settings.MIDDLEWARE)):
+        yield messages.warning(
+            "W061",
+            "JWT_AUTH_ACCESS_COOKIE_NAME is set, and no middleware gives pages their CSRF token: "
+            "whatever a page sends with the cookie, but GET, is refused.",
+            'Write "django.middleware.csrf.CsrfViewMiddleware" into MIDDLEWARE',
+        )
+
+
+def _best_access_cookie_name() -> str:
+    """The name with the strictest prefix that the attributes allow (RFC 6265bis §4.1.3)."""
+    if not conf.refresh_cookie_secure:
+        return "access_token"
+    prefix = "__Host-" if conf.refresh_cookie_domain is None else "__Secure-"
+    return f"{prefix}access_token"
+
+
+def _find_problem(name: object, *, path: str | None) -> str:
+    """What is wrong with a cookie's name, as the end of a sentence; empty where nothing is."""
+    if not isinstance(name, str) or not _COOKIE_NAME.fullmatch(name):
+        return "must be a cookie's name."
+    if Morsel().isReservedKey(name):
+        return "is the name of a cookie's attribute, which Python makes no cookie of."
+    if name in _names_of_django():
+        return "is the name of a cookie of Django's, and the two would replace each other."
+    # In lower case: browsers don't look at the prefix's case either.
+    prefix = name.lower()
+    if prefix.startswith("__secure-") and not conf.refresh_cookie_secure:
+        return "starts with __Secure-, which browsers refuse without Secure."
+    is_host_only = path == "/" and conf.refresh_cookie_domain is None
+    if prefix.startswith("__host-") and not (conf.refresh_cookie_secure and is_host_only):
+        return "starts with __Host-, which needs Secure, the path / and no domain."
+    return ""
+
+
+def _names_of_django() -> set[str]:
+    return {
+        settings.SESSION_COOKIE_NAME,
+        settings.CSRF_COOKIE_NAME,
+        settings.LANGUAGE_COOKIE_NAME,
+        "messages",
+    }
+
+
+def _checks_csrf(middleware: str) -> bool:
+    try:
+        found = import_string(middleware)
+    except ImportError:
+        return False  # Django says so itself, at the first request
+    return isinstance(found, type) and issubclass(found, CsrfViewMiddleware)
 
 
 def _is_none_or(pattern: re.Pattern[str], value: object) -> bool:

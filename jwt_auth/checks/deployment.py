@@ -17,19 +17,26 @@ from django.utils.encoding import force_bytes
 
 from jwt_auth.checks.keys import find_key_problem
 from jwt_auth.checks.settings import check_settings
+from jwt_auth.checks.signing import check_signing
 from jwt_auth.conf import conf
 from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys.ring import KeyRing
-from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.keys.stores.base import get_key_store, load_ring
+from jwt_auth.keys.stores.environment import UNKNOWN_AGE
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.revocation.base import get_backend
 
-#: Caches whose counters another process does not see.
-_PER_PROCESS: Final = (
-    "django.core.cache.backends.locmem.LocMemCache",
-    "django.core.cache.backends.dummy.DummyCache",
-)
+#: Why a cache is none to count attempts in. Those of the database and of files read a number and
+#: write the next one, with a time-out of their own.
+_UNFIT_CACHES: Final = {
+    "django.core.cache.backends.locmem.LocMemCache": "is a process's own",
+    "django.core.cache.backends.dummy.DummyCache": "keeps nothing",
+    "django.core.cache.backends.db.DatabaseCache": "does not count simultaneous attempts whole",
+    "django.core.cache.backends.filebased.FileBasedCache": (
+        "does not count simultaneous attempts whole"
+    ),
+}
 
 
 def check_deployment(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
@@ -37,7 +44,14 @@ def check_deployment(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
         return []  # named there; what is wrong can't be judged for being unwise
     problem = find_key_problem()
     messages: list[CheckMessage] = [] if problem is None else [problem]
-    for check in (_check_transport, _check_keys, _check_revocation, _check_throttles, _check_views):
+    for check in (
+        _check_transport,
+        _check_keys,
+        check_signing,
+        _check_revocation,
+        _check_throttles,
+        _check_views,
+    ):
         messages += check()
     return messages
 
@@ -68,12 +82,14 @@ def _check_transport() -> Iterator[CheckMessage]:
 
 
 def _check_keys() -> Iterator[CheckMessage]:
+    now = datetime.now(UTC)
     try:
         store = get_key_store()
-        ring = store.load()
-        signing_key = ring.signing_key(datetime.now(UTC))
+        ring = load_ring(store)
+        signing_key = ring.signing_key(now)
     except (ImproperlyConfigured, KeyFailure):
         return  # named by another check
+    yield from store.check_server()
     if isinstance(store, FileKeyStore) and _is_inside_code(Path(store.describe())):
         yield _warning(
             "W012",
@@ -82,7 +98,9 @@ def _check_keys() -> Iterator[CheckMessage]:
             'Write JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
             '"OPTIONS": {"PATH": "/etc/example/keys"}}',
         )
-    if datetime.now(UTC) - signing_key.activates_at > conf.key_rotation_interval:
+    since = signing_key.activates_at
+    overdue = since != UNKNOWN_AGE and now - since > conf.key_rotation_interval
+    if overdue and ring.find_waiting(now) is None:
         yield _warning(
             "W013",
             f"The key {signing_key.kid} has signed for longer than JWT_AUTH_KEY_ROTATION_INTERVAL.",
@@ -101,10 +119,11 @@ def _check_revocation() -> Iterator[CheckMessage]:
 
 
 def _check_throttles() -> Iterator[CheckMessage]:
-    if settings.CACHES["default"]["BACKEND"] in _PER_PROCESS:
+    reason = _UNFIT_CACHES.get(settings.CACHES["default"]["BACKEND"])
+    if reason is not None:
         yield _warning(
             "W016",
-            "The default cache is a process's own: each process counts attempts by itself.",
+            f"The default cache {reason}: throttles let more through than their rates say.",
             'Write CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache", '
             '"LOCATION": "redis://…"}}',
         )

@@ -10,7 +10,7 @@ from typing import Final
 from django.core.checks import CheckMessage
 
 from jwt_auth.checks import messages
-from jwt_auth.conf import JWKS_MAX_AGE, MAX_ACCESS_TOKEN_LIFETIME, conf
+from jwt_auth.conf import CLOCK_DIFFERENCE, JWKS_MAX_AGE, MAX_ACCESS_TOKEN_LIFETIME, conf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +123,14 @@ def check_durations_together() -> Iterator[CheckMessage]:
             f"must be at least {needed}: the JWK Set's max-age and JWT_AUTH_KEY_RELOAD_INTERVAL, "
             "else a key signs before every verifier has it.",
             f"timedelta(seconds={int(needed.total_seconds())})",
+        )
+    elif conf.key_publish_ahead < needed + CLOCK_DIFFERENCE:
+        yield messages.warning(
+            "W055",
+            "JWT_AUTH_KEY_PUBLISH_AHEAD leaves nothing for clocks that differ: a node that is a"
+            " minute ahead signs with a key that a verifier may not have yet.",
+            "Write JWT_AUTH_KEY_PUBLISH_AHEAD = "
+            f"timedelta(seconds={int((needed + CLOCK_DIFFERENCE).total_seconds())})",
         )
     if conf.access_token_lifetime > timedelta(minutes=30):
         yield messages.warning(

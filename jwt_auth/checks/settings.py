@@ -10,8 +10,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from jwt_auth.checks import messages
-from jwt_auth.checks.backends import check_backends, check_callables
+from jwt_auth.checks.backends import check_backends, check_callables, check_signer
 from jwt_auth.checks.cookies import check_cookie_types, check_cookies_together
+from jwt_auth.checks.cross_origin import check_cross_origin
 from jwt_auth.checks.durations import check_durations, check_durations_together
 from jwt_auth.conf import (
     ALGORITHMS,
@@ -98,7 +99,7 @@ def _check_throttles() -> Iterator[CheckMessage]:
 
 
 #: Settings of what is planned: to take one in silence would be to promise it.
-_PLANNED: Final = (("E015", "ACCESS_COOKIE_NAME"), ("E023", "JWKS_URL"))
+_PLANNED: Final = (("E023", "JWKS_URL"),)
 
 
 def _check_planned() -> Iterator[CheckMessage]:
@@ -115,7 +116,9 @@ _CHECKS: Final = (
     check_durations_together,
     check_cookie_types,
     check_cookies_together,
+    check_cross_origin,
     check_backends,
+    check_signer,
     check_callables,
     _check_numbers,
     _check_throttles,

@@ -6,6 +6,7 @@ database (:func:`jwt_auth.revocation.base.revoking`). A session that has ended s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -28,15 +29,15 @@ from jwt_auth.tokens.claims import AccessToken
 
 
 def log_out(
-    *, refresh_token: str | None, access_token: str | None, client: Client, now: datetime
+    *, refresh_tokens: Sequence[str], access_token: str | None, client: Client, now: datetime
 ) -> None:
     """End the session of whatever genuine token is presented, and deny the access token itself.
 
     Any genuine refresh token of the family will do, consumed or not, so that a logout wins every
     race with a refresh. What is not genuine is passed over: nobody needs a good token to leave.
     """
-    # The refresh token first: it needs no key, so that it is ended also where the keys are away.
-    if refresh_token is not None:
+    # Refresh tokens first: they need no key, so that they are ended also where the keys are away.
+    for refresh_token in refresh_tokens:
         try:
             session_id = refresh.parse(refresh_token).family_id
         except RefreshTokenRefused:

@@ -11,7 +11,8 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
 from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused
-from jwt_auth.flows.sessions import Issued, log_in
+from jwt_auth.flows.issuing import Issued, issue_access_token
+from jwt_auth.flows.sessions import log_in, new_family
 from jwt_auth.models import Client, write_database
 
 
@@ -21,8 +22,9 @@ def change_password(
     """Set the new password and open a new session; saving it has ended every other one.
 
     Raises:
-        OldPasswordRefused: it is not the current one.
+        OldPasswordRefused: it is not the current one, or is no longer once the new one is saved.
         NewPasswordRefused: with the validators' messages.
+        ClaimsInvalid, KeyFailure: no access token can be issued; nothing has changed.
     """
     if not user.check_password(old_password):
         raise OldPasswordRefused
@@ -30,9 +32,14 @@ def change_password(
         validate_password(new_password, user)  # type: ignore[arg-type]  # typed for one user model
     except ValidationError as refused:
         raise NewPasswordRefused(refused.messages) from None
+    # A trial, thrown away: who hears that it failed must not have another password already.
+    issue_access_token(new_family(user, client=client, now=now), now=now)
     user.set_password(new_password)
     # jwt_auth.receivers ends the sessions, as for every password that is saved anywhere.
     user.save(update_fields=["password"])
     # Read anew: the version that the new access token must carry was bumped beside this instance.
-    users = type(user)._default_manager.using(write_database(type(user)))
-    return log_in(users.get(pk=user.pk), client=client, now=now)
+    current = type(user)._default_manager.using(write_database(type(user))).get(pk=user.pk)
+    if current.password != user.password:
+        # Of two changes at the same time the later one counts, and only whoever made it stays.
+        raise OldPasswordRefused
+    return log_in(current, client=client, now=now)

@@ -42,9 +42,20 @@ def log_in(user: AbstractBaseUser, *, client: Client, now: datetime) -> Issued:
         LogInRefused: the user's password was changed since they were authenticated.
         ClaimsInvalid, KeyFailure: no access token can be issued; no session is left behind.
     """
-    user = _read_again(user)
+    family = new_family(_read_again(user), client=client, now=now)
+    token = refresh_tokens.issue_first(family.pk)
+    family.current_digest = token.digest
+    access_token = issue_access_token(family, now=now)
+    family.save(force_insert=True, using=write_database(RefreshTokenFamily))
+    _announce(signals.session_opened, family, client=client)
+    _end_oldest(family.user_id, client=client, now=now)
+    return _issued(family, access_token, token, now=now)
+
+
+def new_family(user: AbstractBaseUser, *, client: Client, now: datetime) -> RefreshTokenFamily:
+    """A session of that user, not saved and without its first token."""
     absolute = now + conf.session_lifetime
-    family = RefreshTokenFamily(
+    return RefreshTokenFamily(
         user=user,  # type: ignore[misc]  # the stubs know one project's user model only
         created_at=now,
         last_used_at=now,
@@ -54,13 +65,6 @@ def log_in(user: AbstractBaseUser, *, client: Client, now: datetime) -> Issued:
         ip_address=client.ip_address,
         user_agent=client.user_agent[:USER_AGENT_LENGTH],
     )
-    token = refresh_tokens.issue_first(family.pk)
-    family.current_digest = token.digest
-    access_token = issue_access_token(family, now=now)
-    family.save(force_insert=True, using=write_database(RefreshTokenFamily))
-    _announce(signals.session_opened, family, client=client)
-    _end_oldest(user.pk, client=client, now=now)
-    return _issued(family, access_token, token, now=now)
 
 
 def refresh(presented: str, *, retry_key: str | None, client: Client, now: datetime) -> Issued:
@@ -118,7 +122,8 @@ def _read_again(user: AbstractBaseUser) -> AbstractBaseUser:
     Whoever authenticated them may have read a replica that lags, or just before the change. With a
     version of its own the row says so; else the password's hash does.
     """
-    model = type(user)
+    # Not type(): the request.user of Django's sessions is wrapped, and its type is no model.
+    model = user.__class__
     users = model._default_manager.using(write_database(model))
     if not has_version_field(model):
         # In one statement with the password: a change between two would give its own version away.

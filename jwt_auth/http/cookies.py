@@ -1,30 +1,47 @@
-"""The refresh cookie, set and deleted with one set of attributes: a browser deletes only what
+"""The cookies, each set and deleted with one set of attributes: a browser deletes only what
 matches.
+
+The access cookie, where the project has one, shares the refresh cookie's ``Secure``, ``SameSite``
+and ``Domain``, because both go to the same host; its path is ``/``, because every endpoint reads
+it, and ``__Host-`` asks for that.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 
 from jwt_auth.conf import conf
+from jwt_auth.flows import Issued
+from jwt_auth.http.credentials import MAX_COOKIE
+from jwt_auth.tokens.access import IssuedAccessToken
+
+logger: Final = logging.getLogger("jwt_auth")
 
 
-def set_refresh_cookie(response: HttpResponseBase, token: str, *, max_age: int, mount: str) -> None:
-    response.set_cookie(conf.refresh_cookie_name, token, max_age=max_age, **_attributes(mount))
+def set_token_cookies(response: HttpResponseBase, issued: Issued, *, mount: str) -> None:
+    """Set the refresh cookie, and the access cookie where the project has one."""
+    response.set_cookie(
+        conf.refresh_cookie_name,
+        issued.refresh_token.text,
+        max_age=issued.refresh_expires_in,
+        **_at_mount(mount),
+    )
+    if conf.access_cookie_name is not None:
+        _set_access_cookie(response, conf.access_cookie_name, issued.access_token)
 
 
 def delete_refresh_cookie(response: HttpResponseBase, *, mount: str) -> None:
-    # Not delete_cookie(): it guesses Secure from the name and would leave HttpOnly out.
-    response.set_cookie(
-        conf.refresh_cookie_name,
-        "",
-        max_age=0,
-        expires="Thu, 01 Jan 1970 00:00:00 GMT",
-        **_attributes(mount),
-    )
+    _delete(response, conf.refresh_cookie_name, _at_mount(mount))
+
+
+def delete_access_cookie(response: HttpResponseBase) -> None:
+    """Delete the access cookie where the project has turned it on."""
+    if conf.access_cookie_name is not None:
+        _delete(response, conf.access_cookie_name, _everywhere())
 
 
 def mount_of(request: HttpRequest, route: str) -> str:
@@ -37,10 +54,32 @@ def mount_of(request: HttpRequest, route: str) -> str:
     return path.removesuffix(route.rstrip("/"))
 
 
-def _attributes(mount: str) -> dict[str, Any]:
+def _set_access_cookie(response: HttpResponseBase, name: str, token: IssuedAccessToken) -> None:
+    if len(name) + len(token.text) > MAX_COOKIE:
+        # Browsers drop such a cookie without a word, and would go on sending the one from before.
+        logger.error("An access token is too long for a cookie: issue fewer roles or claims.")
+        _delete(response, name, _everywhere())
+    else:
+        response.set_cookie(name, token.text, max_age=token.expires_in, **_everywhere())
+
+
+def _delete(response: HttpResponseBase, name: str, attributes: dict[str, Any]) -> None:
+    # Not delete_cookie(): it guesses Secure from the name and would leave HttpOnly out.
+    response.set_cookie(name, "", max_age=0, expires="Thu, 01 Jan 1970 00:00:00 GMT", **attributes)
+
+
+def _at_mount(mount: str) -> dict[str, Any]:
+    # Escaped, as the browser sent it: a raw ";" in a path would start an attribute of its own.
+    return _attributes(conf.refresh_cookie_path or escape_uri_path(mount))
+
+
+def _everywhere() -> dict[str, Any]:
+    return _attributes("/")
+
+
+def _attributes(path: str) -> dict[str, Any]:
     return {
-        # Escaped, as the browser sent it: a raw ";" in a path would start an attribute of its own.
-        "path": conf.refresh_cookie_path or escape_uri_path(mount),
+        "path": path,
         "domain": conf.refresh_cookie_domain,
         "secure": conf.refresh_cookie_secure,
         "httponly": True,

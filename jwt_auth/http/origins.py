@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
 _OWN: Final = frozenset({"same-origin", "none"})
+_SAFE: Final = frozenset({"GET", "HEAD"})
 
 
 def is_cross_site(request: HttpRequest) -> bool:
@@ -24,18 +25,38 @@ def is_cross_site(request: HttpRequest) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return False
-    return origin != f"{request.scheme}://{request.get_host()}" and not _is_trusted(origin)
+    return origin != f"{request.scheme}://{request.get_host()}" and not is_trusted_origin(origin)
 
 
-def _is_trusted(origin: str) -> bool:
-    if origin in settings.CSRF_TRUSTED_ORIGINS:
+def is_cross_site_read(request: HttpRequest) -> bool:
+    """Whether another site's page loads this as an image, a script or the like.
+
+    Browsers send no ``Origin`` with those. A link to here is none of them: the visitor leaves the
+    other page by it.
+    """
+    headers = request.headers
+    if "Origin" in headers or headers.get("Sec-Fetch-Site") in {None, *_OWN}:
+        return False
+    is_link = headers.get("Sec-Fetch-Mode") == "navigate" and request.method in _SAFE
+    return not (is_link and headers.get("Sec-Fetch-Dest") == "document")
+
+
+def is_trusted_origin(origin: str) -> bool:
+    """Whether ``CSRF_TRUSTED_ORIGINS`` names it, by itself or with a wildcard."""
+    return any(origin_matches(origin, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
+
+
+def origin_matches(origin: str, trusted: str) -> bool:
+    """Whether one entry of ``CSRF_TRUSTED_ORIGINS`` means this origin."""
+    if origin == trusted:
         return True
     try:
         parts = urlsplit(origin)
     except ValueError:
         return False
-    return any(
-        trusted.scheme == parts.scheme and is_same_domain(parts.netloc, trusted.netloc.lstrip("*"))
-        for trusted in map(urlsplit, settings.CSRF_TRUSTED_ORIGINS)
-        if trusted.netloc.startswith("*")
+    pattern = urlsplit(trusted)
+    return (
+        pattern.netloc.startswith("*")
+        and pattern.scheme == parts.scheme
+        and is_same_domain(parts.netloc, pattern.netloc.lstrip("*"))
     )

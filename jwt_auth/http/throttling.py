@@ -13,7 +13,10 @@ import unicodedata
 from hashlib import sha256
 from typing import Final
 
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.cache import cache
+from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist, ValidationError
 from rest_framework.exceptions import Throttled
 from rest_framework.throttling import SimpleRateThrottle
 
@@ -26,21 +29,36 @@ from jwt_auth.tokens import refresh
 
 logger: Final = logging.getLogger("jwt_auth")
 
+#: How a manager says that it knows nobody of that name: it is no value for the field, there is none
+#: or more than one, or it does not look by names at all.
+_NOBODY: Final = (
+    *(ObjectDoesNotExist, MultipleObjectsReturned),
+    *(AttributeError, OverflowError, TypeError, ValidationError, ValueError),
+)
 
-def count_login(username: str, client: Client, *, now: float) -> None:
+#: Unicode's categories of what only changes or hides beside a letter: marks, formats, controls.
+_NO_LETTERS: Final = frozenset({"Mn", "Me", "Cf", "Cc"})
+
+
+def count_login(who: str | AbstractBaseUser, client: Client, *, now: float) -> str:
     """Count a guess at a password, by the account and by where it came from.
+
+    ``who`` is the name that the guesser gave, or the user whom they are known to be. Gives the
+    name that the account is counted by, for :func:`forget_login`.
 
     Raises:
         Throttled: too many of either.
     """
     if client.ip_address is not None:
         count("login_address", network_of(client.ip_address), now=now)
-    count("login_account", _account(username), now=now)
+    account = _account_of_name(who) if isinstance(who, str) else _account_of(who)
+    count("login_account", account, now=now)
+    return account
 
 
-def forget_login(username: str) -> None:
+def forget_login(account: str) -> None:
     """Forget an account's guesses: the password was right. The address keeps its count."""
-    forget("login_account", _account(username))
+    forget("login_account", account)
 
 
 def count_refresh(presented: str, *, now: float) -> None:
@@ -129,5 +147,22 @@ def _digest(ident: str) -> str:
     return sha256(ident.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _account(username: str) -> str:
-    return unicodedata.normalize("NFKC", username).casefold()
+def _account_of(user: AbstractBaseUser) -> str:
+    return f"PK {user.pk}"  # no folded name has a capital
+
+
+def _account_of_name(username: str) -> str:
+    """What an account is counted by, however its name is spelt.
+
+    MariaDB finds "alice" by "älice" and by "Alice  " too, as its collation has it, and PostgreSQL
+    by "alice" alone. So the database is asked, as ``ModelBackend`` asks it. What names nobody
+    there, but may do so to another backend, is counted by its bare letters.
+    """
+    try:
+        user = get_user_model()._default_manager.get_by_natural_key(username)
+    except _NOBODY:
+        pass
+    else:
+        return _account_of(user)
+    letters = unicodedata.normalize("NFKD", username.strip()).casefold()
+    return "".join(c for c in letters if unicodedata.category(c) not in _NO_LETTERS)

@@ -1,5 +1,5 @@
-"""How a refresh token travels: in a cookie that no script reads, or in the body for clients without
-a cookie jar.
+"""How tokens travel: the refresh token in a cookie that no script reads, or in the body for clients
+without a cookie jar; the access token in the body, and in a cookie besides where the project wants.
 """
 
 from __future__ import annotations
@@ -7,23 +7,32 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from django.middleware.csrf import get_token
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from jwt_auth.conf import conf
 from jwt_auth.flows import Issued
-from jwt_auth.http.cookies import delete_refresh_cookie, mount_of, set_refresh_cookie
-from jwt_auth.http.credentials import find_refresh_cookie
+from jwt_auth.http.cookies import (
+    delete_access_cookie,
+    delete_refresh_cookie,
+    mount_of,
+    set_token_cookies,
+)
+from jwt_auth.http.credentials import find_refresh_cookies
 from jwt_auth.http.serializers import RefreshTokenSerializer
 
 
 class Transport(ABC):
-    """Reads the refresh token of a request and writes that of a response."""
+    """Reads the refresh tokens of a request, of which there should be one, and writes a
+    response's tokens.
+    """
 
     #: Whether a browser attaches the token by itself, so that other sites' pages must be kept out.
     is_ambient: ClassVar[bool]
 
     @abstractmethod
-    def read(self, request: Request) -> str | None: ...
+    def read(self, request: Request) -> list[str]: ...
 
     @abstractmethod
     def write(
@@ -37,19 +46,19 @@ class Transport(ABC):
 class CookieTransport(Transport):
     is_ambient = True
 
-    def read(self, request: Request) -> str | None:
-        return find_refresh_cookie(request)
+    def read(self, request: Request) -> list[str]:
+        return find_refresh_cookies(request)
 
     def write(self, response: Response, issued: Issued, *, request: Request, route: str) -> None:
-        set_refresh_cookie(
-            response,
-            issued.refresh_token.text,
-            max_age=issued.refresh_expires_in,
-            mount=mount_of(request, route),
-        )
+        set_token_cookies(response, issued, mount=mount_of(request, route))
+        if conf.access_cookie_name is not None:
+            # A page can't read the token's cookie on another origin, nor with CSRF_COOKIE_HTTPONLY
+            # or CSRF_USE_SESSIONS on any.
+            response.data["csrf_token"] = get_token(request._request)
 
     def forget(self, response: Response, *, request: Request, route: str) -> None:
         delete_refresh_cookie(response, mount=mount_of(request, route))
+        delete_access_cookie(response)
 
 
 class BodyTransport(Transport):
@@ -59,11 +68,11 @@ class BodyTransport(Transport):
 
     is_ambient = False
 
-    def read(self, request: Request) -> str | None:
+    def read(self, request: Request) -> list[str]:
         body = RefreshTokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         token: str | None = body.validated_data.get("refresh_token")
-        return token
+        return [] if token is None else [token]
 
     def write(self, response: Response, issued: Issued, *, request: Request, route: str) -> None:
         response.data["refresh_token"] = issued.refresh_token.text

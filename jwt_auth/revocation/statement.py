@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
-from django.db.models import OuterRef, Subquery
+from django.db.models import Subquery
 from django.db.models.manager import BaseManager
 
 from jwt_auth.models import (
@@ -66,9 +66,11 @@ def _compose(database: str, user_model: type[AbstractBaseUser]) -> Select:
     families: Any = RefreshTokenFamily._meta.pk
     denials: Any = RevokedToken._meta.pk
     users: Any = user_model._meta.pk
-    # By primary key, so each gives one value or none; EXISTS would take PostgreSQL longer to plan.
+    # By primary key, so each gives one value or none; EXISTS would take PostgreSQL longer to plan,
+    # and so would the user's key by reference to the outer row.
+    user = Slot("user", users)
     sessions = RefreshTokenFamily.objects.filter(
-        pk=Slot("session", families), user=OuterRef("pk"), revoked_at=None
+        pk=Slot("session", families), user=user, revoked_at=None
     )
     revoked = RevokedToken.objects.filter(pk=Slot("jti", denials))
     queryset: Any = user_model._default_manager.using(database).annotate(
@@ -76,9 +78,9 @@ def _compose(database: str, user_model: type[AbstractBaseUser]) -> Select:
         standing_jti=Subquery(revoked.values("pk")),
     )
     if not has_version_field(user_model):
-        versions = TokenVersion.objects.filter(user=OuterRef("pk"))
+        versions = TokenVersion.objects.filter(user=user)
         queryset = queryset.annotate(standing_version=Subquery(versions.values("token_version")))
-    return Select(queryset.filter(pk=Slot("user", users)))
+    return Select(queryset.filter(pk=user))
 
 
 _compose_once = composed_once(_compose)

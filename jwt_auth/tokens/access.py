@@ -54,7 +54,10 @@ def issue(
     expires_at: datetime,
     now: datetime,
 ) -> IssuedAccessToken:
-    """Sign an access token that is over at ``expires_at``.
+    """Sign an access token that is over at ``expires_at``, or earlier, with its key.
+
+    A key's end is written down when its successor is published. Where the lifetime was raised since
+    then, a token could else outlive its key, and be refused before it is over.
 
     Raises:
         ClaimsInvalid: the project's claims take a reserved name, have no JSON form or are too
@@ -62,8 +65,9 @@ def issue(
     """
     if not RESERVED.isdisjoint(own_claims):
         raise ClaimsInvalid(f"JWT_AUTH_CLAIMS may not set {sorted(RESERVED & set(own_claims))}.")
-    issued_at, over_at = int(now.timestamp()), int(expires_at.timestamp())
-    key = active.signing_key(now)
+    key, end = active.signing_key_and_end(now)
+    issued_at = int(now.timestamp())
+    over_at = int((expires_at if end is None else min(expires_at, end)).timestamp())
     try:
         signing_input = jws.serialize(
             {"alg": key.algorithm, "kid": key.kid, "typ": TYPE},

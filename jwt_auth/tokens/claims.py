@@ -120,13 +120,18 @@ def judge_claims(token: AccessToken, *, now: datetime) -> None:
         raise AccessTokenRefused(Refusal.AUDIENCE)
     if token.token_use != TOKEN_USE:
         raise AccessTokenRefused(Refusal.TOKEN_USE)
-    seconds, leeway = now.timestamp(), conf.clock_leeway.total_seconds()
+    seconds = now.timestamp()
+    if not max(token.not_before, token.issued) <= seconds < token.expires:
+        _judge_times(token, seconds, leeway=conf.clock_leeway.total_seconds())
+    if token.expires > _LAST_SECOND:
+        raise AccessTokenRefused(Refusal.CLAIM_TYPE)
+
+
+def _judge_times(token: AccessToken, seconds: float, *, leeway: float) -> None:
     if token.expires <= seconds - leeway:
         raise AccessTokenRefused(Refusal.EXPIRED)
     if max(token.not_before, token.issued) > seconds + leeway:
         raise AccessTokenRefused(Refusal.NOT_YET_VALID)
-    if token.expires > _LAST_SECOND:
-        raise AccessTokenRefused(Refusal.CLAIM_TYPE)
 
 
 #: The last moment that a datetime can hold, in seconds since the epoch.

@@ -102,6 +102,15 @@ def test_cookie_that_no_token_could_be_in_is_not_looked_at(
     assert len(forgeries) == (1 if text == "" else 0)
 
 
+def test_endless_list_of_cookies_is_not_gone_through(
+    api: APIClient, forgeries: list[object]
+) -> None:
+    """One log-out is not to write a thousand records."""
+    headers = {"Cookie": f"{NAME}=x; " * 1000}
+    answer = api.post("/api/auth/logout/", headers=headers, secure=True)
+    assert (answer.status_code, len(forgeries)) == (204, 8)
+
+
 def test_forged_token_touches_nobodys_session(api: APIClient, issued: Issued) -> None:
     """A forger who knows the family's id, from an access token, can't end it."""
     text = issued.refresh_token.text

@@ -14,7 +14,12 @@ from django.core.management import call_command
 from pytest_django import Settings
 
 from jwt_auth import checks
+from jwt_auth.checks import keys
 from jwt_auth.checks.keys import check_keys, find_key_problem
+from jwt_auth.exceptions import KeyStoreUnavailable
+from jwt_auth.keys import active
+from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores.base import get_key_store
 
 
 @pytest.fixture
@@ -46,6 +51,59 @@ def test_good_ring_has_no_message() -> None:
     assert find_key_problem() is None
     assert check_keys(None) == []
     assert checks.start_problems(serving=True) == []
+
+
+class Clock:
+    """Time passes by sleeping, and the store comes back when it is told to."""
+
+    def __init__(self) -> None:
+        self.time, self.back_at = 0.0, 1e9
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+    def ring(self) -> KeyRing:
+        if self.time < self.back_at:
+            raise KeyStoreUnavailable("https://vault.example is sealed.")
+        return get_key_store().load()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for name in ("monotonic", "sleep"):
+        monkeypatch.setattr(keys, name, getattr(clock, name))
+    monkeypatch.setattr(active, "ring", clock.ring)
+    return clock
+
+
+def test_start_waits_for_a_store_that_does_not_answer(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker that is replaced during an outage must not end the whole server."""
+    clock.back_at = 50
+    assert checks.start_problems(serving=True) == []
+    assert 50 <= clock.time < 60
+    assert "The start waits for the key store: https://vault.example is sealed." in caplog.text
+
+
+def test_start_gives_up_after_a_minute_with_the_reason(clock: Clock) -> None:
+    """Somebody has to hear of it."""
+    (problem,) = checks.start_problems(serving=True)
+    assert (problem.id, problem.msg) == ("jwt_auth.E030", "https://vault.example is sealed.")
+    assert "is up" in str(problem.hint)
+    assert 60 <= clock.time < 63
+
+
+def test_ring_of_the_start_serves_the_first_request(folder: Path) -> None:
+    """A store that is down by then does not matter."""
+    call_command("generate_keys", verbosity=0)
+    assert checks.start_problems(serving=True) == []
+    (folder / "ring.json").unlink()
+    assert active.signing_key(datetime.now(UTC)).kid
 
 
 def test_missing_ring_names_path_and_command(folder: Path) -> None:

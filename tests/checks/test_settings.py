@@ -12,7 +12,9 @@ from pytest_django import Settings
 from jwt_auth import checks
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.conf import NAMES
+from tests.keys.remote.libraries import require
 
+AWS_KMS = "jwt_auth.keys.signers.aws.AWSKMSSigner"
 FILE_STORE = "jwt_auth.keys.stores.file.FileKeyStore"
 DATABASE = "jwt_auth.revocation.database.DatabaseRevocation"
 STATELESS = "jwt_auth.revocation.stateless.NoRevocation"
@@ -54,7 +56,11 @@ WRONG: list[tuple[str, str, Any]] = [
     *(("E012", "REFRESH_COOKIE_DOMAIN", value) for value in ("", "a b", "a;b", "a..b", "a/b", 1)),
     *(("E013", "REFRESH_COOKIE_SECURE", value) for value in ("True", 1, None)),
     *(("E014", "REFRESH_COOKIE_SAMESITE", v) for v in ("strict", None, True, ["Strict"])),
-    *(("E015", "ACCESS_COOKIE_NAME", value) for value in ("", "access_token", 1)),
+    *(("E015", "ACCESS_COOKIE_NAME", value) for value in ("", "a b", "a;b", "ä", 1, "Path")),
+    *(("E015", "ACCESS_COOKIE_NAME", value) for value in ("sessionid", "csrftoken", "messages")),
+    ("E010", "REFRESH_COOKIE_NAME", "sessionid"),
+    ("E010", "REFRESH_COOKIE_NAME", "secure"),
+    ("E010", "REFRESH_COOKIE_NAME", "__host-refresh_token"),
     ("E016", "KEY_STORE", "/etc/keys"),
     ("E016", "KEY_STORE", {"OPTIONS": {}}),
     ("E016", "KEY_STORE", {"BACKEND": 5}),
@@ -66,6 +72,16 @@ WRONG: list[tuple[str, str, Any]] = [
     ("E016", "KEY_STORE", {"BACKEND": "jwt_auth.keys.stores.files.FileKeyStore"}),
     ("E016", "KEY_STORE", {"BACKEND": "nothing"}),
     ("E016", "KEY_STORE", {"BACKEND": DATABASE}),
+    ("E050", "KEY_SIGNER", "aws"),
+    ("E050", "KEY_SIGNER", {"OPTIONS": {}}),
+    ("E050", "KEY_SIGNER", {"BACKEND": 5}),
+    ("E050", "KEY_SIGNER", {"BACKEND": AWS_KMS, "PATH": "/etc/keys"}),
+    ("E050", "KEY_SIGNER", {"BACKEND": AWS_KMS, "OPTIONS": ["REGION"]}),
+    ("E050", "KEY_SIGNER", {"BACKEND": AWS_KMS, "OPTIONS": {"COLOUR": "red"}}),
+    ("E050", "KEY_SIGNER", {"BACKEND": AWS_KMS, "OPTIONS": {"TIMEOUT": "long"}}),
+    ("E050", "KEY_SIGNER", {"BACKEND": AWS_KMS, "OPTIONS": {"ATTEMPTS": 0}}),
+    ("E050", "KEY_SIGNER", {"BACKEND": "nothing"}),
+    ("E050", "KEY_SIGNER", {"BACKEND": DATABASE}),
     *(("E020", "REVOCATION", value) for value in (None, DATABASE, {}, {"BACKEND": 5})),
     ("E020", "REVOCATION", {"BACKEND": "jwt_auth.revocation.nothing.Nothing"}),
     ("E020", "REVOCATION", {"BACKEND": "jwt_auth.conf.Conf"}),
@@ -105,6 +121,8 @@ def test_wrong_value_is_an_error_that_says_what_to_write(
 @pytest.mark.parametrize("name", sorted({name for _, name, _ in WRONG}))
 def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None:
     """Whoever writes the line has no error any more."""
+    if name == "KEY_SIGNER":
+        require("boto3", "django-jwt-sessions[aws]")
     value = next(value for _, wrong, value in WRONG if wrong == name)
     (message,) = _messages(settings, **{name: value})
     line = str(message.hint).partition(" = ")[2]
@@ -148,6 +166,7 @@ def test_limits_themselves_are_allowed(
         {"REFRESH_COOKIE_SECURE": False},
         {"REFRESH_COOKIE_NAME": "plain"},
         {"MAX_SESSIONS_PER_USER": 1},
+        {"KEY_PUBLISH_AHEAD": timedelta(seconds=420)},
         {"THROTTLE_RATES": {"refresh": "1/s", "login_account": "1/h"}},
         {"REVOCATION": {"BACKEND": STATELESS, "OPTIONS": {}}},
         {"CLAIMS": None, "ROLES": "tests.users.models.roles_of"},
@@ -200,6 +219,7 @@ def test_samesite_none_without_secure_is_an_error(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("number", "changes"),
     [
+        ("W055", {"KEY_PUBLISH_AHEAD": timedelta(seconds=419)}),
         ("W001", {"ACCESS_TOKEN_LIFETIME": timedelta(minutes=30, microseconds=1)}),
         (
             "W002",

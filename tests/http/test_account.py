@@ -148,20 +148,20 @@ def test_new_password_is_validated(site: Site, session: Session, password: str) 
 
 
 def test_guesses_at_the_old_password_are_throttled(
-    site: Site, session: Session, settings: Settings, password: str
+    site: Site, session: Session, settings: Settings, credentials: dict[str, str]
 ) -> None:
-    """They count as log-ins to the same account do, a right one after the limit, too."""
+    """They count with the log-ins to the same account, a right one after the limit, too."""
     settings.JWT_AUTH_THROTTLE_RATES = {"login_account": "2/min", "login_address": None}
     body = {"old_password": "a guess", "new_password": NEW_PASSWORD}
     codes = [
         site.post("password/change/", body, headers=session.bearer).status_code for _ in range(2)
     ]
     assert codes == [400, 400]
-    answer = site.post(
-        "password/change/", {**body, "old_password": password}, headers=session.bearer
-    )
+    right = {**body, "old_password": credentials["password"]}
+    answer = site.post("password/change/", right, headers=session.bearer)
     assert answer.status_code == 429
     assert 1 <= int(answer["Retry-After"]) <= 60
+    assert site.post("login/", credentials).status_code == 429
 
 
 def test_password_change_sets_the_cookie_of_the_mount(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
-from tests.http.site import COOKIE, Session, Site, everything
+from jwt_auth.models import RefreshTokenFamily
+from tests.attack.planted import PLANTED, TWINS
+from tests.http.site import COOKIE, Session, Site, everything, open_session
 
 HOST_ONLY = {"JWT_AUTH_REFRESH_COOKIE_PATH": "/"}
 
@@ -69,54 +70,41 @@ def test_cookie_of_another_name_counts_for_nothing(
     assert site.post("refresh/", headers=session.cookie).status_code == 401
 
 
-def _twice(token: str) -> str:
-    return f"{COOKIE}={token}; {COOKIE}={token}"
-
-
-# As a WSGI server gives them: the header's bytes as Latin-1.
-PLANTED: dict[str, Callable[[str], str]] = {
-    "twice": _twice,
-    "once planted, once real": lambda token: f"{COOKIE}=planted; {COOKIE}={token}",
-    "once real, once planted": lambda token: f"{COOKIE}={token}; {COOKIE}=planted",
-    "empty twin": lambda token: f"{COOKIE}=; {COOKIE}={token}",
-    "U+2000": lambda token: f"\u2000{COOKIE}={token}".encode().decode("latin-1"),
-    "U+00A0": lambda token: f"\u00a0{COOKIE}={token}".encode().decode("latin-1"),
-    "U+0085": lambda token: f"\u0085{COOKIE}={token}".encode().decode("latin-1"),
-    "U+3000 after": lambda token: f"{COOKIE}\u3000={token}".encode().decode("latin-1"),
-    "byte A0": lambda token: f"\xa0{COOKIE}={token}",
-    "byte 85": lambda token: f"\x85{COOKIE}={token}",
-    "vertical tab": lambda token: f"\x0b{COOKIE}={token}",
-    "space before =": lambda token: f"{COOKIE} ={token}",
-    "unprefixed": lambda token: f"refresh_token={token}",
-    "other prefix": lambda token: f"__Host-refresh_token={token}",
-    "lower case": lambda token: f"__secure-refresh_token={token}",
-    "nameless": lambda token: f"={COOKIE}={token}",
-    "no value": lambda token: COOKIE,
-    "quoted": lambda token: f'{COOKIE}="{token}"',
-    "quoted as octal": lambda token: f'{COOKIE}="\\{ord(token[0]):03o}{token[1:]}"',
-    "percent": lambda token: f"{COOKIE}=%{ord(token[0]):02X}{token[1:]}",
-    "truncated": lambda token: f"{COOKIE}={token[:-1]}",
-    "longer": lambda token: f"{COOKIE}={token}A",
-    "padded": lambda token: f"{COOKIE}={token}=",
-    "of another installation": lambda token: f"{COOKIE}={'Q' * len(token)}",
-    "space inside": lambda token: f"{COOKIE}={token[:9]} {token[9:]}",
-    "comma": lambda token: f"{COOKIE}={token}, {COOKIE}={token}",
-    "endless": lambda token: f"{COOKIE}={token * 20}",
-    "empty": lambda token: "",
-}
-
-
 @pytest.mark.parametrize("kind", PLANTED)
 def test_cookie_that_is_not_exactly_ours_is_refused(
     kind: str, site: Site, session: Session
 ) -> None:
     """A sibling subdomain can plant all of these; none gets in, none ends anybody's session."""
     before = everything()
-    headers = {"Cookie": PLANTED[kind](session.refresh_token)}
+    headers = {"Cookie": PLANTED[kind](COOKIE, session.refresh_token)}
     answer = site.post("refresh/", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_refresh_token")
-    assert site.post("logout/", headers=headers).status_code == 204
+    # Of two cookies the browser would delete the one of this host, and keep the planted one.
+    assert (COOKIE in answer.cookies) == (kind not in TWINS)
     assert everything() == before
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_log_out_ends_what_is_exactly_ours_among_others(
+    kind: str, site: Site, session: Session
+) -> None:
+    """A planted cookie keeps nobody from leaving."""
+    before = everything()
+    headers = {"Cookie": PLANTED[kind](COOKIE, session.refresh_token)}
+    assert site.post("logout/", headers=headers).status_code == 204
+    assert (everything() == before) == (kind not in TWINS)
+    status = site.post("refresh/", headers=session.cookie).status_code
+    assert status == (401 if kind in TWINS else 200)
+
+
+def test_log_out_ends_the_planted_session_too(
+    site: Site, session: Session, credentials: dict[str, str]
+) -> None:
+    """Else the browser would go on with it, now that the other cookie is gone."""
+    planted = open_session(Site(), credentials)
+    header = f"{COOKIE}={session.refresh_token}; {COOKIE}={planted.refresh_token}"
+    assert site.post("logout/", headers={"Cookie": header}).status_code == 204
+    assert not RefreshTokenFamily.objects.filter(revoked_at=None).exists()
 
 
 @pytest.mark.parametrize(

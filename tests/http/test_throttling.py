@@ -10,12 +10,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
 from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
 from jwt_auth.http import throttling
+from jwt_auth.models import Client
 from jwt_auth.tokens import refresh
 from tests.conftest import MakeUser
 from tests.http.site import COOKIE, Session, Site, everything
@@ -48,6 +50,68 @@ def test_spellings_of_one_account_are_one_count(site: Site, settings: Settings) 
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
     assert [_guess(site, name) for name in ("Alice", "ALICE", "\uff41lice")] == [401, 401, 429]
     assert _guess(site, "bob") == 401
+
+
+def test_spellings_that_the_database_takes_for_one_account_are_one_count(
+    site: Site, make_user: MakeUser, settings: Settings
+) -> None:
+    """MariaDB's collation ignores case, accents and blanks at the end, and takes a sharp s for one
+    s or for two: each would else be as many guesses again.
+    """
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
+    name = make_user("boss").get_username()
+    model = get_user_model()
+    spellings = (
+        name.upper(),
+        f"{name} ",
+        name.replace("o", "\u00f6"),
+        name.replace("s", "\u00df", 1),
+    )
+    for spelling in (name, *spellings):
+        if model.objects.filter(**{model.USERNAME_FIELD: spelling}).exists():
+            assert _guess(site, spelling) == (401 if spelling == name else 429)
+
+
+def test_account_of_a_like_name_resets_nobody_elses_count(
+    site: Site, make_user: MakeUser, password: str, settings: Settings
+) -> None:
+    """Where the database tells two names apart, owning one is no help against the other."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
+    alice = make_user("alice").get_username()
+    model = get_user_model()
+    if model.objects.filter(**{model.USERNAME_FIELD: alice.upper()}).exists():
+        pytest.skip("this database takes the two for one")
+    like = make_user("ALICE").get_username()
+    for _ in range(2):
+        assert _guess(site, alice) == 401
+    assert site.post("login/", {"username": like, "password": password}).status_code == 200
+    assert _guess(site, alice) == 429
+
+
+@pytest.mark.parametrize("name", ["\u00e4lice ", " ALICE", "a\u200blice", "\u24d0lice"])
+def test_name_that_only_another_backend_may_know_is_counted_by_its_letters(
+    name: str, site: Site, settings: Settings
+) -> None:
+    """A backend that looks by address, say, may ask a database that takes them for one."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
+    assert [_guess(site, "alice"), _guess(site, name)] == [401, 429]
+
+
+def test_name_that_is_no_value_for_the_field_is_counted(
+    site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users may be known by a number: anything else is a wrong name, and no 500."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
+    manager = type(get_user_model()._default_manager)
+    with monkeypatch.context() as context:
+        context.setattr(
+            manager, "get_by_natural_key", lambda self, name: self.get(pk=int(name)), raising=False
+        )
+        client = Client(ip_address=None, user_agent="")
+        account = throttling.count_login("A1", client, now=time.time())
+        assert account == "a1"
+        with pytest.raises(Throttled):
+            throttling.count_login("a1", client, now=time.time())
 
 
 def test_address_is_throttled_whatever_the_account(site: Site, settings: Settings) -> None:

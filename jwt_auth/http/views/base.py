@@ -14,10 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from jwt_auth import signals
 from jwt_auth.authentication import JWTAuthentication
 from jwt_auth.flows import Issued
-from jwt_auth.http.addresses import client_of
+from jwt_auth.http.ambient import report
 from jwt_auth.http.errors import exception_handler
 from jwt_auth.http.origins import is_cross_site
 from jwt_auth.http.parsers import PARSERS, refuse_large_body
@@ -73,9 +72,7 @@ class AuthView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if self.refuses_cross_site and self.transport.is_ambient and is_cross_site(request):
-            signals.cross_site_refused.send_robust(
-                sender=type(self), path=request.path, client=client_of(request)
-            )
+            report(request, sender=type(self), reason="origin")
             raise CrossSiteRequest
         refuse_large_body(request)
         self.now = datetime.now(UTC)

@@ -13,7 +13,9 @@ from jwt_auth import flows
 from jwt_auth.exceptions import LogInRefused, RefreshTokenRefused
 from jwt_auth.http import throttling
 from jwt_auth.http.addresses import client_of
-from jwt_auth.http.credentials import find_bearer_token, find_retry_key
+from jwt_auth.http.ambient import renew_csrf_secret, require_own_page
+from jwt_auth.http.credentials import find_access_token, find_retry_key
+from jwt_auth.http.problems import CSRFTokenRefused
 from jwt_auth.http.serializers import LoginSerializer
 from jwt_auth.http.views.base import AuthView
 
@@ -27,13 +29,15 @@ class LoginView(AuthView):
         body.is_valid(raise_exception=True)
         username = body.validated_data["username"]
         client = client_of(request)
-        throttling.count_login(username, client, now=self.now.timestamp())
+        account = throttling.count_login(username, client, now=self.now.timestamp())
         # With the request, as Django's own form does it, so that any authentication backend works.
         user = authenticate(request._request, **body.validated_data)
         if user is None or not user.is_active:
             raise LogInRefused
-        throttling.forget_login(username)
+        throttling.forget_login(account)
         issued = flows.log_in(user, client=client, now=self.now)
+        if self.transport.is_ambient:
+            renew_csrf_secret(request)
         user_logged_in.send(sender=type(user), request=request._request, user=user)
         return self.token_response(request, issued)
 
@@ -43,9 +47,10 @@ class RefreshView(AuthView):
     refuses_cross_site = True
 
     def post(self, request: Request, **kwargs: Any) -> Response:
-        presented = self.transport.read(request)
-        if presented is None:
+        self.presented = self.transport.read(request)
+        if len(self.presented) != 1:
             raise RefreshTokenRefused
+        (presented,) = self.presented
         throttling.count_refresh(presented, now=self.now.timestamp())
         issued = flows.refresh(
             presented,
@@ -57,7 +62,9 @@ class RefreshView(AuthView):
 
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
-        if isinstance(exc, RefreshTokenRefused):
+        # Of two cookies only the one on this host could be deleted, and that one is the user's own:
+        # the planted one would have the browser to itself.
+        if isinstance(exc, RefreshTokenRefused) and not self.presented[1:]:
             self.forget_refresh_token(self.request, response)
         return response
 
@@ -67,10 +74,29 @@ class LogoutView(AuthView):
     refuses_cross_site = True
 
     def post(self, request: Request, **kwargs: Any) -> Response:
+        refresh_tokens = self.transport.read(request)
         flows.log_out(
-            refresh_token=self.transport.read(request),
-            access_token=find_bearer_token(request),
+            refresh_tokens=refresh_tokens,
+            access_token=self._access_token(request, is_needed=not refresh_tokens),
             client=client_of(request),
             now=self.now,
         )
         return self.forget_refresh_token(request, Response(status=status.HTTP_204_NO_CONTENT))
+
+    def _access_token(self, request: Request, *, is_needed: bool) -> str | None:
+        """The access token, one of a cookie only where the CSRF check is passed.
+
+        Where it is not, a refresh token that came along still ends the session: that one needs the
+        origin check alone, and nobody is to stay logged in who wanted out.
+        """
+        credential = find_access_token(request)
+        if credential is None:
+            return None
+        if credential.is_ambient:
+            try:
+                require_own_page(request, sender=type(self))
+            except CSRFTokenRefused:
+                if is_needed:
+                    raise
+                return None
+        return credential.value

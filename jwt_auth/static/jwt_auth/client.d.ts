@@ -1,0 +1,95 @@
+/** The claims of an access token (RFC 9068), and the project's own. */
+export interface Claims {
+  readonly iss: string;
+  readonly aud: string | readonly string[];
+  readonly sub: string;
+  /** Seconds since the epoch, by the server's clock. */
+  readonly iat: number;
+  readonly nbf: number;
+  readonly exp: number;
+  readonly jti: string;
+  /** The session: the same in all tabs, another one after each log-in. */
+  readonly sid: string;
+  readonly token_version: number;
+  readonly client_id: string;
+  readonly roles: readonly string[];
+  readonly [name: string]: unknown;
+}
+
+export interface AuthClientOptions {
+  /** Where `jwt_auth.urls` is mounted, for example "/api/auth/". */
+  baseUrl: string;
+  /** Origins besides `baseUrl`'s that `fetch` may send the token to. */
+  origins?: readonly string[];
+}
+
+/**
+ * Why a session is over. "logout": somebody logged out, in whichever tab. "revoked": the server
+ * ended it before its time, or the cookie was deleted. "expired": the access token had run out by
+ * then, so that there is no telling.
+ */
+export type EndReason = "logout" | "expired" | "revoked";
+
+export interface AuthClientEvents {
+  /** Logged in, refreshed or logged out, here or in another tab. */
+  change: Event;
+  /** The session that this page has shown is over. */
+  sessionend: CustomEvent<{ readonly reason: EndReason }>;
+}
+
+/** What the server answered, or that it did not: then `status` is 0, `code` "network_error". */
+export class AuthError extends Error {
+  constructor(status: number, code: string, message?: string, retryAfter?: number | null);
+  readonly name: "AuthError";
+  readonly status: number;
+  readonly code: string;
+  /** Seconds to wait, where the server said so. */
+  readonly retryAfter: number | null;
+  /** The same may succeed later; it says nothing against the session. */
+  readonly temporary: boolean;
+  /** What is wrong with which field, where the server said so: the password validators' messages. */
+  readonly errors?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The session of all pages of this origin, as one page sees it. It never gives the token away. */
+export interface AuthClient extends EventTarget {
+  /**
+   * True: a session was found. False: log in. Pending for as long as the server can't be reached;
+   * rejects with an `AuthError` where its answer makes no sense, as with a wrong `baseUrl`.
+   */
+  readonly ready: Promise<boolean>;
+  /** Of the current token; null where there is no session. */
+  readonly claims: Claims | null;
+  /** When the current token runs out, in milliseconds by this device's clock (`Date.now()`). */
+  readonly expiresAt: number | null;
+  /** Rejects with an `AuthError`: 401 wrong, 429 wait `retryAfter` seconds. */
+  login(username: string, password: string): Promise<Claims>;
+  /** Ends the session in all tabs. Rejects where the server can't be told: then it goes on. */
+  logout(): Promise<void>;
+  /** Ends every session of the user, on all devices. */
+  logoutAll(): Promise<void>;
+  /** Ends every other session of the user; this one goes on under the new password. */
+  changePassword(oldPassword: string, newPassword: string): Promise<Claims>;
+  /** True: a new token. False: no session. Rejects with an `AuthError` where there's no telling. */
+  refresh(): Promise<boolean>;
+  /**
+   * As `window.fetch`, with the token. A 401 is answered by one refresh and one repetition.
+   * Rejects with an `AuthError` where a token is needed and can't be had now.
+   */
+  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+  /** Stop listening and refreshing, as before another client is made. The session goes on. */
+  close(): void;
+  addEventListener<K extends keyof AuthClientEvents>(
+    type: K,
+    listener: ((event: AuthClientEvents[K]) => void) | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  removeEventListener<K extends keyof AuthClientEvents>(
+    type: K,
+    listener: ((event: AuthClientEvents[K]) => void) | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+}
+
+/** Starts the silent refresh at once. One for a page, outside of any component. */
+export function createAuthClient(options: AuthClientOptions): AuthClient;

@@ -1,0 +1,328 @@
+// The reasons: docs/concepts/browser-client.md. Times in ms.
+
+const TIMEOUT = 15_000; // of one request
+const PATIENCE = 30_000; // for the lock
+const LEASE = 3_000; // in the lock's place
+const LOOK = 30_000; // after sleep
+const KEEP = 60_000; // of an answered key: cookies reach the disk late
+const TRIES = 6;
+
+export class AuthError extends Error {
+  name = "AuthError";
+  constructor(status, code, message = code, retryAfter = null) {
+    super(message);
+    const temporary = !status || status === 409 || status === 429 || status >= 500;
+    Object.assign(this, { status, code, retryAfter, temporary });
+  }
+}
+
+export const createAuthClient = (options) => new AuthClient(options);
+
+class AuthClient extends EventTarget {
+  #token; // undefined: not known yet, null: logged out
+  #claims = null;
+  #lifetime = 0;
+  #due = 0;
+  #wall = 0;
+  #steady = 0;
+  #base;
+  #origins;
+  #name;
+  #send = fetch.bind(globalThis);
+  #channel;
+  #flight;
+  #timer;
+  #open = new AbortController();
+  #settle;
+
+  constructor({ baseUrl, origins = [] }) {
+    super();
+    this.#base = new URL(baseUrl.replace(/\/*$/, "/"), location.href).href;
+    this.#origins = [this.#base, ...origins].map((url) => new URL(url).origin);
+    this.#name = `jwt_auth ${this.#base}`;
+    if (globalThis.BroadcastChannel) {
+      this.#channel = new BroadcastChannel(this.#name);
+      this.#channel.onmessage = (event) => this.#hear(event.data);
+    }
+    for (const type of ["visibilitychange", "pageshow", "online", "focus"])
+      addEventListener(type, (event) => this.#look(event), { signal: this.#open.signal });
+    this.ready = new Promise((resolve, reject) => {
+      this.#settle = resolve;
+      this.refresh().catch((error) => error.temporary || reject(error));
+    });
+    this.#look();
+  }
+
+  get claims() {
+    return this.#claims;
+  }
+
+  get expiresAt() {
+    return this.#claims && this.#wall + this.#lifetime;
+  }
+
+  login(username, password) {
+    return this.#exchange("login/", { username, password });
+  }
+
+  async changePassword(old_password, new_password) {
+    await this.#freshen();
+    return this.#exchange("password/change/", { old_password, new_password }, this.#claims?.sub);
+  }
+
+  refresh() {
+    this.#flight ??= this.#persist(() => this.#rotate()).finally(() => (this.#flight = null));
+    return this.#flight;
+  }
+
+  async logout() {
+    await this.#persist(() => this.#post("logout/", {}, this.#token));
+    this.#end("logout");
+  }
+
+  async logoutAll() {
+    const init = { method: "POST", credentials: "include" };
+    const response = await this.fetch(`${this.#base}logout-all/`, init);
+    if (!response.ok) throw await refusal(response);
+    this.#end("logout");
+  }
+
+  fetch = async (input, init) => {
+    const request = new Request(input, init);
+    const own = this.#origins.includes(new URL(request.url).origin);
+    if (!own || request.headers.has("Authorization")) return this.#send(request);
+    const { signal } = request;
+    const claims = this.#claims;
+    await unless(signal, this.#freshen());
+    const token = this.#token;
+    const user = (claims ?? this.#claims)?.sub;
+    if (!this.#is(user)) return this.#send(request, this.#token && { credentials: "omit" });
+    const again = request.clone();
+    const response = await this.#send(authorize(request, token));
+    if (response.status !== 401) return response;
+    await unless(signal, token === this.#token ? this.refresh() : this.#freshen());
+    return this.#is(user) ? this.#send(authorize(again, this.#token)) : response;
+  };
+
+  close() {
+    this.#open.abort();
+    clearTimeout(this.#timer);
+    this.#channel?.close();
+  }
+
+  // No request with another user's token.
+  #is(user) {
+    return this.#token && this.#claims.sub === user;
+  }
+
+  // The wall clock may be set, the steady one may stop in sleep.
+  #elapsed() {
+    return Math.max(Date.now() - this.#wall, performance.now() - this.#steady);
+  }
+
+  async #freshen() {
+    const over = this.#token && this.#lifetime - this.#elapsed() < 1000;
+    if (over || this.#token === undefined) await this.refresh();
+  }
+
+  #look(event) {
+    if (event?.persisted) this.#token = undefined;
+    const rest = this.#due - this.#elapsed();
+    const due = this.#token && rest <= 0 && !globalThis.document?.hidden;
+    if (due || this.#token === undefined) this.refresh().catch(() => {});
+    clearTimeout(this.#timer);
+    if (this.#open.signal.aborted) return;
+    this.#timer = setTimeout(() => this.#look(), rest > 0 && rest < LOOK ? rest : LOOK);
+  }
+
+  async #rotate() {
+    const fresh = newKey(); // one, also where `update` has two tries at it
+    const { key } = await update(this.#name, (record) => {
+      if (record.key && !record.answered) return record;
+      const kept = Math.abs(Date.now() - record.answered) < KEEP;
+      return { ...record, key: kept ? record.key : fresh, answered: 0 };
+    });
+    try {
+      await this.#post("refresh/", { headers: { "Idempotency-Key": key } });
+    } catch (error) {
+      if (error.code !== "invalid_refresh_token") throw error;
+      this.#end(this.#elapsed() < this.#lifetime ? "revoked" : "expired");
+    }
+    update(this.#name, (record) =>
+      record.key === key ? { ...record, answered: Date.now() } : record,
+    ).catch(() => {});
+    return !!this.#token;
+  }
+
+  #exchange(path, fields, user) {
+    const headers = { "Content-Type": "application/json" };
+    return inTurn(this.#name, async () => {
+      const token = this.#is(user) && this.#token;
+      await this.#post(path, { headers, body: JSON.stringify(fields) }, token);
+      return this.#claims;
+    });
+  }
+
+  // In turn for each try, so that nobody waits for a pause.
+  async #persist(task) {
+    for (let tries = 1; ; tries++) {
+      await online();
+      try {
+        return await inTurn(this.#name, task);
+      } catch (error) {
+        if (!error.temporary || tries === TRIES || error.retryAfter > 60) throw error;
+        await sleep(error.retryAfter * 1000 || 500 * 2 ** tries * (0.5 + Math.random() / 2));
+      }
+    }
+  }
+
+  async #post(path, init, token) {
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), TIMEOUT);
+    const { signal } = abort;
+    const [wall, steady] = [Date.now(), performance.now()];
+    const common = { method: "POST", credentials: "include", redirect: "error", signal };
+    try {
+      const request = new Request(this.#base + path, { ...common, ...init });
+      const response = await this.#send(token ? authorize(request, token) : request);
+      if (!response.ok) throw await refusal(response);
+      if (response.status !== 204) this.#accept(await response.json(), wall, steady);
+    } catch (error) {
+      // Not as it is: it may quote what it could not read.
+      throw error instanceof AuthError ? error : new AuthError(0, "network_error");
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #accept({ access_token: token, expires_in: seconds }, wall, steady) {
+    const text = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
+    const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
+    this.#claims = Object.freeze(JSON.parse(new TextDecoder().decode(bytes)));
+    this.#token = token;
+    this.#lifetime = seconds * 1000;
+    this.#due = this.#lifetime * (0.7 + Math.random() * 0.2);
+    [this.#wall, this.#steady] = [wall, steady];
+    this.#changed(true, { sid: this.#claims.sid });
+    this.#look();
+  }
+
+  #end(reason, told) {
+    const [token, ended] = [this.#token, this.#claims?.sid];
+    this.#token = this.#claims = null;
+    if (ended) this.dispatchEvent(new CustomEvent("sessionend", { detail: { reason } }));
+    const news = ended || reason === "logout";
+    if (news || token !== null) this.#changed(false, news && !told && { ended, reason });
+  }
+
+  #changed(found, message) {
+    this.#settle(found);
+    if (message && !this.#open.signal.aborted) this.#channel?.postMessage(message);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #hear({ sid, ended, reason }) {
+    const own = this.#claims?.sid;
+    if (own && own === ended) return this.#end(reason, true);
+    if (own === sid) return this.dispatchEvent(new Event("change"));
+    this.#token = this.#flight = undefined; // nothing more in the former user's name
+    this.#look();
+  }
+}
+
+function authorize(request, token) {
+  request.headers.set("Authorization", `Bearer ${token}`);
+  return request;
+}
+
+async function refusal(response) {
+  const { code = "http_error", detail, errors } = await response.json().catch(() => ({}));
+  const after = response.headers.get("Retry-After");
+  const seconds = after && (+after || (Date.parse(after) - Date.now()) / 1000 || null);
+  return Object.assign(new AuthError(response.status, code, detail, seconds), { errors });
+}
+
+const unless = (signal, task) =>
+  Promise.race([
+    task,
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+  ]);
+
+const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
+
+const newKey = () => crypto.getRandomValues(new Uint32Array(5)).join("-");
+
+function online() {
+  if (navigator.onLine) return null;
+  const event = new Promise((resolve) => addEventListener("online", resolve, { once: true }));
+  return Promise.race([event, sleep(LOOK)]); // not all say so
+}
+
+async function inTurn(name, task) {
+  let end;
+  const ended = new Promise((resolve) => (end = resolve));
+  await new Promise((begin) => {
+    const hold = () => (begin(), ended);
+    const lock = navigator.locks ? navigator.locks.request(name, hold) : lease(name, hold);
+    lock.catch(begin);
+    setTimeout(begin, PATIENCE);
+  });
+  return task().finally(end);
+}
+
+async function lease(name, hold) {
+  const owner = newKey();
+  const renew = (record) => {
+    const until = Date.now() + LEASE;
+    const taken = record.owner !== owner && record.until > Date.now() && record.until <= until;
+    return taken ? record : { ...record, owner, until };
+  };
+  while ((await update(name, renew)).owner !== owner) await sleep(50 + Math.random() * 50);
+  const timer = setInterval(() => update(name, renew), 1000);
+  await hold();
+  clearInterval(timer);
+  await update(name, (record) => (record.owner === owner ? { ...record, until: 0 } : record));
+}
+
+// Changes what all tabs share; resolves once it is on disk.
+const update = (name, change) => commit(name, change).catch(() => keep(name, change));
+
+const commit = (name, change) =>
+  new Promise((resolve, reject) => {
+    setTimeout(reject, TIMEOUT);
+    const opening = indexedDB.open("jwt_auth", 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore("records");
+    opening.onerror = reject;
+    opening.onsuccess = () => {
+      const database = opening.result;
+      const work = database.transaction("records", "readwrite", { durability: "strict" });
+      const records = work.objectStore("records");
+      const reading = records.get(name);
+      let record;
+      reading.onsuccess = () => {
+        record = change(reading.result ?? {});
+        if (record !== reading.result) records.put(record, name);
+      };
+      work.oncomplete = () => resolve(save(name, record));
+      work.onabort = reject;
+      database.close();
+    };
+  });
+
+const memory = {};
+
+function save(name, record) {
+  memory[name] = record;
+  try {
+    localStorage.setItem(name, JSON.stringify(record));
+  } catch {}
+  return record;
+}
+
+// Other processes see it late.
+function keep(name, change) {
+  try {
+    memory[name] = JSON.parse(localStorage.getItem(name));
+  } catch {}
+  return save(name, change(memory[name] ?? {}));
+}
