@@ -14,6 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "JWT_AUTH_"
 
+#: Keys, which key stores read by themselves.
+KEY_VARIABLES = frozenset({"JWT_AUTH_KEYS", "JWT_AUTH_KEY_ENCRYPTION_KEYS"})
+
 DURATIONS = frozenset(
     {
         "JWT_AUTH_ACCESS_TOKEN_LIFETIME",
@@ -33,11 +36,14 @@ _FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def jwt_auth_settings(environ: Mapping[str, str]) -> dict[str, object]:
-    """Return every `JWT_AUTH_…` setting that the environment holds."""
+    """Return every `JWT_AUTH_…` setting that the environment holds.
+
+    Not the keys that key stores read from there: a secret is no setting.
+    """
     return {
         name: _jwt_auth_value(name, text)
         for name, text in environ.items()
-        if name.startswith(PREFIX)
+        if name.startswith(PREFIX) and name not in KEY_VARIABLES
     }
 
 

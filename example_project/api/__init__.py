@@ -1,1 +1,1 @@
-"""Three endpoints that show how a project guards its own."""
+"""Four endpoints that show how a project guards its own."""

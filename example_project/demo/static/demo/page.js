@@ -1,118 +1,308 @@
-// The flow by hand: log in, call, refresh, log out.
+// The page: what it shows follows the client's events, whichever tab or device caused them.
+
+import { createAuthClient } from "../jwt_auth/client.js";
+import { showCalls } from "./calls.js";
+import { showClaims } from "./claims.js";
+import { byId, element, say } from "./dom.js";
+import { Form } from "./forms.js";
+import { keyMarks, keyReading, loadKeys, showKeys } from "./keys.js";
+import { SessionList, sessionMarks } from "./sessions.js";
+import { drawAxis, exampleMarks, Lane } from "./timeline.js";
+import { clock, countdown, problem, REASONS, span } from "./words.js";
 
 const root = new URL(document.body.dataset.root, location.href);
-const stateLine = document.getElementById("state");
-const answerArea = document.getElementById("answer");
-const loginForm = document.getElementById("login");
+const auth = createAuthClient({ baseUrl: new URL("api/auth/", root).href });
+const send = (path, init) => auth.fetch(new URL(path, root).href, init);
+const sendPlain = (path) => fetch(new URL(path, root));
 
-// Gone with the page. Not in localStorage: whatever script gets in could read it there later.
-let accessToken = null;
+// ---- What is known
 
-function send(path, init = {}) {
-  const headers = new Headers(init.headers);
-  if (accessToken !== null) headers.set("Authorization", `Bearer ${accessToken}`);
-  return fetch(new URL(path, root), { credentials: "same-origin", ...init, headers });
+let shown = null; // the claims that the page shows
+let tokens = []; // the access tokens that this tab has seen in this session, the newest last
+let keys = { dated: false, keys: [] };
+let entering = false; // this tab's form is logging in
+let leaving = ""; // what to say at the end of the session where this tab has asked for it
+
+// The server's time: the client has measured how far the device's clock is off.
+function now() {
+  const isKnown = shown !== null && auth.expiresAt !== null;
+  return new Date(Date.now() + (isKnown ? shown.exp * 1000 - auth.expiresAt : 0));
 }
 
-// The key outlives the page until an answer has come: a refresh whose answer was lost, in a
-// reload for example, is then asked for again under the same key, and gets the same answer.
-const PENDING = "jwt_auth demo: pending refresh";
+// ---- What is said
 
-function newKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+function tell(text, kind = "") {
+  const notice = byId("notice");
+  notice.className = `notice ${kind}`;
+  say(notice, text);
 }
 
-async function postRefresh() {
-  const key = localStorage.getItem(PENDING) ?? newKey();
-  localStorage.setItem(PENDING, key);
-  accessToken = null; // it may be over, and the cookie is all that counts here
-  const response = await send("api/auth/refresh/", {
-    method: "POST",
-    headers: { "Idempotency-Key": key },
-  });
-  localStorage.removeItem(PENDING);
-  return response;
+let noted = ["", ""];
+
+function note(text, kind = "") {
+  noted = [text, kind];
+  tell(text, kind);
+  const time = element("time", { textContent: clock(new Date()) });
+  const line = element("li", { className: kind }, time, ` ${text}`);
+  const log = byId("log");
+  log.prepend(line);
+  while (log.children.length > 8) log.lastChild.remove();
 }
 
-// One refresh at a time in all tabs: two at once would show the server the same token twice.
-function inTurn(task) {
-  return navigator.locks ? navigator.locks.request("jwt_auth demo", task) : task();
-}
-
-async function refresh() {
-  return inTurn(async () => {
-    let response = await postRefresh();
-    // Another request had gone on with the session before this one arrived: use its cookie.
-    if (response.status === 409) response = await postRefresh();
-    return keepToken(response);
-  });
-}
-
-async function login() {
-  const response = await inTurn(() =>
-    send("api/auth/login/", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(Object.fromEntries(new FormData(loginForm))),
-    }),
-  );
-  if (response.ok) loginForm.reset();
-  return keepToken(response);
-}
-
-async function logout() {
-  const response = await inTurn(() => send("api/auth/logout/", { method: "POST" }));
-  if (response.ok) accessToken = null;
-  return { status: response.status, body: null };
-}
-
-async function hello() {
-  let response = await send("api/hello/");
-  if (response.status === 401 && accessToken !== null) {
-    const refreshed = await refresh();
-    if (accessToken === null) return refreshed;
-    response = await send("api/hello/");
-  }
-  return { status: response.status, body: await response.json() };
-}
-
-async function keepToken(response) {
-  const body = await response.json();
-  if (!response.ok) return { status: response.status, body };
-  accessToken = body.access_token;
-  // The claims instead of the token: an answer is read over shoulders and in screenshots.
-  return {
-    status: response.status,
-    body: { ...body, access_token: "(kept in a variable)", claims: claimsOf(accessToken) },
-  };
-}
-
-function claimsOf(token) {
-  const base64 = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  return JSON.parse(new TextDecoder().decode(bytes));
-}
-
-async function run(name, action) {
+// Run what a button asks for; whatever goes wrong is said, and nothing else changes. A 401 is no news:
+// the client ends the session then, and says so itself.
+async function attempt(action) {
+  const patience = setTimeout(() => tell(WAITING), 1500);
   try {
-    const { status, body } = await action();
-    answerArea.textContent =
-      `${name}: ${status}` + (body === null ? "" : `\n${JSON.stringify(body, null, 2)}`);
+    await action();
   } catch (error) {
-    answerArea.textContent = `${name}: ${error.message}`;
+    if (error.status !== 401) note(error.status === 429 ? waitText(error) : problem(error), "bad");
+  } finally {
+    clearTimeout(patience);
+    if (byId("notice").textContent === WAITING) tell(...noted);
   }
-  stateLine.textContent = accessToken === null ? "Not logged in." : "Logged in.";
 }
 
-loginForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  run("Log in", login);
+const WAITING = "Waiting for the server…";
+const waitText = ({ retryAfter }) => `Too many requests. Try again in ${span(retryAfter)}.`;
+
+// ---- What is shown
+
+const lanes = Object.fromEntries(
+  ["token", "session", "key"].map((name) => [name, new Lane(byId(`${name}-track`))]),
+);
+const sessionList = new SessionList(byId("sessions"), byId("all-sessions"), endSession);
+
+// "in" or "out"; before either is known neither is shown. Where what had the focus goes away, the
+// focus goes to the heading of what has come.
+function showSide(side) {
+  const focused = document.activeElement?.closest("[data-when]");
+  for (const part of document.querySelectorAll("[data-when]"))
+    part.hidden = !part.dataset.when.split(" ").includes(side);
+  if (focused?.hidden) byId(side === "in" ? "greeting" : "login-heading").focus();
+  if (side === "out") showExample();
+}
+
+// Nobody is logged in: the usual lifetimes, as they would stand now.
+function showExample() {
+  const marks = exampleMarks(new Date());
+  for (const [name, lane] of Object.entries(lanes)) {
+    lane.show(marks[name]);
+    lane.tick(new Date());
+  }
+  byId("token-reading").textContent = "15 minutes";
+  byId("session-reading").textContent = "7 days";
+  byId("key-reading").textContent = "90 days";
+}
+
+function showLoggedOut(text) {
+  forget();
+  showSide("out");
+  note(text);
+}
+
+// Nothing of the last user is left for the next one, not in what is hidden either.
+function forget(isSameUser = false) {
+  shown = null;
+  tokens = [];
+  sessionList.show([], now());
+  for (const id of ["claims", "calls", "keys", "who", "summary"]) byId(id).replaceChildren();
+  if (!isSameUser) byId("log").replaceChildren();
+  byId("greeting").textContent = "Logged in";
+  changeForm.empty();
+}
+
+async function showToken(claims) {
+  const isNewSession = shown?.sid !== claims.sid;
+  if (isNewSession) forget(shown?.sub === claims.sub);
+  shown = claims;
+  tokens = [...tokens, claims].slice(-6);
+  showClaims(byId("claims"), claims);
+  lanes.token.show(tokenMarks());
+  if (isNewSession) showCalls(byId("calls"), send);
+  showSide("in");
+  tick();
+  await Promise.all([isNewSession ? showUser() : null, showSessions(), showKeyRing()]);
+}
+
+function tokenMarks() {
+  const at = (seconds) => new Date(seconds * 1000);
+  return tokens.flatMap(({ iat, exp }, index) => [
+    { from: at(iat), to: at(exp), kind: index === tokens.length - 1 ? "main" : "other" },
+    { at: at(iat), kind: "start" },
+  ]);
+}
+
+async function showUser() {
+  const { sid } = shown;
+  const { username } = await getJSON("api/auth/me/");
+  if (shown?.sid !== sid) return; // somebody else by now
+  byId("who").textContent = username;
+  byId("greeting").textContent = `Logged in as ${username}`;
+  byId("summary").textContent = summary(shown);
+  byId("change-username").value = username;
+}
+
+function summary({ roles, tenant }) {
+  const words = roles.length === 1 ? "Role" : "Roles";
+  const named = roles.length === 0 ? "No roles" : `${words} ${roles.join(" and ")}`;
+  return `${named}, ${tenant === undefined ? "no tenant" : `tenant ${tenant}`}.`;
+}
+
+async function showSessions() {
+  const { sid } = shown;
+  const sessions = await getJSON("api/auth/sessions/");
+  if (shown?.sid !== sid) return;
+  sessionList.show(sessions, now());
+  lanes.session.show(sessionMarks(sessions));
+  tick();
+}
+
+async function showKeyRing() {
+  const { sid } = shown;
+  const loaded = await loadKeys(send, sendPlain, shown);
+  if (shown?.sid !== sid) return;
+  keys = loaded;
+  showKeys(byId("keys"), byId("keys-about"), keys);
+  lanes.key.show(keyMarks(keys));
+  tick();
+}
+
+async function getJSON(path) {
+  const response = await send(path);
+  const body = await response.json();
+  if (!response.ok) throw Object.assign(new Error(body.detail), { status: response.status, ...body });
+  return body;
+}
+
+// Once a second, and nothing of it is read out.
+function tick() {
+  if (shown === null) return;
+  const time = now();
+  const left = (auth.expiresAt - Date.now()) / 1000;
+  byId("token-reading").textContent = left > 0 ? countdown(left) : "over";
+  byId("remaining").textContent = left > 0 ? `in ${countdown(left)}` : "now";
+  const own = sessionList.sessions.find((session) => session.current);
+  byId("session-reading").textContent =
+    own === undefined ? "" : span((new Date(own.expires_at) - time) / 1000);
+  byId("key-reading").textContent = keyReading(keys);
+  for (const lane of Object.values(lanes)) lane.tick(time);
+}
+
+// ---- What a person does
+
+const loginForm = new Form(byId("login"), {
+  send: login,
+  onReady: () => note("You can try to log in again now."),
 });
-for (const [id, action] of Object.entries({ hello, refresh, logout })) {
-  const button = document.getElementById(id);
-  button.addEventListener("click", () => run(button.textContent, action));
+const changeForm = new Form(byId("change"), {
+  send: changePassword,
+  onReady: () => note("You can try to change the password again now."),
+});
+
+async function login({ username, password }) {
+  entering = true;
+  try {
+    await auth.login(username, password);
+  } catch (error) {
+    if (error.status === 429) loginForm.wait(error.retryAfter);
+    else loginForm.refuse(problem(error), error.status === 401 ? ["username", "password"] : []);
+    return;
+  } finally {
+    entering = false;
+  }
+  loginForm.empty();
 }
 
-// The silent refresh: a session that is still alive needs no log-in.
-run("Refresh on load", refresh);
+async function changePassword({ old_password: former, new_password: next }) {
+  try {
+    await auth.changePassword(former, next);
+  } catch (error) {
+    showRefusal(error);
+    return;
+  }
+  changeForm.empty();
+  byId("change-username").value = byId("who").textContent;
+  note("The password is changed. Every other session has ended.", "good");
+}
+
+function showRefusal(error) {
+  const errors =
+    error.code === "invalid_password" ? { old_password: [error.message] } : (error.errors ?? {});
+  if (error.status === 401) attempt(() => auth.refresh()); // it finds out whether all is over
+  else if (error.status === 429) changeForm.wait(error.retryAfter);
+  else if (!changeForm.refuseFields(errors)) changeForm.refuse(problem(error));
+}
+
+function endSession(session, name) {
+  attempt(async () => {
+    const response = await send(`api/auth/sessions/${session.id}/`, { method: "DELETE" });
+    // 404: somebody was faster.
+    if (!response.ok && response.status !== 404) throw response;
+    await showSessions();
+    note(`Ended: ${name}.`, "good");
+    byId("sessions-heading").focus(); // the button is gone
+  });
+}
+
+async function leave(action, text) {
+  leaving = text;
+  await attempt(action);
+  leaving = "";
+}
+
+byId("refresh").addEventListener("click", () => attempt(() => auth.refresh()));
+byId("logout").addEventListener("click", () => leave(() => auth.logout(), "Logged out."));
+byId("logout-all").addEventListener("click", () =>
+  leave(() => auth.logoutAll(), "Logged out on every device."),
+);
+byId("reload-sessions").addEventListener("click", () =>
+  attempt(async () => {
+    await showSessions();
+    note("The list of sessions is up to date.");
+  }),
+);
+
+// ---- What happens by itself
+
+auth.addEventListener("change", () => {
+  const claims = auth.claims;
+  if (claims === null || claims.jti === shown?.jti) return;
+  const text = whatHappened(claims);
+  attempt(() => showToken(claims));
+  note(text, "good");
+});
+
+function whatHappened(claims) {
+  if (shown === null) return entering ? "Logged in." : "Logged in by this browser's session.";
+  if (shown.sub !== claims.sub) return "Another user has logged in, in another tab.";
+  if (shown.sid !== claims.sid) return "A new session.";
+  return "Refreshed: a new access token and a new cookie.";
+}
+
+auth.addEventListener("sessionend", ({ detail }) =>
+  showLoggedOut(leaving || REASONS[detail.reason]),
+);
+
+addEventListener("offline", () => note("Offline. The session waits for the network.", "bad"));
+addEventListener("online", () => note("Online again.", "good"));
+// Whoever comes back to the tab sees at once what others have done meanwhile.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && shown !== null) attempt(showSessions);
+});
+
+drawAxis(byId("axis"));
+setInterval(tick, 1000);
+
+const patience = setTimeout(() => tell("The server does not answer yet. Still trying.", "bad"), 5000);
+try {
+  if (!(await auth.ready) && shown === null) {
+    showSide("out");
+    tell("Not logged in.");
+  }
+} catch (error) {
+  showSide("out");
+  note(problem(error), "bad");
+} finally {
+  clearTimeout(patience);
+}

@@ -1,0 +1,22 @@
+// Elements without HTML text: what a server or a user has written stays text.
+
+export const byId = (id) => document.getElementById(id);
+
+export function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [property, value] of Object.entries(properties)) {
+    if (property === "attributes") setAttributes(made, value);
+    else made[property] = value;
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+function setAttributes(target, attributes) {
+  for (const [name, value] of Object.entries(attributes)) target.setAttribute(name, value);
+}
+
+// A live region is read out when its text changes, so the same text is not written twice.
+export function say(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}

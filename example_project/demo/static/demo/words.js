@@ -1,0 +1,87 @@
+// Times, devices and errors in words.
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const clockFormat = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const dateFormat = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+});
+
+// "14:32" below an hour, as a clock that runs down.
+export function countdown(seconds) {
+  const whole = Math.max(0, Math.ceil(seconds));
+  if (whole >= HOUR) return span(whole);
+  return `${Math.floor(whole / MINUTE)}:${String(whole % MINUTE).padStart(2, "0")}`;
+}
+
+// "6 d 23 h": the two largest units.
+export function span(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole >= 3 * DAY) return `${Math.floor(whole / DAY)} d ${Math.floor((whole % DAY) / HOUR)} h`;
+  if (whole >= HOUR) return `${Math.floor(whole / HOUR)} h ${Math.floor((whole % HOUR) / MINUTE)} min`;
+  return whole >= MINUTE ? `${Math.floor(whole / MINUTE)} min` : `${whole} s`;
+}
+
+export function ago(date, now) {
+  const seconds = (now - date) / 1000;
+  return seconds < 10 ? "just now" : `${span(seconds)} ago`;
+}
+
+export const clock = (date) => clockFormat.format(date);
+
+export function moment(date, now) {
+  return Math.abs(now - date) < (DAY / 2) * 1000 ? clock(date) : dateFormat.format(date);
+}
+
+const BROWSERS = [
+  ["Edg/", "Edge"],
+  ["OPR/", "Opera"],
+  ["Firefox/", "Firefox"],
+  ["Chrome/", "Chrome"],
+  ["Safari/", "Safari"],
+];
+const SYSTEMS = [
+  ["Android", "Android"],
+  ["iPhone", "iPhone"],
+  ["iPad", "iPad"],
+  ["Windows", "Windows"],
+  ["Mac OS", "macOS"],
+  ["Linux", "Linux"],
+];
+
+// The order matters: every browser also claims to be the ones that came before it.
+export function device(userAgent) {
+  const find = (pairs) => pairs.find(([mark]) => userAgent.includes(mark))?.[1];
+  const browser = find(BROWSERS);
+  if (browser === undefined) return userAgent.slice(0, 60) || "Unknown device";
+  const system = find(SYSTEMS);
+  return system === undefined ? browser : `${browser} on ${system}`;
+}
+
+// Why the session is over, by the client's "sessionend".
+export const REASONS = {
+  logout: "You have logged out in another tab.",
+  expired: "The session has expired. Log in again.",
+  revoked: "The session was ended: from another device, by a new password or by an administrator.",
+};
+
+// What went wrong, whoever says it: the client's AuthError, or fetch itself.
+export function problem(error) {
+  switch (error.code) {
+    case "invalid_credentials":
+      return "The user name or the password is wrong.";
+    case "cross_site_request":
+      return "The browser sent this for another site's page; nothing was done.";
+    default:
+      return error.status >= 500
+        ? "The server can't answer at the moment. Nothing is lost: try again."
+        : error.status >= 400
+          ? `The server has refused this (${error.status} ${error.code ?? ""}).`
+          : "The server can't be reached. Nothing is lost: try again once you are online.";
+  }
+}

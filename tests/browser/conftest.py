@@ -1,0 +1,156 @@
+"""A site with a page for tests, Chromium, and devices with users of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from tests.browser.devices import PATIENCE, Device, Stage
+from tests.chaos.proxy import Proxy
+from tests.live.databases import scratch_database
+from tests.live.site import PASSWORD, Site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserType
+
+#: More than tests that ask for a device; one hash for all, for making one takes its time.
+USERS = tuple(f"user{number}" for number in range(200))
+
+_MAKE_USERS = """
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
+User = get_user_model()
+password = make_password({password!r})
+User.objects.bulk_create(
+    User(username=name, email=f"{{name}}@example.test", password=password) for name in {names!r}
+)
+"""
+
+CHROMIUM = "/usr/bin/chromium"
+#: --no-sandbox: root, as in a container, can't have one. QUIC would go around a cut network.
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+def leave_out(reason: str) -> None:
+    """Leave a test out, or have it fail where everything has to run."""
+    if os.environ.get("REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def drivable() -> None:
+    """Leave out what drives a browser where that can't be done."""
+    if find_spec("playwright") is None:
+        leave_out("No browser is driven: install Playwright (pip install playwright).")
+    if not os.access(CHROMIUM, os.X_OK):
+        leave_out(f"No browser is driven: {CHROMIUM} is missing (Debian: apt install chromium).")
+
+
+@pytest.fixture(scope="session")
+def stage(
+    drivable: None, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Stage]:
+    """The example project over HTTPS, with the tests' page and faults."""
+    folder = tmp_path_factory.mktemp("browser")
+    folder.chmod(0o700)
+    faults = folder / "faults"
+    faults.mkdir()
+    with scratch_database(folder, django_db_blocker) as database:
+        site = Site.create(folder, database).using(
+            DJANGO_SETTINGS_MODULE="tests.browser.stage.settings",
+            ALLOWED_HOSTS="127.0.0.1,.localhost",
+            STAGE_FAULTS=str(faults),
+        )
+        site.manage("shell", "-c", _MAKE_USERS.format(names=USERS, password=PASSWORD))
+        # A browser opens connections ahead of requests, and each idle one with TLS holds a thread.
+        site = replace(site, threads=32)
+        with site.serve() as server:
+            yield Stage(site=site, server=server, faults=faults)
+
+
+@pytest.fixture(scope="module")
+def chromium(drivable: None) -> Iterator[BrowserType]:
+    """Playwright, to be told which Chromium to start.
+
+    Not for longer than a module: its event loop would have Django refuse the other tests' queries.
+    """
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield playwright.chromium
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: BrowserType) -> Iterator[Browser]:
+    """A Chromium."""
+    browser = chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+    yield browser
+    browser.close()
+
+
+_numbers = count()
+
+
+@pytest.fixture
+def new_device(stage: Stage, browser: Browser) -> Iterator[Callable[..., Device]]:
+    """Give devices, each with an empty jar and, unless told, a user of its own."""
+    devices: list[Device] = []
+
+    def make(username: str | None = None, at: Stage | None = None, **options: Any) -> Device:
+        context = browser.new_context(ignore_https_errors=True, **options)
+        context.set_default_timeout(PATIENCE * 1000)
+        username = username or USERS[next(_numbers) % len(USERS)]
+        devices.append(Device(context=context, stage=at or stage, username=username))
+        return devices[-1]
+
+    yield make
+    for device in devices:
+        device.context.close()
+    for switch in stage.faults.iterdir():
+        switch.unlink(missing_ok=True)
+    assert [error for device in devices for error in device.errors] == []
+
+
+@pytest.fixture
+def device(new_device: Callable[..., Device]) -> Device:
+    """A device."""
+    return new_device()
+
+
+@pytest.fixture
+def wire(stage: Stage) -> Iterator[Proxy]:
+    """A network to the server that can be cut."""
+    proxy = Proxy(int(stage.server.address.rpartition(":")[2]))
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def wired_device(new_device: Callable[..., Device], stage: Stage, wire: Proxy) -> Device:
+    """A device at the far end of that network."""
+    server = replace(stage.server, address=f"https://127.0.0.1:{wire.port}")
+    return new_device(at=replace(stage, server=server))
+
+
+@pytest.fixture(scope="session")
+def npm() -> str:
+    """Npm, for what is judged by the tools of its own world."""
+    if missing := [name for name in ("node", "npm") if shutil.which(name) is None]:
+        leave_out(f"The client's types and package: {' and '.join(missing)} can't be found.")
+    return "npm"

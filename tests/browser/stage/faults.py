@@ -1,0 +1,50 @@
+"""What may go wrong between a rotation and its answer, switched on by a file in STAGE_FAULTS.
+
+The middleware is the outermost one: what it does happens once the rotation is committed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from django.http import HttpRequest, HttpResponse
+
+#: Kill this worker instead of answering. Once: the file goes with it.
+KILL = "kill"
+#: Answer so many seconds late.
+DELAY = "delay"
+
+
+def middleware(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Disturb the answers of refresh/ only."""
+    folder = Path(os.environ["STAGE_FAULTS"])
+
+    def disturbed(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if request.path.endswith("/refresh/"):
+            _delay(folder / DELAY)
+            _kill(folder / KILL)
+        return response
+
+    return disturbed
+
+
+def _delay(switch: Path) -> None:
+    try:
+        time.sleep(float(switch.read_text()))
+    except FileNotFoundError:
+        return
+
+
+def _kill(switch: Path) -> None:
+    try:
+        switch.unlink()
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)

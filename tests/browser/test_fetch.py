@@ -1,0 +1,360 @@
+"""`fetch` of the client: as window.fetch, with the token for those that may have it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.devices import (
+    Device,
+    Stage,
+    call,
+    log_in,
+    ready,
+    seen,
+    session_of,
+    wait_for_client,
+)
+from tests.live.site import PASSWORD
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
+
+#: Bodies as an application may send them, and what has to arrive.
+BODIES = {
+    "text": ("'äöü'", "äöü"),
+    "JSON": ("JSON.stringify({ a: 1 })", '{"a":1}'),
+    "form": ("new URLSearchParams({ a: '1 2' })", "a=1+2"),
+    "bytes": ("new Uint8Array([104, 105])", "hi"),
+    "blob": ("new Blob(['a'.repeat(200000)])", "a" * 200_000),
+}
+
+
+def echo(tab: Page, url: str, init: str = "{}") -> dict[str, object]:
+    """Ask the echo through the client; give its status and what has arrived there."""
+    answer: dict[str, object] = tab.evaluate(
+        f"(url) => auth.fetch(url, {init})"
+        ".then(async (r) => ({ status: r.status, url: r.url, ...(await r.json()) }))",
+        url,
+    )
+    return answer
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_request_with_a_body_is_repeated_whole_after_a_401(device: Device, kind: str) -> None:
+    """One refresh, one repetition, the same body."""
+    written, arrived = BODIES[kind]
+    tab, sid = log_in(device)
+    url = f"/stage/echo/?once={kind}-{sid}"
+    answer = echo(tab, url, f"{{ method: 'POST', body: {written} }}")
+    assert (answer["status"], answer["method"], answer["body"]) == (200, "POST", arrived)
+    assert str(answer["authorization"]).startswith("Bearer ey")
+    assert device.stage.events(sid, "session_refreshed") == 1
+
+
+def test_form_with_a_file_is_repeated_whole_after_a_401(device: Device) -> None:
+    """The boundary of its parts stays the same too."""
+    tab, sid = log_in(device)
+    answer = tab.evaluate(
+        """async (url) => {
+          const body = new FormData();
+          body.append("file", new Blob(["content"]), "name.txt");
+          const response = await auth.fetch(new Request(url, { method: "PUT", body }));
+          return response.json();
+        }""",
+        f"/stage/echo/?once=file-{sid}",
+    )
+    boundary = answer["type"].partition("boundary=")[2]
+    assert answer["method"] == "PUT"
+    assert answer["body"].count(boundary) == 2
+    assert "content" in answer["body"]
+
+
+def test_denied_token_is_replaced_without_the_application_noticing(
+    device: Device, stage: Stage
+) -> None:
+    """A real 401 of a real endpoint; a hundred at once are answered by one refresh."""
+    tab, sid = log_in(device)
+    tab.evaluate("auth.fetch('/api/auth/me/')")
+    tab.evaluate("window.former = auth.claims.jti")
+    deny(stage, tab.evaluate("former"))
+    statuses = tab.evaluate(
+        "Promise.all(Array.from({ length: 100 }, () => "
+        "auth.fetch('/api/hello/').then((response) => response.status)))"
+    )
+    assert set(statuses) == {200}
+    assert stage.events(sid, "session_refreshed") == 1
+    assert tab.evaluate("auth.claims.jti !== former")
+
+
+def test_refreshes_asked_for_at_once_are_one(device: Device, stage: Stage) -> None:
+    """As many components ask for, each on its own."""
+    tab, sid = log_in(device)
+    found = tab.evaluate("Promise.all([auth.refresh(), auth.refresh(), auth.refresh()])")
+    assert found == [True] * 3
+    assert stage.events(sid, "session_refreshed") == 1
+
+
+def deny(stage: Stage, jti: str) -> None:
+    """Deny one access token, as its operator would."""
+    stage.site.manage("revoke_tokens", "--jti", jti)
+
+
+def test_second_401_is_given_to_the_caller(device: Device) -> None:
+    """Once is enough: no loop."""
+    tab, sid = log_in(device)
+    refused: list[str] = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        route.fulfill(status=401)
+
+    tab.route("**/stage/echo/", refuse)
+    assert tab.evaluate("auth.fetch('/stage/echo/').then((response) => response.status)") == 401
+    assert len(refused) == 2
+    assert session_of(tab) == sid
+
+
+def hold(tab: Page, pattern: str) -> list[Route]:
+    """Keep the tab's requests to there back; they are in the list as they come."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    tab.route(pattern, keep)
+    return held
+
+
+def test_request_of_one_user_is_not_repeated_as_another(
+    device: Device, new_device: Callable[..., Device]
+) -> None:
+    """Its 401 comes when somebody else has logged in on the page."""
+    tab, _ = log_in(device)
+    held = hold(tab, "**/stage/echo/")
+    tab.evaluate("() => { window.late = auth.fetch('/stage/echo/').then((r) => r.status) }")
+    while not held:
+        tab.wait_for_timeout(50)
+    other = new_device().username
+    tab.evaluate("([name, word]) => auth.login(name, word)", [other, PASSWORD])
+    held[0].fulfill(status=401)
+    assert tab.evaluate("late") == 401
+    assert len(held) == 1
+
+
+def test_request_of_one_user_takes_no_cookie_of_another(device: Device) -> None:
+    """Where access tokens are in a cookie, it would else be answered with the other's data."""
+    tab, _ = log_in(device)
+    other = device.open()
+    ready(other)
+    held = hold(other, "**/api/auth/refresh/")
+    tab.evaluate("(word) => auth.login('user199', word)", PASSWORD)
+    while not held:
+        other.wait_for_timeout(50)
+    other.evaluate("() => { window.late = auth.fetch('/api/auth/me/').then((r) => r.status) }")
+    with other.expect_request("**/api/auth/me/") as sent:
+        held[0].continue_()
+    assert other.evaluate("late") == 401
+    assert not {"authorization", "cookie"} & sent.value.all_headers().keys()
+
+
+def test_request_that_a_password_change_overtakes_is_repeated(device: Device) -> None:
+    """Its 401 comes while the tab asks for the new session's token: it waits for that one."""
+    tab, _ = log_in(device)
+    other = device.open()
+    ready(other)
+    calls = hold(other, "**/stage/echo/")
+    refreshes = hold(other, "**/api/auth/refresh/")
+    other.evaluate("() => { window.late = auth.fetch('/stage/echo/').then((r) => r.status) }")
+    while not calls:
+        other.wait_for_timeout(50)
+    tab.evaluate("([old, word]) => auth.changePassword(old, word)", [PASSWORD, PASSWORD + "!"])
+    while not refreshes:
+        other.wait_for_timeout(50)
+    calls[0].fulfill(status=401)
+    other.wait_for_timeout(300)
+    refreshes[0].continue_()
+    while len(calls) == 1:
+        other.wait_for_timeout(50)
+    calls[1].fulfill(status=200)
+    assert other.evaluate("late") == 200
+
+
+def test_password_change_that_waits_is_not_sent_for_another_user(
+    device: Device, new_device: Callable[..., Device]
+) -> None:
+    """Somebody else's log-in was before it; its answer would put the former user back."""
+    tab, _ = log_in(device)
+    held = hold(tab, "**/api/auth/login/")
+    other = new_device().username
+    tab.evaluate("([name, word]) => { auth.login(name, word) }", [other, PASSWORD])
+    while not held:
+        tab.wait_for_timeout(50)
+    change = "auth.changePassword(old, old + '!').catch((error) => error.status)"
+    tab.evaluate(f"(old) => {{ window.late = {change} }}", PASSWORD)
+    with tab.expect_request("**/api/auth/password/change/") as sent:
+        held[0].continue_()
+    assert tab.evaluate("late") == 401
+    assert "authorization" not in sent.value.all_headers()
+
+
+def test_news_of_another_session_is_followed_by_a_refresh_of_its_own(device: Device) -> None:
+    """The one that is under way may bring the former session's token."""
+    tab, _ = log_in(device)
+    held = hold(tab, "**/api/auth/refresh/")
+    tab.evaluate("() => { auth.refresh() }")
+    while not held:
+        tab.wait_for_timeout(50)
+    name = "'jwt_auth ' + new URL('/api/auth/', location.href)"
+    device.open().evaluate(f"new BroadcastChannel({name}).postMessage({{ sid: 'another' }})")
+    tab.wait_for_timeout(300)
+    held[0].continue_()
+    while len(held) == 1:
+        tab.wait_for_timeout(50)
+    held[1].continue_()
+    tab.unroute_all()
+    assert call(tab) == 200
+
+
+def test_call_that_waits_for_a_token_can_be_aborted(device: Device) -> None:
+    """The application's own time-out holds there, too."""
+    tab, _ = log_in(device)
+    device.context.route("**/api/auth/refresh/", lambda route: None)  # never answered
+    tab = device.open()
+    wait_for_client(tab)
+    call = "auth.fetch('/stage/echo/', { signal: AbortSignal.timeout(300) })"
+    started = time.monotonic()
+    assert tab.evaluate(f"{call}.catch((error) => error.name)") == "TimeoutError"
+    assert time.monotonic() - started < 10  # a refresh is given up after 15 seconds
+
+
+def test_log_out_everywhere_that_is_refused_is_told(
+    device: Device, new_device: Callable[..., Device]
+) -> None:
+    """What a user does about a thief must not seem done."""
+    tab, sid = log_in(device)
+    other = new_device(device.username)
+    there, _ = log_in(other)
+    ended = f"auth.fetch('/api/auth/sessions/{sid}/', {{ method: 'DELETE' }}).then((r) => r.status)"
+    assert there.evaluate(ended) == 204
+    assert tab.evaluate("auth.logoutAll().catch((error) => error.status)") == 401
+    assert call(there) == 200
+
+
+def test_without_a_session_requests_go_out_as_they_are(device: Device) -> None:
+    """No token, no refresh for each."""
+    tab = device.open()
+    assert ready(tab) is False
+    sent: list[str] = []
+    tab.on("request", lambda request: sent.append(request.url))
+    assert call(tab) == 401
+    assert echo(tab, "/stage/echo/")["authorization"] is None
+    assert len(sent) == 2
+
+
+def test_callers_own_authorization_header_is_left_alone(device: Device) -> None:
+    """It is for something else."""
+    tab, _ = log_in(device)
+    answer = echo(tab, "/stage/echo/", "{ headers: { Authorization: 'Basic eA==' } }")
+    assert answer["authorization"] == "Basic eA=="
+
+
+@pytest.mark.parametrize("host", ["other.localhost", "sub.app.localhost"])
+def test_other_origin_is_never_sent_the_token(device: Device, stage: Stage, host: str) -> None:
+    """Nor is a refresh tried for its 401."""
+    tab, sid = log_in(device)
+    url = stage.url("/stage/echo/", host)
+    assert echo(tab, url)["authorization"] is None
+    assert echo(tab, f"{url}?once={host}-{sid}")["status"] == 401
+    assert stage.events(sid, "session_refreshed") == 0
+
+
+def test_named_origin_is_sent_the_token(device: Device, stage: Stage) -> None:
+    """For an API on a host of its own."""
+    other = stage.url("", "api.localhost")
+    log_in(device)
+    tab = device.open(f"/stage/?origin={other}")
+    assert ready(tab) is True
+    assert str(echo(tab, f"{other}/stage/echo/")["authorization"]).startswith("Bearer ey")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_redirect_to_another_origin_loses_the_token(
+    device: Device, stage: Stage, method: str
+) -> None:
+    """The browser strips it (Fetch §4.4): an open redirect of the API gives nothing away."""
+    tab, _ = log_in(device)
+    away = stage.url("/stage/echo/", "evil.localhost")
+    answer = echo(tab, f"/stage/away/?to={away}", f"{{ method: '{method}' }}")
+    assert (answer["url"], answer["authorization"]) == (away, None)
+    at_home = echo(tab, "/stage/away/?to=/stage/echo/", f"{{ method: '{method}' }}")
+    assert str(at_home["authorization"]).startswith("Bearer ey")
+
+
+def test_log_in_follows_no_redirect(device: Device, stage: Stage) -> None:
+    """A password is sent where it was meant to go, or nowhere."""
+    tab = device.open()
+    ready(tab)
+    away = stage.url("/stage/echo/", "evil.localhost")
+    tab.route(
+        "**/login/",
+        lambda route: route.fulfill(status=307, headers={"Location": away}),
+    )
+    sent: list[str] = []
+    tab.on("request", lambda request: sent.append(request.url))
+    error = tab.evaluate("auth.login('x', 'y').catch((e) => [e.status, e.code])")
+    assert error == [0, "network_error"]
+    assert away not in sent
+
+
+def test_aborted_request_rejects_as_windows_fetch_does(device: Device) -> None:
+    """The caller's signal is the caller's."""
+    tab, _ = log_in(device)
+    name = tab.evaluate(
+        "auth.fetch('/api/hello/', { signal: AbortSignal.abort() }).catch((e) => e.name)"
+    )
+    assert name == "AbortError"
+
+
+def test_fetch_can_be_handed_on_by_itself(device: Device) -> None:
+    """Axios and others are given the function alone."""
+    tab, _ = log_in(device)
+    status = tab.evaluate("(({ fetch }) => fetch('/api/hello/').then((r) => r.status))(auth)")
+    assert status == 200
+
+
+def test_wrong_password_is_told_and_keeps_the_session(device: Device) -> None:
+    """The error says what the server said, and holds no secret."""
+    tab, sid = log_in(device)
+    error = tab.evaluate(
+        "auth.login('user0', 'wrong').catch((e) => "
+        "[e instanceof AuthError, e.name, e.status, e.code, e.retryAfter, e.temporary])"
+    )
+    assert error == [True, "AuthError", 401, "invalid_credentials", None, False]
+    assert (session_of(tab), call(tab)) == (sid, 200)
+
+
+def test_logout_that_can_not_be_told_the_server_is_no_logout(device: Device) -> None:
+    """The cookie would log in again at the next reload."""
+    tab, sid = log_in(device)
+    tab.route("**/logout/", lambda route: route.fulfill(status=403))
+    error = tab.evaluate("auth.logout().catch((e) => [e.status, e.code])")
+    assert error == [403, "http_error"]
+    assert session_of(tab) == sid
+    assert "logout" not in seen(tab)
+
+
+def test_client_that_was_closed_hears_and_does_no_more(device: Device) -> None:
+    """Another one may be made in its place."""
+    tab, sid = log_in(device)
+    tab.evaluate("auth.close()")
+    other = device.open()
+    ready(other)
+    other.evaluate("(word) => auth.login('user197', word)", PASSWORD)
+    tab.wait_for_timeout(300)
+    assert session_of(tab) == sid

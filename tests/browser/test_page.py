@@ -1,0 +1,412 @@
+"""The example's page, by a person's steps, in a real browser against a live server over HTTPS."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.live.site import PASSWORD, ROOT, START_TIMEOUT, Site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.browser.devices import Stage
+    from tests.browser.person import Person
+
+pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
+
+HERE = Path(__file__).parent
+PHONE, DESKTOP = (360, 740), (1280, 900)
+NEW_PASSWORD = "a battery of correct horses"
+
+_PEOPLE = tuple(f"person{number}" for number in range(20))
+_numbers = count()
+
+_MAKE_PEOPLE = """
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group
+User = get_user_model()
+word = make_password({password!r})
+for name in {names!r}:
+    User.objects.create(username=name, email=f"{{name}}@example.test", tenant="acme", password=word)
+    User.objects.create(username=f"admin-{{name}}", password=word).groups.add(
+        Group.objects.get_or_create(name="admin")[0]
+    )
+"""
+
+Meet = Callable[..., "Person"]
+
+
+@pytest.fixture(scope="module")
+def axe(npm: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """axe-core's source, of the version that package-lock.json pins."""
+    folder = tmp_path_factory.mktemp("axe")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(HERE / "axe" / name, folder)
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+    subprocess.run([npm, "ci", *quiet], cwd=folder, capture_output=True, timeout=180, check=True)
+    return (folder / "node_modules/axe-core/axe.min.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def people(stage: Stage) -> Stage:
+    """The site, with users of a tenant and with administrators."""
+    script = _MAKE_PEOPLE.format(password=PASSWORD, names=_PEOPLE)
+    stage.site.manage("shell", "-c", script)
+    return stage
+
+
+@pytest.fixture
+def meet(people: Stage, browser: Browser, axe: str) -> Iterator[Meet]:
+    """Meet people; none of them may have heard an error or a broken policy from their browser."""
+    from tests.browser.person import Person
+
+    met: list[Person] = []
+
+    def make(size: Any = DESKTOP, scheme: str = "light", address: str | None = None) -> Person:
+        address = address or people.server.address
+        met.append(Person.meet(browser, address, axe, size, scheme))
+        return met[-1]
+
+    yield make
+    for person in met:
+        person.context.close()
+    assert [error for person in met for error in person.errors] == []
+
+
+@pytest.fixture
+def name() -> str:
+    """A user whom no other test has."""
+    return _PEOPLE[next(_numbers)]
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    """Where the pictures go, for somebody to look at."""
+    folder = ROOT / ".test-results" / "page"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_person_goes_through_the_whole_page(
+    meet: Meet, name: str, pictures: Path, size: tuple[int, int], scheme: str
+) -> None:
+    """Log in, look, call, refresh, end a session, change the password, leave: all accessible."""
+    label = f"{size[0]}-{scheme}"
+    meet().open().log_in(name)  # somewhere else
+    view = meet(size, scheme).open()
+    view.says("Not logged in.")
+    view.is_well_set()
+    view.picture(pictures, f"{label}-out")
+    view.log_in(name, "wrong")
+    view.page.get_by_text("The user name or the password is wrong.").wait_for()
+    view.is_well_set()
+    view.picture(pictures, f"{label}-wrong")
+    view.log_in(name)
+    view.is_in(name)
+    assert view.focused() == f"Logged in as {name}"
+    call_all(view)
+    refresh(view)
+    view.is_well_set()
+    view.picture(pictures, f"{label}-in")
+    end_other_session(view)
+    change_password(view)
+    view.is_well_set()
+    view.press("Log out everywhere")
+    view.says("Logged out on every device.")
+    assert view.focused() == "The life of a session"
+    view.is_well_set()
+
+
+def call_all(view: Any) -> None:
+    """The token opens what it is for, and the page says what it does not open."""
+    answers = {
+        "api/hello/": re.compile(r'^200 {"hello":"person\d+"}$'),
+        "api/tenant/": re.compile('^200 {"tenant":"acme"}$'),
+        "api/admin/metrics/": re.compile("^403 You do not have permission"),
+    }
+    for path, answer in answers.items():
+        view.press(f"Call {path}")
+        view.page.get_by_label(f"Answer of {path}").get_by_text(answer).wait_for()
+        text = view.page.get_by_label(f"Answer of {path}").inner_text()
+        assert answer.match(text)
+
+
+def refresh(view: Any) -> None:
+    """Another token of the same session, and a full lifetime."""
+    claims = view.page.locator("#claims")
+    before = claims.inner_text()
+    view.press("Refresh now")
+    view.says("Refreshed: a new access token and a new cookie.")
+    after = claims.inner_text()
+    jti, sid = (re.compile(rf"^{claim}\s+(\S+)$", re.MULTILINE) for claim in ("jti", "sid"))
+    assert jti.findall(before) != jti.findall(after)
+    assert sid.findall(before) == sid.findall(after) != []
+    assert re.fullmatch(r"in 1[45]:\d\d", view.page.get_by_role("timer").inner_text())
+
+
+def end_other_session(view: Any) -> None:
+    """This device is named, another one has a button, and the focus stays near."""
+    assert view.page.locator("#sessions li").count() == 2
+    view.page.get_by_role("button", name=re.compile("^End the session: Chrome on Linux")).click()
+    view.says(re.compile("^Ended: Chrome on Linux"))
+    assert view.page.locator("#sessions li").all_inner_texts()[0].startswith("Chrome on Linux")
+    assert view.page.locator("#sessions li").count() == 1
+    assert view.focused() == "Open sessions"
+
+
+def change_password(view: Any) -> None:
+    """What the server has against it stands at the field, is read out and has the focus."""
+    view.fill("Current password", "wrong")
+    view.fill("New password", NEW_PASSWORD)
+    view.press("Change the password")
+    assert complaint(view, "Current password") == "The old password is not correct."
+    view.fill("Current password", PASSWORD)
+    view.fill("New password", "1234")
+    view.press("Change the password")
+    said = complaint(view, "New password")
+    assert "This password is too short." in said
+    assert "This password is entirely numeric." in said
+    view.is_well_set()
+    view.fill("New password", NEW_PASSWORD)
+    view.press("Change the password")
+    view.says("The password is changed. Every other session has ended.")
+    assert view.page.get_by_label("New password", exact=True).input_value() == ""
+
+
+def complaint(view: Any, label: str) -> str:
+    """What a screen reader says of the wrong field, once it has the focus."""
+    wrong = view.page.locator("input[aria-invalid]:focus")
+    wrong.wait_for()
+    assert wrong.evaluate("field => field.labels[0].textContent") == label
+    described = (
+        "field => document.getElementById(field.getAttribute('aria-describedby')).textContent"
+    )
+    return str(wrong.evaluate(described))
+
+
+def test_administrator_sees_the_keys_timeline(meet: Meet, name: str, people: Stage) -> None:
+    """Which key signs, which one will, and when; everybody else sees their names only."""
+    view, other = meet(PHONE).open(), meet().open()
+    view.log_in(f"admin-{name}")
+    other.log_in(name)
+    for one, user in ((view, f"admin-{name}"), (other, name)):
+        one.is_in(user)
+    [ours], [theirs] = (one.page.locator("#keys li").all_inner_texts() for one in (view, other))
+    assert re.search(r"ES256 · signs · rotation due \d+ \w+ \d{4}", ours)
+    assert re.fullmatch(r"[\w-]{43}\s+ES256", theirs)
+    people.site.manage("rotate_keys")
+    view.page.reload()
+    view.is_in(f"admin-{name}")
+    assert "published, does not sign yet" in view.page.locator("#keys").inner_text()
+    view.is_well_set()
+
+
+def test_reload_needs_no_password(meet: Meet, name: str) -> None:
+    """The session is found by its cookie, and the focus is left alone."""
+    view = meet().open()
+    view.log_in(name)
+    view.is_in(name)
+    view.page.reload()
+    view.is_in(name)
+    view.says("Logged in by this browser's session.")
+    assert view.page.evaluate("document.activeElement === document.body")
+
+
+def test_logout_reaches_the_other_tab_within_a_second(meet: Meet, name: str) -> None:
+    """In words, with the focus at the log-in, and nothing of the user left in the page."""
+    person = meet()
+    here, there = person.open(), person.open()
+    times = []
+    for _ in range(3):  # a busy machine may be late for once
+        here.log_in(name)
+        here.is_in(name)
+        there.is_in(name)
+        there.page.get_by_role("button", name="Look again").focus()
+        here.press("Log out")
+        started = time.monotonic()
+        there.says("You have logged out in another tab.")
+        times.append(time.monotonic() - started)
+        here.says("Logged out.")
+        assert there.focused() == "The life of a session"
+        assert name not in there.page.content()
+    assert min(times) < 1, times
+
+
+def test_log_in_reaches_the_other_tab(meet: Meet, name: str) -> None:
+    """One browser, one session."""
+    person = meet()
+    here, there = person.open(), person.open()
+    there.says("Not logged in.")
+    here.log_in(name)
+    there.is_in(name)
+
+
+def test_session_ended_elsewhere_is_told_in_words(meet: Meet, name: str) -> None:
+    """The next request finds out; that it was refused itself is no news beside that."""
+    view, other = meet().open(), meet().open()
+    for one in (view, other):
+        one.log_in(name)
+        one.is_in(name)
+    other.press("Log out everywhere")
+    other.says("Logged out on every device.")
+    view.press("Look again")
+    view.says(re.compile("^The session was ended: from another device"))
+    view.page.wait_for_load_state("networkidle")
+    view.says(re.compile("^The session was ended: from another device"))
+
+
+def test_page_works_by_keyboard_alone(meet: Meet, name: str) -> None:
+    """From the first field to the log-out button, in the order of the page."""
+    view = meet().open()
+    view.says("Not logged in.")
+    keyboard = view.page.keyboard
+    keyboard.press("Tab")
+    keyboard.type(name)
+    keyboard.press("Tab")
+    keyboard.type(PASSWORD)
+    keyboard.press("Enter")
+    view.is_in(name)
+    keyboard.press("Tab")
+    assert view.focused() == "Refresh now"
+    keyboard.press("Enter")
+    view.says("Refreshed: a new access token and a new cookie.")
+    keyboard.press("Shift+Tab")
+    assert view.focused() == "Log out"
+    keyboard.press("Enter")
+    view.says("Logged out.")
+
+
+def test_network_that_is_away_is_told_and_costs_nothing(meet: Meet, name: str) -> None:
+    """Also before there is a session; once it is back, everything goes on."""
+    person = meet()
+    view = person.open()
+    view.says("Not logged in.")
+    person.context.set_offline(True)
+    view.says("Offline. The session waits for the network.")
+    view.log_in(name)
+    view.page.get_by_text("The server can't be reached.").wait_for()
+    view.is_well_set()
+    person.context.set_offline(False)
+    view.log_in(name)
+    view.is_in(name)
+    person.context.set_offline(True)
+    view.press("Call api/hello/")
+    view.page.get_by_label("Answer of api/hello/").get_by_text("can't be reached").wait_for()
+    person.context.set_offline(False)
+    view.press("Call api/hello/")
+    view.page.get_by_label("Answer of api/hello/").get_by_text("200").wait_for()
+
+
+def test_no_token_is_ever_in_the_document(meet: Meet, name: str) -> None:
+    """Nor a password after the form was sent: not in what is shown, hidden or typed in."""
+    view = meet().open()
+    tokens: list[str] = []
+    view.page.on("request", lambda r: tokens.append(r.headers.get("authorization", "")))
+    view.log_in(name)
+    view.is_in(name)
+    view.press("Refresh now")
+    view.says("Refreshed: a new access token and a new cookie.")
+    view.press("Call api/hello/")
+    view.page.get_by_label("Answer of api/hello/").get_by_text("200").wait_for()
+    values = "[...document.querySelectorAll('input')].map((input) => input.value).join()"
+    document = view.page.content() + view.page.evaluate(values)
+    sent = {token.removeprefix("Bearer ") for token in tokens} - {""}
+    assert len(sent) > 1
+    assert not any(part in document for token in sent for part in token.split("."))
+    assert PASSWORD not in document
+
+
+INJECTIONS = {
+    "document.body.innerHTML = '<p>'": "TrustedHTML",
+    "document.body.setAttribute('onclick', 'alert()')": "TrustedScript",
+    "document.createElement('script').text = 'alert()'": "TrustedScript",
+}
+
+
+def test_injected_markup_and_style_do_nothing(people: Stage, browser: Browser, axe: str) -> None:
+    """The policy holds, and the watch of the other tests sees it when something is refused."""
+    from tests.browser.person import Person
+
+    person = Person.meet(browser, people.server.address, axe, DESKTOP)
+    view = person.open()
+    for injection, wanted in INJECTIONS.items():
+        with pytest.raises(Exception, match=wanted):
+            view.page.evaluate(injection)
+    view.page.evaluate("document.body.setAttribute('style', 'width: 77px')")
+    assert view.page.evaluate("getComputedStyle(document.body).width") != "77px"
+    assert sum("TrustedHTML" in error for error in person.errors) == 1
+    assert sum("style-src 'self'" in error for error in person.errors) == 1
+    person.context.close()
+
+
+@pytest.fixture(scope="module")
+def prefixed(people: Stage) -> Iterator[str]:
+    """The address of the same site below a prefix, with a throttle."""
+    rates = {"login_account": "3/min", "login_address": None, "refresh": None}
+    site: Site = people.site.using(
+        FORCE_SCRIPT_NAME="/below/it",
+        SCRIPT_NAME="/below/it",  # gunicorn takes it off, as a proxy would
+        JWT_AUTH_THROTTLE_RATES=json.dumps(rates),
+    )
+    with site.start() as server, server.session() as client:
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline:
+            try:
+                client.get("/below/it/.well-known/jwks.json").raise_for_status()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                break
+        yield server.address + "/below/it"
+
+
+def test_page_works_below_a_prefix(meet: Meet, name: str, prefixed: str) -> None:
+    """FORCE_SCRIPT_NAME is in every path: files, API and cookie."""
+    view = meet(address=prefixed).open()
+    view.log_in(name)
+    view.is_in(name)
+    call_all(view)
+    view.page.reload()
+    view.is_in(name)
+
+
+def test_too_many_attempts_are_told_with_the_wait(meet: Meet, name: str, prefixed: str) -> None:
+    """How long still, on and on for the eyes and once for the ears; until then nothing is sent."""
+    view = meet(PHONE, address=prefixed).open()
+    view.says("Not logged in.")
+    alert = view.page.locator("#login-error")
+    while "Too many attempts." not in alert.inner_text():
+        view.log_in(name, "wrong")
+        view.page.locator("#login[aria-busy=false]").wait_for()
+        assert alert.inner_text()
+    view.is_well_set()
+    running = alert.locator("[aria-hidden=true]")
+    first = running.inner_text()
+    sent: list[str] = []
+    view.page.on("request", lambda request: sent.append(request.url))
+    view.log_in(name)
+    view.changes(running, first)
+    told = alert.locator(".visually-hidden").text_content()
+    assert told in {"1 min", *(f"{seconds} s" for seconds in range(60))}
+    assert sent == []
+
+
+def test_admin_of_django_still_works(meet: Meet, people: Stage) -> None:
+    """Its own scripts and styles are not refused by the page's policy."""
+    person = meet()
+    page = person.context.new_page()
+    page.goto(people.server.address + "/admin/login/")
+    page.get_by_label("Username:").wait_for()

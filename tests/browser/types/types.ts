@@ -1,0 +1,44 @@
+// What tsc has to take and, under "@ts-expect-error", what it has to refuse.
+import { AuthError, createAuthClient } from "django-jwt-sessions-client";
+import type { AuthClient, Claims, EndReason } from "django-jwt-sessions-client";
+
+const auth: AuthClient = createAuthClient({ baseUrl: "/api/auth/", origins: ["https://api.example"] });
+
+export async function all(): Promise<void> {
+  const found: boolean = await auth.ready;
+  if (!found) await auth.login("alice", "secret");
+  const claims: Claims = await auth.changePassword("secret", "another");
+  const roles: readonly string[] = claims.roles;
+  const own: unknown = claims["tenant"];
+  const response: Response = await auth.fetch(new URL("https://api.example/"), { method: "POST" });
+  const { fetch }: { fetch: typeof globalThis.fetch } = auth;
+  const refreshed: boolean = await auth.refresh();
+  await auth.logout();
+  await auth.logoutAll();
+  auth.close();
+  void [roles, own, response, fetch, refreshed];
+}
+
+auth.addEventListener("change", () => {
+  const sub: string | undefined = auth.claims?.sub;
+  const end: number | null = auth.expiresAt;
+  void [sub, end];
+});
+auth.addEventListener("sessionend", (event) => {
+  const reason: EndReason = event.detail.reason;
+  // @ts-expect-error  there is no such reason
+  void (reason === "bored");
+});
+
+export function explain(error: unknown): string {
+  if (!(error instanceof AuthError)) throw error;
+  if (error.temporary) return `Try again in ${error.retryAfter ?? 5} s.`;
+  return `${error.status}: ${error.code}`;
+}
+
+// @ts-expect-error  the token is no property
+void auth.token;
+// @ts-expect-error  there is no session without an address
+createAuthClient({});
+// @ts-expect-error  the claims are the server's to change
+if (auth.claims) auth.claims.sub = "2";
