@@ -71,7 +71,7 @@ clean:  ## Delete all that was made, .venv and .demo too
 # else still works, and the tests say that they go without MariaDB.
 .venv/.dev-ready: pyproject.toml | .venv/bin/python
 	@echo "Installing what the tests and tools need into .venv ..."
-	@$(BIN)/pip install -qq --editable '.[argon2,example,postgres,redis]' --group dev
+	@$(BIN)/pip install -qq --editable '.[argon2,aws,azure,example,postgres,redis,vault]' --group dev
 	@$(BIN)/pip install -qq --editable '.[mysql]' >.venv/mysqlclient.log 2>&1 \
 		|| echo "mysqlclient can't be built here (see .venv/mysqlclient.log): going on without it."
 	@touch $@ .venv/.demo-ready

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
+from typing import Any
 
-from django.contrib.auth.models import User
 from django.test.utils import override_settings
 from rest_framework_simplejwt.tokens import RefreshToken as SimpleJWTRefreshToken
 
@@ -21,7 +21,7 @@ from jwt_auth.tokens import access
 Round = Callable[[int], float]
 
 
-def requests_to_a_view(client: Client, user: User) -> dict[str, Round]:
+def requests_to_a_view(client: Client, user: Any) -> dict[str, Round]:
     """The bare view, simplejwt, and ours with a token seen before and with new ones."""
     session = _log_in(user)
     simple = str(SimpleJWTRefreshToken.for_user(user).access_token)
@@ -45,7 +45,13 @@ def requests_to_a_view(client: Client, user: User) -> dict[str, Round]:
     return contenders
 
 
-def refreshes(client: Client, user: User) -> dict[str, Round]:
+def requests_with_one_token(client: Client, user: Any) -> Round:
+    """Ours, with a token seen before."""
+    token = _log_in(user).access_token.text
+    return lambda number: client.total(get("/ours/", token) for _ in range(number))
+
+
+def refreshes(client: Client, user: Any) -> dict[str, Round]:
     """A refresh by either package: each round goes on with the tokens of the one before."""
     return {
         "simplejwt": _SimpleJWTRefreshes(client, str(SimpleJWTRefreshToken.for_user(user))),
@@ -92,12 +98,12 @@ class _OurRefreshes:
         return answer.seconds
 
 
-def _log_in(user: User) -> flows.Issued:
+def _log_in(user: Any) -> flows.Issued:
     origin = Origin(ip_address="192.0.2.7", user_agent="bench")
     return flows.log_in(user, client=origin, now=datetime.now(UTC))
 
 
-def _new_token(session: flows.Issued, user: User) -> str:
+def _new_token(session: flows.Issued, user: Any) -> str:
     now = datetime.now(UTC)
     return access.issue(
         subject=str(user.pk),

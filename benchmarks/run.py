@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import cProfile
+import json
 import pstats
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
 
 from benchmarks import report, settings
 from benchmarks.contenders import refreshes, requests_to_a_view
+from benchmarks.keys import requests_by_ring
 from benchmarks.measure import count_statements, interleave
 from benchmarks.wsgi_client import Client
 
@@ -26,22 +30,23 @@ _PROFILED, _LINES = 2000, 45
 
 
 @contextmanager
-def scratch_site() -> Iterator[User]:
+def scratch_site() -> Iterator[Any]:
     """Make the database, the keys and a user; delete them at the end."""
     name = connection.ops.quote_name(str(connection.settings_dict["NAME"]))
     _execute_beside(f"CREATE DATABASE {name}")
     try:
         call_command("migrate", verbosity=0)
         call_command("generate_keys", verbosity=0)
-        yield User.objects.create_user("bench", "bench@example.test")
+        yield get_user_model().objects.create_user("bench", "bench@example.test")
     finally:
         connection.close()
         _execute_beside(f"DROP DATABASE {name}")
-        shutil.rmtree(settings.KEYS, ignore_errors=True)
+        for folder in (settings.KEYS, f"{settings.KEYS}-many"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def measure(user: User, *, rounds: int) -> bool:
-    """Run all rounds, show and save the results; true where all bounds are met."""
+def measure(user: Any, *, rounds: int, to: Path | None) -> bool:
+    """Run all rounds, show the results and save them; true where all bounds are met."""
     environment = report.environment(rounds=rounds, requests=REQUESTS, refreshes=REFRESHES)
     client = Client(get_wsgi_application())
     views, exchanges = requests_to_a_view(client, user), refreshes(client, user)
@@ -51,17 +56,21 @@ def measure(user: User, *, rounds: int) -> bool:
             interleave(views, rounds=rounds, requests=REQUESTS),
             {name: count_statements(run) for name, run in views.items()},
         ),
+        "keys": report.of_keys(
+            interleave(requests_by_ring(client, user), rounds=rounds, requests=REQUESTS)
+        ),
         "refreshes": report.of_refreshes(
             interleave(exchanges, rounds=rounds, requests=REFRESHES),
             {name: count_statements(run) for name, run in exchanges.items()},
         ),
     }
     report.show(results)
-    report.save(results)
+    if to is not None:
+        to.write_text(json.dumps(results))
     return report.is_met(results)
 
 
-def profile(what: str, user: User) -> None:
+def profile(what: str, user: Any) -> None:
     """Say where the time of one contender goes."""
     client = Client(get_wsgi_application())
     views, exchanges = requests_to_a_view(client, user), refreshes(client, user)

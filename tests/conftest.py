@@ -29,14 +29,35 @@ class GiveRoles(Protocol):
     def __call__(self, user: AbstractBaseUser, *names: str) -> None: ...
 
 
+#: How a browser test fails that never got as far as the page, for want of time on a busy machine.
+#: Such a test gets another try; whatever one has to say about a page that came counts at once.
+_NO_PAGE = (
+    r"^TimeoutError: Page\.(goto|reload): Timeout",
+    r"^AssertionError: the page has no client",
+)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects by the marker
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests of the example project to the runs with its own user model."""
+    """Mark what uses no database; leave the example project to the runs with its user model."""
+    for item in items:
+        if not _uses_a_database(item):
+            item.add_marker("databaseless")
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=list(_NO_PAGE)))
     if get_user_model()._meta.label == "accounts.User":
         return
     elsewhere = [item for item in items if item.get_closest_marker("example")]
     if elsewhere:
         config.hook.pytest_deselected(items=elsewhere)
         items[:] = [item for item in items if item not in elsewhere]
+
+
+def _uses_a_database(item: pytest.Item) -> bool:
+    """Whether by a fixture, by the marker, or in a server that it starts."""
+    return not {"db", "transactional_db"}.isdisjoint(getattr(item, "fixturenames", ())) or any(
+        item.get_closest_marker(name) for name in ("django_db", "live", "browser")
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

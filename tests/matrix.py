@@ -26,7 +26,8 @@ RESULTS = ROOT / ".test-results"
 
 SQLITE = "SQLite"
 USER_MODELS = ("accounts.User", "auth.User", "users.UUIDKeyUser", "users.StringKeyUser")
-# The long ones first: the first of each database, and PostgreSQL's the longest.
+# The long ones first: the first of each database, and PostgreSQL's the longest. Those and Django's
+# own user model's run everything; the others leave out what uses no database.
 ROWS = (
     (POSTGRESQL, "accounts.User"),
     (MARIADB, "accounts.User"),
@@ -48,8 +49,9 @@ class Row:
 
     database: str
     user_model: str
-    # Markers of tests that other rows run: servers and browsers see little of the user model, and
-    # what is slow runs once, on PostgreSQL where there is one.
+    # Markers of tests that other rows run: servers see little of the user model and browsers little
+    # of the database, what is slow runs once, on PostgreSQL where there is one, and what uses no
+    # database is the same everywhere.
     left_out: tuple[str, ...]
 
     @property
@@ -126,8 +128,12 @@ def _rows(databases: Collection[str]) -> list[Row]:
         if database in databases:
             first = database not in seen
             runs_slow = first and database == (POSTGRESQL if POSTGRESQL in databases else SQLITE)
-            left_out: tuple[str, ...] = () if first else ("live", "browser")
+            runs_browser = first and database == (MARIADB if MARIADB in databases else SQLITE)
+            left_out: tuple[str, ...] = () if first else ("live",)
+            left_out += () if runs_browser else ("browser",)
             left_out += () if runs_slow else ("slow",)
+            runs_all = first or (database, user_model) == (SQLITE, "auth.User")
+            left_out += () if runs_all else ("databaseless",)
             seen.add(database)
             rows.append(Row(database=database, user_model=user_model, left_out=left_out))
     return rows

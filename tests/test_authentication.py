@@ -93,6 +93,16 @@ def test_token_elsewhere_is_not_seen(token: str) -> None:
     assert JWTAuthentication().authenticate(form) is None
 
 
+def test_request_of_no_view_is_authenticated_by_its_cookie(
+    token: str, user: AbstractBaseUser, settings: Settings
+) -> None:
+    """Where a project calls the class itself there are no headers to write into."""
+    settings.JWT_AUTH_ACCESS_COOKIE_NAME = "access"
+    pair = JWTAuthentication().authenticate(_request(None, HTTP_COOKIE=f"access={token}"))
+    assert pair is not None
+    assert pair[0] == user
+
+
 def test_missing_keys_are_503(token: str, settings: Settings, tmp_path: Any) -> None:
     """A token that can't be judged is neither good nor bad."""
     options = {"PATH": str(tmp_path / "nowhere")}

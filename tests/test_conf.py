@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "REFRESH_COOKIE_SECURE": True,
     "REFRESH_COOKIE_SAMESITE": "Strict",
     "ACCESS_COOKIE_NAME": None,
+    "KEY_SIGNER": None,
     "KEY_ROTATION_INTERVAL": timedelta(days=90),
     "KEY_PUBLISH_AHEAD": timedelta(minutes=10),
     "KEY_RELOAD_INTERVAL": timedelta(seconds=60),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pwd import getpwuid
 from typing import Any
+from unittest.mock import ANY
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,6 +21,7 @@ from jwt_auth import flows, signals
 from jwt_auth.exceptions import AccessTokenRefused, RefreshSuperseded, RefreshTokenRefused
 from jwt_auth.flows import Issued
 from jwt_auth.http import throttling
+from jwt_auth.keys.stores.base import get_key_store, send_event
 from jwt_auth.models import Client, Reason
 from jwt_auth.tokens import refresh
 from tests.http.conftest import log  # noqa: F401  a fixture
@@ -179,11 +183,25 @@ def test_denied_token_and_end_of_everything_are_recorded(records: Records) -> No
     ]
 
 
-@pytest.mark.parametrize(("event", "level"), [("loaded", "DEBUG"), ("activated", "INFO")])
-def test_key_event_is_recorded(event: str, level: str, records: Records) -> None:
-    """Loads are many, the rest is news."""
-    signals.key_event.send_robust(sender=object, event=event, kid="k", store="/keys")
-    assert records == [(level, {"event": f"key_{event}", "kid": "k", "store": "/keys"})]
+@pytest.mark.parametrize(
+    ("event", "fields", "level"),
+    [
+        ("loaded", {"routine": True}, "DEBUG"),
+        ("loaded", {}, "INFO"),
+        ("activated", {}, "INFO"),
+        ("refused", {"operation": "load", "reason": "key_ring_torn"}, "WARNING"),
+        ("refused", {"operation": "save", "reason": "key_ring_conflict"}, "INFO"),
+    ],
+)
+def test_key_event_is_recorded(
+    event: str, fields: dict[str, Any], level: str, records: Records
+) -> None:
+    """With who did it; routine reloads are many, the rest is news, and a refusal may be trouble."""
+    send_event(event, get_key_store(), "k", kids=["k"], **fields)
+    who = {"pid": os.getpid(), "command": ANY, "system_user": getpwuid(os.geteuid()).pw_name}
+    told = {"kid": "k", "kids": ["k"], "store": get_key_store().describe(), **who}
+    fields.pop("routine", None)
+    assert records == [(level, {"event": f"key_{event}", **told, **fields})]
 
 
 def test_user_agent_can_forge_no_line(log: pytest.LogCaptureFixture) -> None:  # noqa: F811
@@ -209,9 +227,7 @@ def test_level_that_is_off_costs_nothing(
 
     logging.getLogger("jwt_auth.security").setLevel(logging.ERROR)
     try:
-        answers = signals.key_event.send_robust(
-            sender=object, event="x", kid=Untouchable(), store=""
-        )
+        answers = signals.token_denied.send_robust(sender=object, jti=Untouchable(), user_id=None)
     finally:
         logging.getLogger("jwt_auth.security").setLevel(logging.INFO)
     assert [answer for _, answer in answers] == [None] * len(answers)
@@ -272,3 +288,4 @@ def test_cross_site_request_is_recorded(records: Records) -> None:
     ((level, fields),) = records
     assert (level, fields["event"], fields["user_agent"]) == ("WARNING", "cross_site_refused", "x")
     assert fields["path"].endswith("/login/")
+    assert fields["reason"] == "origin"

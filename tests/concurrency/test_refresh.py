@@ -80,7 +80,7 @@ def test_logout_wins_race_with_refresh(user: AbstractBaseUser, send: Send, attem
 
     def log_out() -> Answer:
         now = datetime.now(UTC)
-        flows.log_out(refresh_token=token, access_token=None, client=BROWSER, now=now)
+        flows.log_out(refresh_tokens=[token], access_token=None, client=BROWSER, now=now)
         return Answer(status=204)
 
     refreshes: list[Callable[[], Answer]] = [partial(send, token, "key")] * 4

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.test import Client as Browser
 
+from jwt_auth.keys.stores.base import get_key_store, load_ring
 from tests.conftest import GiveRoles, MakeUser
 from tests.http.site import Site
 
@@ -28,7 +30,7 @@ def test_hello_greets_any_user(slash: str, user: AbstractBaseUser, password: str
     assert (answer.status_code, answer.json()) == (200, {"hello": "alice"})
 
 
-@pytest.mark.parametrize("path", ["hello", "admin/metrics", "tenant"])
+@pytest.mark.parametrize("path", ["hello", "admin/keys", "admin/metrics", "tenant"])
 @pytest.mark.parametrize(
     ("header", "code"),
     [({}, "not_authenticated"), ({"Authorization": "Bearer x"}, "invalid_token")],
@@ -52,6 +54,28 @@ def test_metrics_are_for_the_role(
     assert (answer.status_code, answer.json()) == (200, {"users": 2, "sessions": 2})
 
 
+def test_keys_are_for_the_role_and_without_material(
+    make_user: MakeUser, give_roles: GiveRoles, password: str
+) -> None:
+    """The ring's dates and states; of the key itself its name and algorithm, nothing else."""
+    bob, admin = make_user("bob"), make_user("admin")
+    give_roles(admin, "admin")
+    refused = Site().get("/api/admin/keys/", headers=_bearer(bob, password))
+    assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+    answer = Site().get("/api/admin/keys", headers=_bearer(admin, password))
+    [key] = answer.json()
+    ring_key = load_ring(get_key_store()).keys[0]
+    assert key.pop("next_step").startswith("rotation due 20")
+    assert datetime.fromisoformat(key.pop("created_at")) == ring_key.created_at
+    assert datetime.fromisoformat(key.pop("activates_at")) == ring_key.activates_at
+    assert key == {
+        "kid": ring_key.kid,
+        "algorithm": ring_key.algorithm,
+        "state": "signing",
+        "expires_at": None,
+    }
+
+
 @pytest.mark.parametrize(("tenant", "status"), [("acme", 200), ("", 403)])
 def test_tenant_is_read_from_the_token(
     tenant: str, status: int, make_user: MakeUser, password: str
@@ -73,7 +97,8 @@ def test_page_runs_no_script_but_its_own(page: Any) -> None:
     """The policy allows the site's own files only, and the page needs nothing else."""
     assert page.status_code == 200
     policy = page["Content-Security-Policy"]
-    assert "default-src 'self'" in policy
+    assert "default-src 'none'" in policy
+    assert "require-trusted-types-for 'script'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     html = page.content.decode()
@@ -81,10 +106,33 @@ def test_page_runs_no_script_but_its_own(page: Any) -> None:
     assert not re.search(r"\son\w+=|\sstyle=|<style|javascript:", html)
 
 
+def test_page_asks_browsers_for_caution() -> None:
+    """The other headers, Django's and ours."""
+    answer = Browser().get("/", secure=True)
+    expected = {
+        "Cache-Control": "no-cache",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
+    assert {name: answer[name] for name in expected} == expected
+    assert "camera=()" in answer["Permissions-Policy"]
+
+
+def test_policy_of_the_page_is_not_the_admins(db: None) -> None:
+    """Django's admin brings styles of its own, and goes on working."""
+    answer = Browser().get("/admin/login/", secure=True)
+    assert answer.status_code == 200
+    assert "Content-Security-Policy" not in answer
+
+
 def test_files_of_the_page_are_there(page: Any, db: None) -> None:
-    """Also with DEBUG off, under a bare WSGI server."""
+    """Also with DEBUG off, under a bare WSGI server; the scripts load the client by its path."""
     names = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.content.decode())
-    assert names
+    assert "/static/demo/page.js" in names
+    names.append("/static/jwt_auth/client.js")
     for name in names:
         file: Any = Browser().get(name, secure=True)
         assert file.status_code == 200

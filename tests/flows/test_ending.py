@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 def _log_out(refresh_token: str | None = None, access_token: str | None = None) -> None:
     flows.log_out(
-        refresh_token=refresh_token,
+        refresh_tokens=[] if refresh_token is None else [refresh_token],
         access_token=access_token,
         client=BROWSER,
         now=datetime.now(UTC),

@@ -13,7 +13,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connection
 
 from jwt_auth import flows
-from jwt_auth.exceptions import LogInRefused, RefreshTokenRefused
+from jwt_auth.exceptions import LogInRefused, OldPasswordRefused, RefreshTokenRefused
 from jwt_auth.flows import Issued
 from jwt_auth.models import Reason
 from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
@@ -75,7 +75,7 @@ def test_refresh_racing_with_end_leaves_no_session(user: AbstractBaseUser, state
     token, now = issued.refresh_token.text, datetime.now(UTC)
 
     def log_out() -> None:
-        flows.log_out(refresh_token=token, access_token=None, client=BROWSER, now=now)
+        flows.log_out(refresh_tokens=[token], access_token=None, client=BROWSER, now=now)
 
     with _before_statement(statement, log_out), pytest.raises(RefreshTokenRefused):
         refresh(issued)
@@ -94,6 +94,28 @@ def test_refresh_racing_with_password_change_leaves_no_session(
     ):
         refresh(issued)
     assert _is_dead(issued)
+
+
+@pytest.mark.parametrize("statement", range(15))
+def test_password_change_racing_with_another_leaves_the_later_ones_session_only(
+    user: AbstractBaseUser, password: str, statement: int
+) -> None:
+    """Of two who both know the old password, the one whose change was overwritten is out."""
+    issued = None
+    with _before_statement(statement, lambda: _change_password(user)):
+        try:
+            issued = flows.change_password(
+                get_user_model()._default_manager.get(pk=user.pk),
+                old_password=password,
+                new_password="a third staple",
+                client=BROWSER,
+                now=datetime.now(UTC),
+            )
+        except (OldPasswordRefused, LogInRefused):
+            return
+    # Else theirs is the later change, or everything was done before the other one came.
+    mine = get_user_model()._default_manager.get(pk=user.pk).check_password("a third staple")
+    assert mine or _is_dead(issued)
 
 
 def test_user_changed_since_authentication_is_refused(user: AbstractBaseUser) -> None:

@@ -95,7 +95,7 @@ def test_forged_token_tells_client_only(user: AbstractBaseUser) -> None:
     with _heard(signals.refresh_token_forged) as heard:
         with suppress(RefreshTokenRefused):
             refresh("x" * 92)
-        flows.log_out(refresh_token="x", access_token=None, client=STRANGER, now=NOW)
+        flows.log_out(refresh_tokens=["x"], access_token=None, client=STRANGER, now=NOW)
     assert heard == [{"client": BROWSER}, {"client": STRANGER}]
 
 

@@ -54,6 +54,23 @@ class Server:
         session.trust_env = False  # no proxy, no .netrc: nothing stands in between
         return session
 
+    def wait_until_up(self) -> None:
+        """Wait until the server answers.
+
+        Raises:
+            AssertionError: it has ended, or takes too long.
+        """
+        deadline = time.monotonic() + START_TIMEOUT
+        with self.session() as session:
+            while time.monotonic() < deadline and self.process.poll() is None:
+                try:
+                    session.get("/.well-known/jwks.json", timeout=5).raise_for_status()
+                except requests.RequestException:
+                    time.sleep(0.1)
+                else:
+                    return
+        raise AssertionError(f"gunicorn did not come up:\n{self.log.read_text()}")
+
     def worker_pids(self) -> list[int]:
         """List the workers by asking the kernel for the master's children."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
@@ -95,9 +112,11 @@ class Site:
     certificate: Path
     certificate_key: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    workers: int = WORKERS
+    threads: int = THREADS
 
     @classmethod
-    def create(cls, folder: Path, database: str, *users: str) -> Site:
+    def create(cls, folder: Path, database: str, *users: str, **settings: str) -> Site:
         """Set a site up as its operator would: migrate, make the keys, make users."""
         certificate, key = make_certificate(folder)
         site = cls(
@@ -106,6 +125,7 @@ class Site:
             SECRET_KEY=secrets.token_urlsafe(48),
             JWT_AUTH_KEY_RELOAD_INTERVAL="2",
             JWT_AUTH_THROTTLE_RATES=json.dumps(dict.fromkeys(THROTTLES)),
+            **settings,
         )
         site.manage("migrate")
         site.manage("generate_keys")
@@ -155,11 +175,23 @@ class Site:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def launch(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a management command beside whatever else goes on."""
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
     @contextmanager
     def serve(self) -> Iterator[Server]:
         """Start gunicorn and wait until it answers; end it whatever happens."""
         with self.start() as server:
-            _wait_until_up(server)
+            server.wait_until_up()
             yield server
 
     @contextmanager
@@ -189,7 +221,7 @@ class Site:
         return [
             *(sys.executable, "-m", "gunicorn", "example_project.wsgi"),
             *("--bind", f"fd://{listener}"),
-            *("--workers", str(WORKERS), "--threads", str(THREADS)),
+            *("--workers", str(self.workers), "--threads", str(self.threads)),
             *("--certfile", str(self.certificate), "--keyfile", str(self.certificate_key)),
         ]
 
@@ -208,19 +240,6 @@ def copy_keys(site: Site, folder: Path) -> Site:
         "OPTIONS": {"PATH": str(folder)},
     }
     return site.using(JWT_AUTH_KEY_STORE=json.dumps(store))
-
-
-def _wait_until_up(server: Server) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    with server.session() as session:
-        while time.monotonic() < deadline and server.process.poll() is None:
-            try:
-                session.get("/.well-known/jwks.json", timeout=5).raise_for_status()
-            except requests.RequestException:
-                time.sleep(0.1)
-            else:
-                return
-    raise AssertionError(f"gunicorn did not come up:\n{server.log.read_text()}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

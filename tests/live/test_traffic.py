@@ -11,9 +11,9 @@ import pytest
 
 from tests.live.conftest import USERS
 from tests.live.site import START_TIMEOUT, WORKERS, Server, Site
-from tests.live.traffic import Disturbance, Traffic
+from tests.live.traffic import Disturbance, Traffic, loses_sockets
 
-pytestmark = [pytest.mark.live, pytest.mark.example, pytest.mark.slow]
+pytestmark = [pytest.mark.live, pytest.mark.example, pytest.mark.slow, loses_sockets]
 
 SECONDS = float(os.environ.get("LIVE_SECONDS", "20"))
 CLIENTS = 8

@@ -96,7 +96,7 @@ def test_nothing_is_decided_by_a_replica(
     assert refusal_of(successor) is None
     assert len(flows.list_sessions(user.pk, now=now)) == 1
     flows.log_out(
-        refresh_token=None, access_token=successor.access_token.text, client=BROWSER, now=now
+        refresh_tokens=[], access_token=successor.access_token.text, client=BROWSER, now=now
     )
     assert refusal_of(successor) is Refusal.SESSION_ENDED
     flows.log_out_everywhere(user.pk, client=BROWSER, now=now)
@@ -117,7 +117,7 @@ def test_session_lives_with_and_without_time_zones(
     assert row_of(successor).expires_at == now + timedelta(days=7)
     assert found.last_login is None
     flows.log_out(
-        refresh_token=successor.refresh_token.text, access_token=None, client=BROWSER, now=now
+        refresh_tokens=[successor.refresh_token.text], access_token=None, client=BROWSER, now=now
     )
     assert row_of(successor).revoked_at == now
     assert refusal_of(successor) is Refusal.SESSION_ENDED

@@ -129,14 +129,14 @@ def test_frozen_server_costs_one_time_out(tmp_path: Path, settings: Settings) ->
     """It isn't asked a second time, and what it says later goes to nobody."""
     server = RedisServer(tmp_path, "--save", "")
     settings.CACHES = {**settings.CACHES, "frozen": cache_of(server)}
-    link = Link("frozen", timeout=0.3)
+    link = Link("frozen", timeout=1.0)
     with running(server):
         _say(link, "first")
         os.kill(server.pid, signal.SIGSTOP)
         started = time.monotonic()
         with pytest.raises(RedisTimeoutError):
             _say(link, "second")
-        assert 0.3 <= time.monotonic() - started < 0.55
+        assert 1 <= time.monotonic() - started < 1.9
         os.kill(server.pid, signal.SIGCONT)
         assert _say(link, "third") == b"third"
 

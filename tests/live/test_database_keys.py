@@ -1,0 +1,194 @@
+"""The key ring in the database, as it is deployed: gunicorn, and commands of several nodes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from pytest_django import DjangoDbBlocker
+
+from tests.keys.databases import VARIABLE, new_kek
+from tests.live.databases import dump, scratch_database
+from tests.live.site import PASSWORD, ROOT, START_TIMEOUT, Site
+
+pytestmark = [pytest.mark.live, pytest.mark.example]
+
+STORE = json.dumps({"BACKEND": "jwt_auth.keys.stores.database.DatabaseKeyStore"})
+PAUSING = json.dumps({"BACKEND": "tests.keys.stores.PausingDatabaseKeyStore"})
+NODES = 5
+
+_IN_AN_EVENT_LOOP = """
+import asyncio
+async def main():
+    from django.core.asgi import get_asgi_application as get; get()
+asyncio.run(main())
+"""
+
+#: Makes the first key as if that had been long ago.
+_MAKE_OLD_KEY = """
+from datetime import UTC, datetime, timedelta
+from jwt_auth.keys import rotation
+from jwt_auth.keys.stores.base import get_key_store
+past = datetime.now(UTC) - timedelta(days=91)
+rotation.make_first(get_key_store(), algorithm="ES256", now=past)
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Site]:
+    """A site of this test's own, whose keys are in its database; a warning is an error to it."""
+    tmp_path.chmod(0o700)
+    settings = {
+        "JWT_AUTH_KEY_STORE": STORE,
+        VARIABLE: new_kek(),
+        "PYTHONWARNINGS": "error::RuntimeWarning",
+    }
+    with scratch_database(tmp_path, django_db_blocker) as database:
+        yield Site.create(tmp_path, database, "alice", **settings)
+
+
+def kids(site: Site) -> list[str]:
+    return [row["kid"] for row in json.loads(site.manage("list_keys", "--format", "json"))]
+
+
+def published_kids(client: requests.Session) -> list[str]:
+    return [key["kid"] for key in client.get("/.well-known/jwks.json").json()["keys"]]
+
+
+@pytest.mark.parametrize("preload", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_gunicorn_signs_with_keys_from_the_database(
+    site: Site, preload: bool, django_db_blocker: DjangoDbBlocker
+) -> None:
+    """From its first request, also where it forks after it has read them; a rotation and a new
+    key-encryption key are followed without a restart, and the database holds nothing private.
+    """
+    if preload:
+        site = site.using(GUNICORN_CMD_ARGS="--preload")
+    credentials = {"username": "alice", "password": PASSWORD}
+    with site.serve() as server, server.session() as client:
+        former = published_kids(client)
+        assert former == kids(site)
+        for _ in range(8):  # both workers
+            assert client.post("/api/auth/login/", json=credentials).status_code == 200
+        renewed = site.using(**{VARIABLE: f"{new_kek()},{site.settings[VARIABLE]}"})
+        site.manage("rotate_keys", "--now")
+        deadline = time.monotonic() + 30
+        while published_kids(client) == former and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert published_kids(client) == kids(site) != former
+        assert "was encrypted under" in renewed.manage("rewrap_keys")
+        assert "RuntimeWarning" not in server.log.read_text()
+    with renewed.serve():
+        pass
+    values = [str(value) for value in dump(site.database, django_db_blocker)]
+    assert any(former[0] in value for value in values)
+    assert not any('"d"' in value for value in values)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "from django.core.wsgi import get_wsgi_application as get; get()",
+        pytest.param(
+            "from django.core.asgi import get_asgi_application as get; get()",
+            marks=pytest.mark.slow,
+        ),
+        # As uvicorn imports the application: inside its event loop.
+        pytest.param(_IN_AN_EVENT_LOOP, marks=pytest.mark.slow),
+    ],
+)
+def test_start_leaves_no_connection_to_be_shared_by_forks(site: Site, start: str) -> None:
+    """A server may fork once its start is over, as gunicorn does with `--preload`."""
+    script = (
+        f"{start}\n"
+        "from django.db import connections\n"
+        "print([c for c in connections.all(initialized_only=True) if c.connection])"
+    )
+    environment = site.environment
+    done = run_python(script, environment)
+    assert done.stdout == "[]\n"
+    # Nothing but the record of the load: no warning, and nothing that was left open.
+    (record,) = done.stderr.splitlines()
+    assert "jwt_auth.security: key_loaded" in record
+    unreadable = run_python(script, environment | {VARIABLE: new_kek()})
+    assert "jwt_auth.E030" in unreadable.stderr  # so it was read
+
+
+def run_python(script: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_server_that_cannot_read_its_keys_does_not_start(site: Site) -> None:
+    """It says which table and which variable, and the line to write."""
+    for wrong, reason in (
+        (site.using(**{VARIABLE: ""}), f"{VARIABLE} is not set"),
+        (site.using(**{VARIABLE: new_kek()}), "put that one back"),
+        (site.using(**{VARIABLE: "aHVudGVyMg=="}), "has 7 bytes instead of 32"),
+    ):
+        with wrong.start() as server:
+            assert server.process.wait(START_TIMEOUT) != 0
+        said = server.log.read_text()
+        assert reason in said
+        assert "jwt_auth can't start with 1 problem(s)" in said
+        assert "aHVu" not in said
+
+
+def test_server_without_tables_says_to_migrate(
+    site: Site, tmp_path: Path, django_db_blocker: DjangoDbBlocker
+) -> None:
+    """At the start, and so do the commands."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    with scratch_database(folder, django_db_blocker) as database:
+        empty = site.using(DATABASE_URL=database)
+        with empty.start() as server:
+            assert server.process.wait(START_TIMEOUT) != 0
+        assert "jwt_auth.E030" in server.log.read_text()
+        assert "run `manage.py migrate` first" in server.log.read_text()
+
+
+@pytest.mark.slow
+def test_five_nodes_that_find_a_rotation_due_rotate_once(site: Site) -> None:
+    """All have loaded the ring when the first one saves; all end well."""
+    site.manage(
+        "shell", "-c", "from jwt_auth.models import StoredKeyRing as R; R.objects.all().delete()"
+    )
+    site.manage("shell", "-c", _MAKE_OLD_KEY)
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, "manage.py", "rotate_keys", "--if-due", "--skip-checks"],
+            cwd=ROOT,
+            env=site.using(JWT_AUTH_KEY_STORE=PAUSING).environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(NODES)
+    ]
+    for node in nodes:
+        assert node.stdout is not None
+        assert node.stdout.readline() == "loaded\n"
+    for node in nodes:
+        assert node.stdin is not None
+        node.stdin.write("\n")
+        node.stdin.flush()  # all at once, before any is waited for
+    outputs = [node.communicate(timeout=60)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0] * NODES, outputs
+    assert sorted("Nothing was changed" in output for output in outputs) == [False] + [True] * 4
+    assert len(kids(site)) == 2

@@ -1,0 +1,122 @@
+"""The emergency drill of the documentation, as an operator runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jwt
+import pytest
+
+from jwt_auth.encoding import base64url_encode
+from jwt_auth.keys import jwk
+from jwt_auth.keys.stores.file import FileKeyStore
+from tests.live.site import PASSWORD, ROOT, Server, Site, bearer, copy_keys
+from tests.live.test_transcript import log_in
+
+pytestmark = [pytest.mark.live, pytest.mark.example, pytest.mark.slow]
+
+DRILL = ROOT / "docs" / "how-to" / "emergency_drill.py"
+INTERVAL = float(os.environ.get("DRILL_INTERVAL", "2"))
+
+#: Each kind of client, and how what it sees begins.
+SEEN = {
+    "API client": "its access token is refused (401)",
+    "browser page": "its refresh is refused (401 invalid_refresh_token)",
+    "mobile client": "its refresh is refused (401 invalid_refresh_token)",
+    "every process": "the key is gone from its key set",
+    "verify-only service": "accepts old tokens until its cached set is over",
+    "everybody": "logs in again",
+    "admin": "Django's own session goes on (200)",
+}
+
+MAKE_STAFF = """
+from django.contrib.auth import get_user_model
+get_user_model().objects.create_superuser("drill", "drill@example.test", {password!r})
+"""
+
+
+@pytest.fixture(scope="module")
+def drilled(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A site with keys of its own, and a member of staff."""
+    folder = tmp_path_factory.mktemp("drill") / "keys"
+    own = copy_keys(site, folder).using(JWT_AUTH_KEY_RELOAD_INTERVAL=str(int(INTERVAL)))
+    own.manage("shell", "-c", MAKE_STAFF.format(password=PASSWORD))
+    return own
+
+
+@pytest.fixture(scope="module")
+def server(drilled: Site) -> Iterator[Server]:
+    with drilled.serve() as server:
+        yield server
+
+
+@pytest.mark.timeout(300)
+def test_drill_shows_what_each_kind_of_client_sees(
+    drilled: Site, server: Server, record_property: Callable[[str, object], None]
+) -> None:
+    """All of it within the reload interval that the command prints."""
+    manage = shlex.join([sys.executable, str(ROOT / "manage.py")])
+    command = [sys.executable, str(DRILL), server.address, "--manage", manage]
+    command += ["--cafile", str(server.certificate), "--interval", str(INTERVAL)]
+    credentials = {"DRILL_USERNAME": "drill", "DRILL_PASSWORD": PASSWORD}
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=drilled.environment | credentials,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    record_property("drill", done.stdout)
+    rows = re.findall(r"^ *([\d.]+) s  (.{20})  (.*)$", done.stdout, re.MULTILINE)
+    seen = {who.strip(): (float(seconds), what) for seconds, who, what in rows}
+    for who, what in SEEN.items():
+        assert seen[who][1].startswith(what), done.stdout
+    assert f"Running servers follow within {INTERVAL:g} seconds." in done.stdout
+    assert re.search(r"Ended \d+ sessions\.", done.stdout)
+
+
+def test_thief_with_the_key_is_locked_out_within_the_interval(
+    drilled: Site, server: Server
+) -> None:
+    """They forge a token of a session from after the emergency, which only the key's end stops."""
+    thief = FileKeyStore(PATH=folder_of(drilled)).load().keys[-1]
+    drilled.manage("rotate_keys", "--compromised", thief.kid, "--yes")
+    over = time.monotonic()
+    with server.session() as client:
+        good = log_in(client, "drill")
+        forged = sign(jwk.signing_key(thief.jwk), good)
+        while client.get("/api/hello/", headers=bearer(forged)).status_code == 200:
+            assert time.monotonic() - over < INTERVAL + 5, "a withdrawn key is still believed"
+            time.sleep(0.1)
+    with server.session() as client:
+        client.headers["Connection"] = "close"
+        deadline = over + INTERVAL + 5
+        while time.monotonic() < deadline:
+            answers = {
+                client.get("/api/hello/", headers=bearer(forged)).status_code for _ in range(20)
+            }
+            if answers == {401}:
+                return
+    raise AssertionError("some process still believes a withdrawn key")
+
+
+def folder_of(site: Site) -> Path:
+    return Path(re.findall(r'"PATH": "([^"]+)"', site.settings["JWT_AUTH_KEY_STORE"])[0])
+
+
+def sign(key: jwk.SigningKey, token: str) -> str:
+    """Sign another token's claims with a key of one's own."""
+    header = {**jwt.get_unverified_header(token), "kid": key.kid, "alg": key.algorithm}
+    first = base64url_encode(str(header).replace("'", '"').encode())
+    signing_input = f"{first}.{token.split('.')[1]}"
+    return f"{signing_input}.{base64url_encode(key.sign(signing_input.encode()))}"

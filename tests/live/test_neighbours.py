@@ -1,0 +1,165 @@
+"""django-axes and django-allauth beside this package, over HTTPS: their real apps, middleware and
+tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from pytest_django import DjangoDbBlocker
+
+from tests.live.databases import scratch_database
+from tests.live.site import PASSWORD, Server, Site, bearer
+from tests.neighbours.packages import optional
+
+for _package in ("axes", "allauth"):
+    optional(_package)
+
+pytestmark = [pytest.mark.live, pytest.mark.example]
+
+COOKIE = "__Secure-refresh_token"
+USERS = ("alice", "bob", "carol", "dave", "erin")
+
+
+#: Axes locks for ever where it is told no time: there is none to say then.
+_FOR_EVER = """
+from django.conf import settings
+from django.test import RequestFactory
+from django.urls import resolve
+from jwt_auth.contrib.axes import locked_out
+settings.AXES_COOLOFF_TIME = None
+request = RequestFactory().get("/api/auth/login/")
+request.resolver_match = resolve("/api/auth/login/")
+print(locked_out(request, None, {}).headers)
+"""
+
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Site]:
+    """The example project with tests.neighbours.settings."""
+    folder = tmp_path_factory.mktemp("neighbours")
+    folder.chmod(0o700)
+    with scratch_database(folder, django_db_blocker) as database:
+        site = Site.create(folder, database, *USERS).using(
+            DJANGO_SETTINGS_MODULE="tests.neighbours.settings"
+        )
+        site.manage("migrate")
+        yield site
+
+
+@pytest.fixture(scope="module")
+def server(site: Site) -> Iterator[Server]:
+    """A server of that site."""
+    with site.serve() as server:
+        yield server
+
+
+def _attempt(client: requests.Session, user: str, password: str = "wrong") -> requests.Response:
+    return client.post("/api/auth/login/", json={"username": user, "password": password})
+
+
+def _submit(client: requests.Session, page: str, **fields: str) -> requests.Response:
+    """Fill a form of Django's in, as a browser does: the page's token and its address go along."""
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get(page).text)
+    assert token is not None
+    form = {"csrfmiddlewaretoken": token[1], **fields}
+    headers = {"Referer": f"{client.address}{page}"}  # type: ignore[attr-defined]  # live.site.Client
+    return client.post(page, data=form, headers=headers, allow_redirects=False)
+
+
+def _me(client: requests.Session) -> Any:
+    refresh = client.post("/api/auth/refresh/")
+    assert refresh.status_code == 200, refresh.text
+    return client.get("/api/auth/me/", headers=bearer(refresh.json()["access_token"])).json()
+
+
+# django-axes
+
+
+def test_lockout_answers_in_the_form_of_all_errors(client: requests.Session) -> None:
+    """From the attempt that is one too many, with the right password as well."""
+    answers = [_attempt(client, "alice") for _ in range(2)]
+    assert {answer.status_code for answer in answers} == {401}
+    locked = [_attempt(client, "alice", tried) for tried in ("wrong", "wrong", PASSWORD)]
+    for answer in locked:
+        assert answer.status_code == 429
+        assert set(answer.json()) == {"detail", "code"}
+        assert answer.json()["code"] == "locked_out"
+        assert answer.headers["Retry-After"] == "3600"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "Set-Cookie" not in answer.headers
+    assert len({answer.text for answer in locked}) == 1
+    assert _attempt(client, "bob", PASSWORD).status_code == 200
+
+
+def test_unknown_account_is_locked_out_alike(client: requests.Session) -> None:
+    """Nobody learns from a lockout that an account is there."""
+    answers = [_attempt(client, "nobody") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [401, 401, 429, 429]
+    assert answers[-1].json()["code"] == "locked_out"
+
+
+def test_success_forgets_the_failures_before(client: requests.Session) -> None:
+    """AXES_RESET_ON_SUCCESS hears of our log-in by Django's own signal."""
+    for _ in range(2):
+        assert [_attempt(client, "carol").status_code for _ in range(2)] == [401, 401]
+        assert _attempt(client, "carol", PASSWORD).status_code == 200
+
+
+def test_lockout_ends_no_session(client: requests.Session) -> None:
+    """Who guesses at an account logs nobody out."""
+    assert _attempt(client, "dave", PASSWORD).status_code == 200
+    for _ in range(3):
+        _attempt(client, "dave")
+    assert _me(client)["username"] == "dave"
+
+
+def test_lockout_of_a_page_is_axes_own(client: requests.Session, server: Server) -> None:
+    """A person at a form reads a sentence, not JSON."""
+    for _ in range(2):
+        assert _submit(client, "/accounts/login/", login="mallory", password="wrong").ok
+    answer = _submit(client, "/accounts/login/", login="mallory", password="wrong")
+    assert answer.status_code == 429
+    assert answer.text.startswith("Account locked")
+
+
+def test_lockout_without_an_end_names_no_time(site: Site) -> None:
+    """AXES_COOLOFF_TIME = None: only an operator opens the account again."""
+    assert "Retry-After" not in site.manage("shell", "-c", _FOR_EVER)
+
+
+# django-allauth
+
+
+def test_log_in_through_allauth_opens_a_session(client: requests.Session) -> None:
+    """The page finds its session by a refresh; a log-out from allauth ends it."""
+    answer = _submit(client, "/accounts/login/", login="erin", password=PASSWORD)
+    assert answer.status_code == 302, answer.text
+    assert f"{COOKIE}=" in answer.headers["Set-Cookie"]
+    assert "Path=/api/auth/;" in answer.headers["Set-Cookie"]
+    assert _me(client)["username"] == "erin"
+    assert _submit(client, "/accounts/logout/").status_code == 302
+    assert client.post("/api/auth/refresh/").status_code == 401
+
+
+def test_sign_up_through_allauth_opens_a_session(client: requests.Session) -> None:
+    """A new user is logged in by the same adapter."""
+    new = {"username": "frank", "email": "frank@example.test"}
+    answer = _submit(
+        client, "/accounts/signup/", **new, password1="a sturdy gate", password2="a sturdy gate"
+    )
+    assert answer.status_code == 302, answer.text
+    assert _me(client)["username"] == "frank"
+
+
+def test_refused_log_in_through_allauth_opens_nothing(client: requests.Session) -> None:
+    """No cookie with the form that is shown again."""
+    answer = _submit(client, "/accounts/login/", login="bob", password="wrong")
+    assert answer.status_code == 200
+    assert COOKIE not in answer.headers.get("Set-Cookie", "")
