@@ -1,0 +1,43 @@
+/**
+ * The Idempotency-Key of a refresh whose answer has not been read yet.
+ *
+ * In IndexedDB, and committed before the request leaves: localStorage may still be in memory when a
+ * tab dies. The key is no secret: without the cookie it opens nothing.
+ */
+const STORE = "keys";
+const KEY = "refresh";
+
+export async function pendingKey(): Promise<string> {
+  const kept = await transact<string | undefined>("readonly", (store) => store.get(KEY));
+  if (kept) return kept;
+  const fresh = crypto.randomUUID();
+  await transact("readwrite", (store) => store.put(fresh, KEY));
+  return fresh;
+}
+
+export async function forgetPendingKey(): Promise<void> {
+  await transact("readwrite", (store) => store.delete(KEY));
+}
+
+async function transact<T>(
+  mode: IDBTransactionMode,
+  run: (store: IDBObjectStore) => IDBRequest<T>,
+): Promise<T> {
+  const opening = indexedDB.open("pending-refresh", 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
+  const database = await new Promise<IDBDatabase>((resolve, reject) => {
+    opening.onsuccess = () => resolve(opening.result);
+    opening.onerror = () => reject(opening.error);
+  });
+  try {
+    const transaction = database.transaction(STORE, mode, { durability: "strict" });
+    const request = run(transaction.objectStore(STORE));
+    await new Promise<void>((resolve, reject) => {
+      transaction.oncomplete = () => resolve(); // not the request's success: that is no commit
+      transaction.onabort = () => reject(transaction.error);
+    });
+    return request.result;
+  } finally {
+    database.close();
+  }
+}
