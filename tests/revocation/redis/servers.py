@@ -29,26 +29,36 @@ def need(program: str) -> str:
 
 
 def free_port() -> int:
-    """Find a port below those that the system gives to outgoing connections."""
-    for port in range(16000 + os.getpid() % 4000, 30000):
-        # A cluster's node listens at its port plus 10,000, too.
-        if _is_free(port) and _is_free(port + 10_000) and port not in _TAKEN:
-            _TAKEN.add(port)
+    """Find a port that no other process of the tests gets, not even while no server listens on it.
+
+    It is below those that the system gives to outgoing connections, and its UDP namesake, which
+    Redis doesn't use, is held for as long as this process lives: the tests of two databases run
+    side by side, and a server that is stopped for a while must find its port again.
+    """
+    # A cluster's node listens at its port plus 10,000, too.
+    for port in range(16000 + os.getpid() % 4000, 22_700):
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        if _binds(claim, port) and _is_free(port) and _is_free(port + 10_000):
+            _CLAIMS.append(claim)
             return port
+        claim.close()
     raise AssertionError("no free port")
 
 
-_TAKEN: set[int] = set()
+_CLAIMS: list[socket.socket] = []
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+        return _binds(probe, port)
+
+
+def _binds(probe: socket.socket, port: int) -> bool:
+    with contextlib.suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 class RedisServer:
@@ -98,8 +108,10 @@ class RedisServer:
         return Redis(host="127.0.0.1", port=self.port, **options)
 
     def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "log").read_text()
         with contextlib.suppress(RedisError), self.client() as client:
-            return bool(client.ping())
+            return bool(client.info("server")["process_id"] == self.pid)
         return False
 
 
