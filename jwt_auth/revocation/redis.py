@@ -117,14 +117,10 @@ class RedisRevocation(RevocationBackend):
         self._kept: deque[Denial] = deque()
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
-        if self.circuit.state is not State.CLOSED:
-            self.circuit.watch()
+        asked = self._ask(token)
+        if asked is None:
             return self._database.get_user(token)
-        try:
-            answer, run = self._ask(token)
-        except RedisError as error:
-            self._fail(error)
-            return self._database.get_user(token)
+        answer, run = asked
         if answer.version is None or answer.run != run:
             return self._complete(token, answer)
         if _REVOKED in (answer.session, answer.token):
@@ -153,19 +149,31 @@ class RedisRevocation(RevocationBackend):
             raise AccessTokenRefused(Refusal.USER_UNKNOWN)
         return user
 
-    def _ask(self, token: AccessToken) -> tuple[_Answer, bytes]:
-        values, run = self.link.call(
-            "HMGET",
-            self._key(token.subject),
-            "v",
-            "a",
-            "run",
-            "d",
-            "lease",
-            f"s:{token.session_id}",
-            f"t:{token.jti}",
-        )
-        return _Answer(*values), run
+    def _ask(self, token: AccessToken) -> tuple[_Answer, bytes] | None:
+        """What the hash says, and the run of the server; ``None``: Redis can't be believed."""
+        if not self._is_closed():
+            self.circuit.watch()
+            return None
+        try:
+            values, run = self.link.call(
+                "HMGET",
+                self._key(token.subject),
+                "v",
+                "a",
+                "run",
+                "d",
+                "lease",
+                f"s:{token.session_id}",
+                f"t:{token.jti}",
+            )
+        except RedisError as error:
+            self._fail(error)
+            return None
+        # While this one waited another request may have failed, and so may a revocation.
+        return (_Answer(*values), run) if self._is_closed() else None
+
+    def _is_closed(self) -> bool:
+        return self.circuit.state is State.CLOSED
 
     # ---- Completing a hash
 

@@ -17,11 +17,12 @@ from tests.chaos.proxy import Proxy
 from tests.live.site import WORKERS, Server, Site
 from tests.revocation.redis.servers import RedisServer
 
-#: How long each disturbance lasts, in seconds.
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "0.75"))
+#: How long each disturbance lasts, in seconds: much longer than TIMEOUT, so that each worker has a
+#: request that fails. One that had none, or only in the last TIMEOUT seconds, goes on believing.
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "1.5"))
 
 #: Options of the backend, in seconds: short ones, so that the servers soon ask Redis again.
-TTL = float(os.environ.get("CHAOS_TTL", "5" if SECONDS > 2 else "1.5"))
+TTL = float(os.environ.get("CHAOS_TTL", "5" if SECONDS > 2 else "2.5"))
 TIMEOUT = 0.25
 
 #: Each session as a pair of access and refresh token. Logging in would hash a password each time.

@@ -106,6 +106,29 @@ def test_revocation_does_not_wait_for_redis_that_a_probe_has_missed(
     assert not node.circuit.is_given_up
 
 
+def test_answer_is_not_believed_if_redis_failed_another_request_meanwhile(
+    user: AbstractBaseUser,
+    node: RedisRevocation,
+    other: RedisRevocation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A Redis that let both wait may have missed a revocation; the slower one must not win."""
+    issued = known(log_in(user))
+    with monkeypatch.context() as patch:
+        _cut(node, patch)
+        end(issued)
+    call = other.link.call
+
+    def answer_late(*arguments: Any) -> Any:
+        answer = call(*arguments)
+        other.circuit.fail(RedisConnectionError("time-out of another request"))
+        return answer
+
+    assert not _refuses(other, issued)  # within the bound: it has seen nothing of all this
+    monkeypatch.setattr(other.link, "call", answer_late)
+    assert _refuses(other, issued)
+
+
 def _cut(node: RedisRevocation, patch: pytest.MonkeyPatch) -> list[Any]:
     """Have every call fail, and note it."""
     calls: list[Any] = []

@@ -173,8 +173,8 @@ def _without_run_id(patch: Patch) -> None:
     ask = RedisRevocation._ask
 
     def ask_and_believe(self: RedisRevocation, token: Any) -> Any:
-        answer, _ = ask(self, token)
-        return answer, answer.run
+        found = ask(self, token)
+        return found and (found[0], found[0].run)
 
     patch.setattr(RedisRevocation, "_ask", ask_and_believe)
     _without(patch, "COMPLETE", "if ARGV[1] ~= ARGV[2] then return 0 end")

@@ -142,12 +142,13 @@ class World:
     def take_lease(self, node: int, session: int = 0) -> Filler | None:
         """Begin as a request does that finds the hash incomplete; `None` where it is complete."""
         asked, token = self.nodes[node], self.sessions[session]
-        if asked.circuit.state is not State.CLOSED:
+        found = asked._ask(token)
+        if found is None:
+            return None
+        answer, run = found
+        if answer.version is not None and answer.run == run and answer.session is not None:
             return None
         try:
-            answer, run = asked._ask(token)
-            if answer.version is not None and answer.run == run and answer.session is not None:
-                return None
             return Filler(asked, token, *asked.take_lease(token.subject))
         except RedisError as error:
             asked._fail(error)
