@@ -10,16 +10,22 @@ ARGS ?=
 lint types imports docs check: export DEBUG = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types imports migrations docs bench check dist clean
+.PHONY: help demo test test-all test-product lint format types imports migrations docs bench check dist clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.demo-ready  ## Set up the example project and serve it on 127.0.0.1:8000
 	$(BIN)/python manage.py demo $(ARGS)
 
-test: .venv/.dev-ready  ## Run all tests on every database found; ARGS="-k name" goes to pytest
-	@$(BIN)/python -m tests.matrix $(ARGS)
+test: .venv/.dev-ready  ## Run the tests that need no server; ARGS="-k name" goes to pytest
+	@$(BIN)/python -m tests.jobs quick $(ARGS)
+
+test-all: .venv/.dev-ready  ## Run those, then all others, on every server found
+	@$(BIN)/python -m tests.jobs all $(ARGS)
+
+test-product: .venv/.dev-ready  ## Run every test with every database and user model: for a night
+	@$(BIN)/python -m tests.jobs product $(ARGS)
 
 lint: .venv/.dev-ready  ## Check style, format and spelling
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from django.core.management import call_command
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from tests.jobs import jobs_of
 from tests.settings import REAL_PASSWORD_HASHERS
 
 
@@ -29,35 +30,18 @@ class GiveRoles(Protocol):
     def __call__(self, user: AbstractBaseUser, *names: str) -> None: ...
 
 
-#: How a browser test fails that never got as far as the page, for want of time on a busy machine.
-#: Such a test gets another try; whatever one has to say about a page that came counts at once.
-_NO_PAGE = (
-    r"^TimeoutError: Page\.(goto|reload): Timeout",
-    r"^AssertionError: the page has no client",
-)
-
-
-@pytest.hookimpl(tryfirst=True)  # before -m selects by the marker
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what uses no database; leave the example project to the runs with its user model."""
-    for item in items:
-        if not _uses_a_database(item):
-            item.add_marker("databaseless")
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=list(_NO_PAGE)))
+    """Refuse a test that no job runs; leave the example project to runs with its user model."""
+    if forgotten := [item.nodeid for item in items if not jobs_of(item)]:
+        listed = "\n  ".join(forgotten)
+        raise pytest.UsageError(f"By their markers, no job in tests/jobs.py runs:\n  {listed}")
     if get_user_model()._meta.label == "accounts.User":
         return
     elsewhere = [item for item in items if item.get_closest_marker("example")]
     if elsewhere:
         config.hook.pytest_deselected(items=elsewhere)
         items[:] = [item for item in items if item not in elsewhere]
-
-
-def _uses_a_database(item: pytest.Item) -> bool:
-    """Whether by a fixture, by the marker, or in a server that it starts."""
-    return not {"db", "transactional_db"}.isdisjoint(getattr(item, "fixturenames", ())) or any(
-        item.get_closest_marker(name) for name in ("django_db", "live", "browser")
-    )
 
 
 @pytest.fixture(scope="session", autouse=True)

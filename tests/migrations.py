@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-from tests.matrix import USER_MODELS
+from tests.jobs import USER_MODELS
 
 COMMAND = [
     *(sys.executable, "-m", "django", "makemigrations", "--check", "--dry-run"),

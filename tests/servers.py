@@ -1,15 +1,15 @@
-"""Find the servers that the tests can use on this machine."""
+"""Find the databases that the tests can use on this machine."""
 
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 POSTGRESQL = "PostgreSQL"
 MARIADB = "MariaDB"
-REDIS = "Redis"
+SQLITE = "SQLite"
+DATABASES = (SQLITE, POSTGRESQL, MARIADB)
 
 _SCHEMES = {
     "postgres": POSTGRESQL,
@@ -20,15 +20,12 @@ _LOCAL = {
     POSTGRESQL: ("postgres://root@127.0.0.1:5432/test", "postgres://postgres@127.0.0.1:5432/test"),
     MARIADB: ("mysql://root@127.0.0.1:3306/test",),
 }
-# A number of its own, away from what a developer's other projects keep in 0.
-_LOCAL_REDIS = "redis://127.0.0.1:6379/15"
 _SECONDS = 3
 
 _START = "start one on this machine, or set DATABASE_URL={url} to a user who may create databases"
 _HINTS = {
     POSTGRESQL: _START.format(url="postgres://user:password@host:5432/test"),
     MARIADB: _START.format(url="mysql://user:password@host:3306/test"),
-    REDIS: "start one on 127.0.0.1:6379, or set REDIS_URL=redis://host:6379/15",
 }
 
 
@@ -49,6 +46,8 @@ class Missing:
 
 def find_database(kind: str) -> Found | Missing:
     """Look where DATABASE_URL says if it is of this kind, else at the usual local address."""
+    if kind == SQLITE:
+        return Found(url="")  # the settings' default
     configured = os.environ.get("DATABASE_URL", "")
     if _SCHEMES.get(urlsplit(configured).scheme) == kind:
         urls: tuple[str, ...] = (configured,)
@@ -65,20 +64,6 @@ def find_database(kind: str) -> Found | Missing:
         else:
             return Found(url=url)
     return Missing(reason=reason, hint=_HINTS[kind])
-
-
-def find_redis() -> Found | Missing:
-    """Look where REDIS_URL says, else at the usual local address."""
-    url = os.environ.get("REDIS_URL") or _LOCAL_REDIS
-    parts = urlsplit(url)
-    if not parts.hostname:  # a Unix socket, or TLS with options: the tests will find out
-        return Found(url=url)
-    try:
-        with socket.create_connection((parts.hostname, parts.port or 6379), timeout=_SECONDS):
-            return Found(url=url)
-    except OSError as error:
-        reason = f"{_without_password(url)} doesn't answer: {_first_line(error)}"
-        return Missing(reason=reason, hint=_HINTS[REDIS])
 
 
 def _connect(kind: str, url: str) -> None:

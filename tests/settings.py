@@ -1,7 +1,7 @@
 """The example project's settings, made fit for tests.
 
-The matrix (`python -m tests.matrix`) sets DATABASE_URL, TEST_USER_MODEL and REDIS_URL; without
-them the tests run on SQLite with the example's own user model.
+The jobs (tests/jobs.py) set DATABASE_URL and TEST_USER_MODEL. Without them the tests run on SQLite
+with the example's own user model.
 """
 
 import atexit
@@ -45,12 +45,6 @@ DATABASES["default"]["TEST"] = {
     ),
 }
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-if REDIS_URL := os.environ.get("REDIS_URL"):
-    CACHES["redis"] = {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": f"test-jwt_auth-{_OWNER}",
-    }
 
 
 # Users

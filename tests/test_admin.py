@@ -21,6 +21,8 @@ from jwt_auth.models import Client, RefreshTokenFamily
 from tests.conftest import MakeUser
 from tests.http.conftest import log  # noqa: F401  a fixture
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
+
 LIST = "/admin/jwt_auth/refreshtokenfamily/"
 SOMEWHERE = Client(ip_address="192.0.2.1", user_agent="<b>Firefox</b>")
 

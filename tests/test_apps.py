@@ -7,6 +7,8 @@ from django.db import connections
 
 from jwt_auth.apps import _queries_allowed
 
+pytestmark = pytest.mark.smoke
+
 
 @pytest.mark.django_db(transaction=True)
 def test_start_closes_the_connection_and_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:

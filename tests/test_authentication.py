@@ -19,6 +19,8 @@ from jwt_auth.http.problems import CHALLENGE, INVALID_TOKEN_CHALLENGE, Unavailab
 from jwt_auth.models import Client
 from jwt_auth.tokens.claims import AccessToken
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
+
 NOBODY = Client(ip_address=None, user_agent="")
 
 

@@ -24,7 +24,7 @@ from jwt_auth.models import (
 from tests.conftest import GiveRoles
 from tests.flows.scene import log_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
 
 def test_version_counts_up_from_zero(user: Any) -> None:

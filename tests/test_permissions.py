@@ -14,6 +14,8 @@ from rest_framework.views import APIView
 from jwt_auth.permissions import requires_claim, requires_role
 from jwt_auth.tokens.claims import AccessToken
 
+pytestmark = pytest.mark.user_model
+
 
 def _token(**claims: Any) -> AccessToken:
     fields = dict.fromkeys(AccessToken.__dataclass_fields__)

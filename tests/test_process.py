@@ -14,6 +14,8 @@ from django.core.management import call_command
 from jwt_auth import process, signals
 from jwt_auth.process import this_process
 
+pytestmark = pytest.mark.smoke
+
 
 @pytest.fixture
 def started_as(monkeypatch: pytest.MonkeyPatch) -> Any:

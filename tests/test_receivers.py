@@ -22,7 +22,7 @@ from jwt_auth.exceptions import RefreshTokenRefused, Refusal
 from jwt_auth.models import Reason, token_version_of
 from tests.flows.scene import log_in, refresh, refusal_of, row_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
 _NEW = "a quite different horse"
 

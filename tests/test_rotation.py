@@ -22,7 +22,7 @@ from jwt_auth.rotation import Retried, Rotated, Verdict, rotate
 from jwt_auth.tokens.refresh import RefreshToken, issue_first, parse
 from tests.flows.scene import BROWSER, STRANGER, log_in, refresh, row_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model]
 
 _WINDOW = timedelta(seconds=60)
 _SECOND = timedelta(seconds=1)

@@ -22,6 +22,8 @@ from jwt_auth.sessions import open_session
 from tests.conftest import MakeUser
 from tests.http.site import COOKIE
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model]
+
 
 class TokenAdminSite(AdminSite):
     """The admin of docs/how-to/django-log-in.md."""
@@ -46,6 +48,7 @@ urlpatterns = [
     path("api/auth/", include("jwt_auth.urls")),
     path("admin/", admin.urls),
     path("later/", later),
+    pytest.mark.smoke,
 ]
 
 

@@ -11,6 +11,8 @@ from rest_framework.test import APIClient
 from tests.conftest import GiveRoles
 from tests.settings import SCRATCH_DIR
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
+
 
 def test_scratch_folder_is_private() -> None:
     """Nobody else on the machine can read the keys of a test run."""

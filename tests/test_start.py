@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 # The processes run the example project with its own user model and SQLite, whatever the row.
-pytestmark = pytest.mark.example
+pytestmark = [pytest.mark.example, pytest.mark.smoke]
 
 ROOT = Path(__file__).resolve().parent.parent
 WRONG = {"JWT_AUTH_ISSUER": "", "JWT_AUTH_CLOCK_LEEWAY": "soon", "JWT_AUTH_ALGORITHM": "none"}

@@ -14,6 +14,8 @@ from jwt_auth.models import RefreshTokenFamily
 from jwt_auth.statements import Select, Slot, Update, composed_once
 from tests.conftest import MakeUser
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
+
 
 def _users() -> Select:
     model = get_user_model()

@@ -392,6 +392,10 @@ def _malleable_twin(token: str) -> str:
     return f"{signing_input}.{base64url_encode(twin)}"
 
 
+@pytest.mark.sql
+@pytest.mark.user_model
+@pytest.mark.sql
+@pytest.mark.user_model
 def test_revoked_token_has_no_twin_that_lives(attack: Attack, issued: Issued) -> None:
     """(r, n - s) is as good a signature as (r, s): revocation goes by jti, not by the text."""
     token = issued.access_token.text
@@ -452,6 +456,8 @@ def test_infinite_time_is_no_time(attack: Attack, forge: Forge) -> None:
     assert attack.refusal(forge.token(claims=claims)) == Refusal.CLAIM_TYPE
 
 
+@pytest.mark.sql
+@pytest.mark.user_model
 @pytest.mark.parametrize(
     "subject", ["999999999", "-1", "1 OR 1=1", "\ud800", "9" * 400, "a" * 4000, "ä", " "]
 )
@@ -462,12 +468,16 @@ def test_subject_that_no_user_has_is_refused(subject: str, attack: Attack, forge
     assert attack.refusal(forge.token(claims=claims)) == Refusal.USER_UNKNOWN
 
 
+@pytest.mark.sql
+@pytest.mark.user_model
 @pytest.mark.parametrize("jti", ["a" * 256, "\0", "a\0b", "\n", "\ud800"])
 def test_jti_that_could_never_be_denied_is_refused(jti: str, attack: Attack, forge: Forge) -> None:
     """No token may carry what the table of denied tokens can't hold."""
     assert attack.refusal(forge.token(claims=_fresh(forge, jti=jti))) == Refusal.CLAIM_TYPE
 
 
+@pytest.mark.sql
+@pytest.mark.user_model
 @pytest.mark.parametrize("jti", ["a" * 255, "' OR 1=1 --", "ä", "{}"])
 def test_strange_jti_is_denied_like_any_other(
     jti: str, attack: Attack, forge: Forge, issued: Issued

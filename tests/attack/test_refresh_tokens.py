@@ -22,6 +22,8 @@ from jwt_auth.models import Client, RefreshTokenFamily
 from jwt_auth.tokens import refresh
 from tests.tokens.forging import forge
 
+pytestmark = pytest.mark.sql
+
 CLIENT = Client(ip_address="192.0.2.1", user_agent="attack")
 NAME = "__Secure-refresh_token"
 URL = "/api/auth/refresh/"

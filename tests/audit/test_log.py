@@ -27,6 +27,8 @@ from jwt_auth.tokens import refresh
 from tests.http.conftest import log  # noqa: F401  a fixture
 from tests.http.site import Site
 
+pytestmark = [pytest.mark.user_model, pytest.mark.smoke]
+
 Records = list[tuple[str, dict[str, Any]]]
 
 CLIENT = Client(ip_address="192.0.2.1", user_agent="Firefox")

@@ -18,6 +18,8 @@ from jwt_auth.tokens import refresh
 from tests.conftest import MakeUser
 from tests.http.site import COOKIE, MOBILE, Site
 
+pytestmark = pytest.mark.user_model
+
 NEW_PASSWORD = "another staple, another horse"
 WRONG_PASSWORD = "a wrong guess at the password"
 

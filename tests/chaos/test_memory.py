@@ -14,7 +14,7 @@ from tests.flows.scene import log_in
 from tests.revocation.redis.scene import end, keys_of, known
 from tests.revocation.redis.servers import RedisServer, running
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis, pytest.mark.user_model]
 
 #: Copies of a hash, for what the server's own tables take.
 _COPIES = 5_000

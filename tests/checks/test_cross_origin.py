@@ -13,6 +13,8 @@ from jwt_auth.checks import cross_origin
 from jwt_auth.checks.settings import check_settings
 from tests.neighbours.packages import optional
 
+pytestmark = pytest.mark.smoke
+
 APP = "https://app.example.com"
 HEADERS = (*cross_origin.DEFAULT_HEADERS, "idempotency-key")
 # What docs/how-to/cross-origin.md says to write for a front end on a sibling subdomain.

@@ -19,6 +19,8 @@ from jwt_auth.checks.deployment import check_deployment
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.encoding import base64url_encode
 
+pytestmark = pytest.mark.smoke
+
 REDIS_CACHE = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://x"}
 
 

@@ -16,7 +16,7 @@ from jwt_auth.models import TokenVersion, token_version_of
 from tests.concurrency.threads import at_once
 from tests.flows.scene import BROWSER, log_in
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
 
 _AT_ONCE = 12
 

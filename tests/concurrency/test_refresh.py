@@ -18,7 +18,7 @@ from tests.concurrency.conftest import Answer, Send
 from tests.concurrency.threads import at_once
 from tests.flows.scene import BROWSER, log_in, refusal_of, row_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
 
 _FIFTY = 50
 

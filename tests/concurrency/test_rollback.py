@@ -17,7 +17,7 @@ from jwt_auth.models import Reason
 from jwt_auth.signals import reuse_detected
 from tests.flows.scene import log_in, refresh, refusal_of, row_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql, pytest.mark.smoke]
 
 
 def _roll_back(sender: Any, **named: Any) -> None:

@@ -17,7 +17,7 @@ from jwt_auth import flows
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.models import Client, RefreshTokenFamily
 
-pytestmark = [pytest.mark.example, pytest.mark.django_db]
+pytestmark = [pytest.mark.example, pytest.mark.django_db, pytest.mark.smoke]
 
 PASSWORD = "only-for-the-demo"
 

@@ -18,7 +18,7 @@ from django.test import override_settings
 from example_project import environment
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.conf import NAMES
-from tests.matrix import ROOT
+from tests.jobs import ROOT
 
 
 @pytest.mark.parametrize(

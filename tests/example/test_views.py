@@ -14,7 +14,7 @@ from jwt_auth.keys.stores.base import get_key_store, load_ring
 from tests.conftest import GiveRoles, MakeUser
 from tests.http.site import Site
 
-pytestmark = pytest.mark.example
+pytestmark = [pytest.mark.example, pytest.mark.smoke]
 
 
 def _bearer(user: AbstractBaseUser, password: str) -> dict[str, str]:

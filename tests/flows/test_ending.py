@@ -13,7 +13,7 @@ from jwt_auth.models import Reason, RefreshTokenFamily, RevokedToken
 from tests.conftest import MakeUser
 from tests.flows.scene import BROWSER, STRANGER, authenticate, log_in, refresh, refusal_of, row_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model]
 
 
 def _log_out(refresh_token: str | None = None, access_token: str | None = None) -> None:

@@ -16,6 +16,8 @@ from jwt_auth.models import RefreshTokenFamilyQuerySet
 from jwt_auth.rotation import Verdict
 from tests.flows.machine import Rotation
 
+pytestmark = pytest.mark.sql
+
 
 def _run(user: AbstractBaseUser, *, examples: int, **world: Any) -> None:
     machine = type("World", (Rotation,), {"user": user, **world})

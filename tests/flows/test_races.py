@@ -18,7 +18,7 @@ from jwt_auth.flows import Issued
 from jwt_auth.models import Reason
 from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model]
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from jwt_auth.models import Reason, RefreshTokenFamily
 from tests.conftest import MakeUser
 from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
 
 def test_session_holds_no_token(user: AbstractBaseUser) -> None:

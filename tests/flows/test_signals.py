@@ -18,7 +18,7 @@ from jwt_auth.models import Reason, RefreshTokenFamily
 from jwt_auth.tokens.claims import AccessToken
 from tests.flows.scene import BROWSER, STRANGER, log_in, refresh, refusal_of, row_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -21,6 +21,8 @@ from jwt_auth.models import RefreshTokenFamily, RevokedToken
 from tests.conftest import MakeUser
 from tests.http.site import COOKIE, MOBILE, Site, everything
 
+pytestmark = pytest.mark.smoke
+
 NAME = "__Host-access_token"
 OWN = {"Origin": "https://testserver", "Sec-Fetch-Site": "same-origin"}
 

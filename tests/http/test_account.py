@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from pytest_django import Settings
 
 from jwt_auth.models import RefreshTokenFamily
 from tests.conftest import GiveRoles, MakeUser
 from tests.http.site import COOKIE, Session, Site, everything, open_session
+
+pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
 NEW_PASSWORD = "another staple, another horse"
 

@@ -18,6 +18,8 @@ from jwt_auth.http.parsers import refuse_large_body
 from jwt_auth.http.problems import BodyTooLarge
 from tests.http.site import COOKIE, MOBILE, MOUNT, Session, Site, everything
 
+pytestmark = pytest.mark.sql
+
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b"

@@ -11,6 +11,8 @@ from jwt_auth.models import RefreshTokenFamily
 from tests.attack.planted import PLANTED, TWINS
 from tests.http.site import COOKIE, Session, Site, everything, open_session
 
+pytestmark = pytest.mark.smoke
+
 HOST_ONLY = {"JWT_AUTH_REFRESH_COOKIE_PATH": "/"}
 
 # Name of the cookie and its attributes, for each way to set it up.

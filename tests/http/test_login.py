@@ -17,6 +17,8 @@ from jwt_auth.models import RefreshTokenFamily
 from tests.conftest import MakeUser
 from tests.http.site import COOKIE, Site
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
+
 ALLOW_ALL = "django.contrib.auth.backends.AllowAllUsersModelBackend"
 
 

@@ -8,6 +8,8 @@ from jwt_auth.models import RefreshTokenFamily, RevokedToken
 from tests.conftest import MakeUser
 from tests.http.site import COOKIE, Session, Site, everything, open_session
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
+
 INVALID = (
     'Bearer realm="api", error="invalid_token", '
     'error_description="The access token is invalid, expired or revoked."'

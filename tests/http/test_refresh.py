@@ -14,6 +14,8 @@ from jwt_auth.models import RefreshTokenFamily
 from jwt_auth.tokens import refresh
 from tests.http.site import COOKIE, Session, Site, everything
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
+
 
 def test_refresh_gives_tokens_and_the_next_cookie(site: Site, session: Session) -> None:
     """The session goes on, with another refresh token."""

@@ -22,6 +22,8 @@ from jwt_auth.tokens import refresh
 from tests.conftest import MakeUser
 from tests.http.site import COOKIE, Session, Site, everything
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
+
 OFF = dict.fromkeys(("login_account", "login_address", "refresh", "password_reset"))
 
 

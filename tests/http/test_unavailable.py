@@ -16,6 +16,8 @@ from jwt_auth.models import RefreshTokenFamily
 from tests.http.site import COOKIE, Session, Site, everything
 from tests.settings import SCRATCH_DIR
 
+pytestmark = [pytest.mark.sql, pytest.mark.smoke]
+
 UNAVAILABLE = {
     "detail": "The service is not available at the moment.",
     "code": "unavailable",

@@ -11,6 +11,8 @@ from pytest_django import Settings
 
 from tests.http.site import COOKIE, MOBILE, MOUNT, Session, Site
 
+pytestmark = pytest.mark.smoke
+
 ENDPOINTS = [
     ("POST", "login"),
     ("POST", "refresh"),

@@ -30,7 +30,7 @@ from tests.keys.contract import KeyStoreContract, Storage, _next
 from tests.keys.databases import VARIABLE, DatabaseStorage, another_database, new_kek
 from tests.keys.frames import shown_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.smoke]
 
 
 @pytest.fixture(autouse=True)

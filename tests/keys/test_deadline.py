@@ -13,6 +13,8 @@ import pytest
 from jwt_auth.keys import deadline
 from jwt_auth.keys.deadline import Callers, StillWaiting
 
+pytestmark = pytest.mark.smoke
+
 PLACES, NAME = 3, "jwt_auth-test"
 
 

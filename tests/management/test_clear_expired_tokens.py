@@ -16,6 +16,8 @@ from pytest_django import Settings
 from jwt_auth import flows
 from jwt_auth.models import Client, RefreshTokenFamily, RevokedToken
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
+
 SOMEWHERE = Client(ip_address=None, user_agent="")
 #: The longest that an access token can live, and so a session's row after the session.
 DAY = timedelta(hours=24)

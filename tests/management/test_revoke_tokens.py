@@ -21,6 +21,8 @@ from jwt_auth.models import Client, RefreshTokenFamily, RevokedToken
 from tests.conftest import MakeUser
 from tests.http.site import everything
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
+
 SOMEWHERE = Client(ip_address="192.0.2.1", user_agent="")
 
 

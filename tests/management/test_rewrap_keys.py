@@ -15,7 +15,7 @@ from jwt_auth.keys.stores.database import DatabaseKeyStore
 from jwt_auth.models import StoredKeyRing
 from tests.keys.databases import VARIABLE, new_kek
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql]
 
 
 @pytest.fixture

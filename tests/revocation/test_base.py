@@ -19,6 +19,8 @@ from jwt_auth.revocation.base import Denial, get_backend
 from tests.flows.scene import BROWSER, log_in
 from tests.revocation.recording import RecordingRevocation
 
+pytestmark = [pytest.mark.sql, pytest.mark.user_model]
+
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 Flow = Callable[[Issued], Any]

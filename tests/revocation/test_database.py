@@ -28,7 +28,7 @@ class TestContract(RevocationContract):
     REVOCATION: ClassVar[dict[str, Any]] = {"BACKEND": DATABASE}
 
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
 
 @pytest.mark.parametrize("roles", [[], ["a"], ["a", "b", "c"]], ids=len)

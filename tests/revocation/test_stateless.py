@@ -13,7 +13,7 @@ from jwt_auth import flows
 from jwt_auth.exceptions import RefreshTokenRefused, Refusal
 from tests.flows.scene import BROWSER, log_in, refresh, refusal_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model]
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,8 @@ from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.tokens import jws
 
+pytestmark = pytest.mark.smoke
+
 
 def _refusal(token: str) -> Refusal:
     with pytest.raises(AccessTokenRefused) as refused:

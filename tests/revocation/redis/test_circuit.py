@@ -13,6 +13,8 @@ from jwt_auth.revocation import circuit as module
 from jwt_auth.revocation.circuit import Circuit, State
 from tests.revocation.redis.scene import forked, state_of
 
+pytestmark = pytest.mark.redis
+
 _ERROR = RedisConnectionError("no route")
 
 

@@ -25,7 +25,7 @@ from tests.revocation.redis.conftest import REDIS
 from tests.revocation.redis.scene import authenticate, end, known, token_of
 from tests.revocation.redis.servers import RedisServer, need, running, wait_for
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
 _SLOTS = 16_384
 

@@ -16,7 +16,7 @@ from tests.flows.scene import log_in, refusal_of
 from tests.revocation.redis.scene import end, known, token_of
 from tests.revocation.redis.servers import RedisServer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from jwt_auth.models import RefreshTokenFamily
 from jwt_auth.revocation.lazy import lazy_user
 from tests.flows.scene import log_in, refusal_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ from tests.revocation.redis.conftest import cache_of
 from tests.revocation.redis.scene import commands_of, end, forked, known, state_of
 from tests.revocation.redis.servers import RedisServer, running, wait_for
 
+pytestmark = pytest.mark.redis
+
 _KEY = b"link"
 
 

@@ -36,7 +36,12 @@ from tests.revocation.redis.scene import (
 )
 from tests.revocation.redis.servers import RedisServer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.redis,
+    pytest.mark.sql,
+    pytest.mark.user_model,
+]
 
 
 class TestContract(RevocationContract):

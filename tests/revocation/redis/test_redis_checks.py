@@ -16,7 +16,8 @@ from jwt_auth.revocation.redis import RedisRevocation
 from tests.revocation.redis.conftest import REDIS, cache_of
 from tests.revocation.redis.servers import RedisServer, free_port
 
-pytestmark = pytest.mark.django_db  # Django 6.1's own checks ask the database
+# Django 6.1's own checks ask the database.
+pytestmark = [pytest.mark.django_db, pytest.mark.redis]
 
 _OURS = {"jwt_auth.E020", "jwt_auth.E028", "jwt_auth.E029", "jwt_auth.W020", "jwt_auth.W021"}
 

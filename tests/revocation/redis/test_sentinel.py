@@ -23,7 +23,7 @@ from tests.revocation.redis.conftest import REDIS
 from tests.revocation.redis.scene import end, known
 from tests.revocation.redis.servers import RedisServer, running, wait_for
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
 _CONFIG = """\
 sentinel monitor primary 127.0.0.1 {port} 2

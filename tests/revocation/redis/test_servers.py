@@ -17,6 +17,8 @@ _FIND = """
 import os
 os.getpid = lambda: {pid}
 from tests.revocation.redis.servers import free_port
+
+pytestmark = pytest.mark.redis
 print(free_port())
 """
 

@@ -33,7 +33,7 @@ from tests.revocation.redis.scene import token_of
 from tests.revocation.redis.servers import RedisServer, running
 from tests.revocation.redis.world import Filler, World
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis, pytest.mark.sql]
 
 _NODES = st.integers(0, 1)
 #: From the newest; there is always one that nobody has revoked.
