@@ -22,7 +22,7 @@ from jwt_auth.sessions import open_session
 from tests.conftest import MakeUser
 from tests.http.site import COOKIE
 
-pytestmark = [pytest.mark.sql, pytest.mark.user_model]
+pytestmark = [pytest.mark.smoke, pytest.mark.sql, pytest.mark.user_model]
 
 
 class TokenAdminSite(AdminSite):
@@ -48,7 +48,6 @@ urlpatterns = [
     path("api/auth/", include("jwt_auth.urls")),
     path("admin/", admin.urls),
     path("later/", later),
-    pytest.mark.smoke,
 ]
 
 

@@ -12,13 +12,13 @@ from tests.live.site import ROOT
 from tests.revocation.redis import servers
 from tests.revocation.redis.servers import RedisServer, free_port, running
 
+pytestmark = pytest.mark.redis
+
 #: Another process that looks from the same number on.
 _FIND = """
 import os
 os.getpid = lambda: {pid}
 from tests.revocation.redis.servers import free_port
-
-pytestmark = pytest.mark.redis
 print(free_port())
 """
 
