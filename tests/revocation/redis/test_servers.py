@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import socket
 from pathlib import Path
 
 import pytest
 
-from tests.live.site import ROOT
 from tests.revocation.redis import servers
-from tests.revocation.redis.servers import RedisServer, free_port, running
+from tests.revocation.redis.servers import RedisServer, claim, free_port, running
 
 pytestmark = pytest.mark.redis
 
-#: Another process that looks from the same number on.
-_FIND = """
-import os
-os.getpid = lambda: {pid}
-from tests.revocation.redis.servers import free_port
-print(free_port())
-"""
 
-
-def test_port_of_stopped_server_is_not_taken(tmp_path: Path) -> None:
-    """Neither by this process nor by one that runs the tests of another database."""
+@pytest.mark.parametrize("offset", [0, 10_000], ids=["clients", "cluster"])
+def test_port_of_stopped_server_stays_its_own(offset: int, tmp_path: Path) -> None:
+    """The system takes it for bound, so it gives it to nobody; the server finds it again."""
     server = RedisServer(tmp_path, "--save", "")
     server.stop()
-    found = subprocess.run(
-        [sys.executable, "-c", _FIND.format(pid=server.port - 16000)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert server.port not in {free_port(), int(found.stdout)}
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", server.port + offset))
+    server.start()
+    with running(server), server.client() as client:
+        assert client.ping()
+
+
+def test_port_is_not_claimed_twice() -> None:
+    """Another process of the tests may need it besides its own, for a node of a cluster."""
+    with pytest.raises(OSError, match="in use"):
+        claim(free_port())
 
 
 def test_server_of_somebody_else_is_not_taken_for_ones_own(
