@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pytest_django import Settings
 
-from jwt_auth.keys import jwk
+from jwt_auth.keys import active, jwk
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.file import FileKeyStore
+from tests.keys.reloading import PATIENCE, Clock, Hanging, finish_reloads
 from tests.keys.stores import MemoryKeyStore
 
 
@@ -24,6 +26,12 @@ def now() -> datetime:
 def ring(now: datetime) -> KeyRing:
     """One ES256 key that signs."""
     return KeyRing(version=0).with_next_key(jwk.generate("ES256"), now, now, timedelta(minutes=16))
+
+
+@pytest.fixture
+def following(ring: KeyRing, now: datetime) -> KeyRing:
+    """The ring after a rotation; its new key signs."""
+    return ring.with_next_key(jwk.generate("EdDSA"), now, now, timedelta(minutes=16))
 
 
 @pytest.fixture
@@ -54,3 +62,39 @@ def memory_store(settings: Settings, tmp_path: Path) -> MemoryKeyStore:
     store = get_key_store()
     assert isinstance(store, MemoryKeyStore)
     return store
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """The clock of the process's copy, which stands still; a reload has all the time it needs."""
+    clock = Clock()
+    monkeypatch.setattr(active, "monotonic", clock)
+    monkeypatch.setattr(active, "PATIENCE", PATIENCE)
+    yield clock
+    finish_reloads()
+
+
+@pytest.fixture
+def loaded_store(
+    memory_store: MemoryKeyStore, ring: KeyRing, clock: Clock, now: datetime
+) -> MemoryKeyStore:
+    """The settings' store with a ring of one key, which this process has loaded once."""
+    memory_store.ring = ring
+    active.reset()
+    active.signing_key(now)
+    assert memory_store.loads == 1
+    return memory_store
+
+
+@pytest.fixture
+def hanging(memory_store: MemoryKeyStore, clock: Clock) -> Iterator[Hanging]:
+    """Loads of the store that hang for as long as the test wants."""
+    hanging = Hanging(memory_store)
+    yield hanging
+    hanging.let_go()
+
+
+@pytest.fixture
+def _no_patience(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request waits for a reload, as if its two seconds were over."""
+    monkeypatch.setattr(active, "PATIENCE", 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from threading import current_thread
 from typing import Any
 
 import pytest
@@ -12,7 +13,10 @@ from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.core import serializers
 from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.db.models import QuerySet
+from pytest_django import Settings
 
 from jwt_auth.exceptions import (
     KeyRingConflict,
@@ -29,6 +33,7 @@ from jwt_auth.models import StoredKeyRing
 from tests.keys.contract import KeyStoreContract, Storage, _next
 from tests.keys.databases import VARIABLE, DatabaseStorage, another_database, new_kek
 from tests.keys.frames import shown_of
+from tests.keys.reloading import Clock, reloads, use
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.smoke]
 
@@ -241,6 +246,26 @@ def test_rings_are_in_the_database_that_routers_name(
             store.load()
         store.save(ring, expected_version=None)
     assert store.load() == ring
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reload_in_the_background_leaves_no_connection_open(
+    saved: DatabaseKeyStore, settings: Settings, clock: Clock, now: datetime
+) -> None:
+    """Its thread ends, and nobody else could close it."""
+    settings.JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.keys.stores.database.DatabaseKeyStore"}
+    opened: list[BaseDatabaseWrapper] = []
+
+    def remember(*, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+        if current_thread() in reloads():
+            opened.append(connection)
+
+    use(now)
+    clock.time += 30
+    connection_created.connect(remember)
+    use(now)
+    connection_created.disconnect(remember)
+    assert [connection.connection for connection in opened] == [None]
 
 
 def test_ring_of_a_file_store_moves_here(
