@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jwt_auth.keys.ring import KeyRing, KeyState
@@ -24,6 +24,9 @@ STEPS = st.lists(
 )
 KIDS = count()
 
+#: An example that takes long says something of the machine, and nothing of the ring.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 def with_key(ring: KeyRing, now: datetime, ahead: timedelta) -> KeyRing:
     jwk = {"kid": f"key-{next(KIDS)}", "alg": "ES256"}
@@ -41,6 +44,7 @@ def apply(ring: KeyRing, step: str, now: datetime) -> KeyRing:
     return ring
 
 
+@unhurried
 @given(steps=STEPS, moment=st.integers(0, 600))
 def test_any_history_leaves_exactly_one_signing_key(
     steps: list[tuple[int, str]], moment: int
@@ -56,6 +60,7 @@ def test_any_history_leaves_exactly_one_signing_key(
             assert ring.signing_key(later) in ring.verifying_keys(later)
 
 
+@unhurried
 @given(steps=STEPS, ages=st.lists(st.integers(0, 60), min_size=12, max_size=12))
 def test_token_verifies_until_its_exp_whatever_follows(
     steps: list[tuple[int, str]], ages: list[int]

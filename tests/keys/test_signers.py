@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,8 +24,8 @@ from jwt_auth.exceptions import (
 from jwt_auth.keys import active, jwk, rotation
 from jwt_auth.keys import ring as rings
 from jwt_auth.keys.ring import FORMAT, KeyRing, SignerReference
-from jwt_auth.keys.signers import base
 from jwt_auth.keys.signers.base import NewKey, RemoteSigningKey, find_key_signer, signing_key
+from tests.keys.reloading import holds_in_child
 from tests.keys.signers import DOWN, REFERENCE, LocalSigner, private_part, public_part
 from tests.keys.stores import MemoryKeyStore
 
@@ -353,10 +352,5 @@ def test_signer_is_built_once_for_each_value(settings: Settings) -> None:
 def test_forked_child_builds_its_own() -> None:
     """On a shared connection each would read the other's answers."""
     first = find_key_signer()
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if base._built is None else 1)
-    assert os.waitpid(child, 0)[1] == 0
+    assert holds_in_child(lambda: find_key_signer() is not first)
     assert find_key_signer() is first
-    base._forget()
-    assert find_key_signer() is not first

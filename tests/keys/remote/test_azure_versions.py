@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jwt_auth.keys.stores.azure_versions import FOLLOWS, LOST, NOTHING, SETTLED, History, Version
@@ -100,7 +100,7 @@ def writers(count: int) -> st.SearchStrategy[list[Writer]]:
 
 
 @given(writers(2))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_winners_follow_each_other_in_one_line(writers: list[Writer]) -> None:
     """No two replace the same ring, and what is read in the end was made from all that have won:
     whoever was told that a ring is saved has saved it, also where others died half-way.
