@@ -1,0 +1,46 @@
+"""Each test has a job, and each job runs the tests that its markers ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import conftest, jobs
+from tests.jobs import ALL, jobs_of
+
+
+@pytest.fixture
+def item(request: pytest.FixtureRequest) -> pytest.Item:
+    """The test itself, as pytest has collected it."""
+    item: pytest.Item = request.node
+    return item
+
+
+def names(*markers: str) -> list[str]:
+    return [job.name for job in ALL if job.runs(markers)]
+
+
+def test_test_without_markers_runs_once() -> None:
+    """In the job that needs no server."""
+    assert names() == names("smoke", "example", "parametrize") == ["quick"]
+
+
+@pytest.mark.parametrize("marker", ["redis", "remote", "live", "browser"])
+def test_test_with_servers_runs_in_their_job(marker: str) -> None:
+    """`make test` needs none of them."""
+    assert names(marker) == [marker]
+
+
+def test_marker_of_an_axis_adds_jobs() -> None:
+    """One for each other database, one for each other user model."""
+    assert names("sql") == ["quick", "postgresql", "mariadb"]
+    assert names("user_model") == ["quick", *jobs.USER_MODELS[1:]]
+
+
+def test_test_without_a_job_stops_the_collection(
+    item: pytest.Item, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named, so that whoever has given it its markers can give it a job."""
+    assert [job.name for job in jobs_of(item)] == ["quick"]
+    monkeypatch.setattr(jobs, "ALL", tuple(job for job in ALL if job.name != "quick"))
+    with pytest.raises(pytest.UsageError, match=item.name):
+        conftest.pytest_collection_modifyitems(item.config, [item])
