@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from jwt_auth.revocation import circuit as circuit_module
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.redis import RedisRevocation
-from tests.revocation.redis.servers import RedisServer, running
+from tests.revocation.redis.scene import probers
+from tests.revocation.redis.servers import PATIENT, RedisServer, running
 
 REDIS = "jwt_auth.revocation.redis.RedisRevocation"
 
@@ -19,6 +21,7 @@ REDIS = "jwt_auth.revocation.redis.RedisRevocation"
 @pytest.fixture(autouse=True)
 def _no_probe_left(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """End the threads that probe, before the settings go that they go by."""
+    monkeypatch.setattr(circuit_module, "PROBE_INTERVAL", 0.05)
     watch, watched = Circuit.watch, set()
 
     def watch_and_note(circuit: Circuit) -> None:
@@ -27,12 +30,11 @@ def _no_probe_left(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Itera
 
     monkeypatch.setattr(Circuit, "watch", watch_and_note)
     yield
-    for circuit in watched:
-        with monkeypatch.context() as patch:
-            patch.setattr(circuit, "_probe", lambda: None)
-            circuit.state = State.CLOSED
-            if circuit._thread is not None:
-                circuit._thread.join()
+    for prober in probers():
+        while prober.is_alive():
+            for circuit in watched:
+                circuit.state = State.CLOSED  # time and again: a probe that fails opens it
+            prober.join(0.05)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +61,7 @@ def revocation(server: RedisServer, settings: Settings) -> dict[str, Any]:
     settings.JWT_AUTH_REVOCATION = {
         "BACKEND": REDIS,
         # Another test's backend is another object: it may have seen its server fail.
-        "OPTIONS": {"CACHE": "revocation", "PREFIX": f"test-{next(_NUMBERS)}", "TIMEOUT": 2.0},
+        "OPTIONS": {"CACHE": "revocation", "PREFIX": f"test-{next(_NUMBERS)}", "TIMEOUT": PATIENT},
     }
     value: dict[str, Any] = settings.JWT_AUTH_REVOCATION
     return value

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from threading import Thread
 from typing import Any
+from unittest import mock
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from redis import Redis
+from redis import Connection, Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jwt_auth import flows
 from jwt_auth.flows import Issued
@@ -56,9 +60,47 @@ def keys_of(server: RedisServer) -> list[bytes]:
         return sorted(found)
 
 
+def hash_of_user(server: RedisServer) -> dict[bytes, bytes]:
+    """What is known of the user, the only one there is."""
+    with server.client() as client:
+        (key,) = client.scan_iter(_type="HASH")
+        found: Any = client.hgetall(key)
+        return dict(found)
+
+
 def state_of(circuit: Circuit) -> State:
     """Ask anew: for mypy an attribute stays what it was compared with."""
     return circuit.state
+
+
+def probers() -> list[Thread]:
+    """The threads of this process that probe a Redis."""
+    return [thread for thread in threading.enumerate() if thread.name == "jwt_auth-redis"]
+
+
+def trust_at_once(circuit: Circuit) -> None:
+    """Let the circuit close with the second probe that succeeds, instead of after the TTL."""
+    circuit._distrust = 0
+
+
+@contextmanager
+def cut_off(after: int = 0) -> Iterator[list[str]]:
+    """Let that many commands of this process through to Redis, and no more: they are noted."""
+    lost: list[str] = []
+    left = after
+    pack: Any = Connection.pack_command  # without types
+
+    def send(connection: Connection, *command: Any) -> Any:
+        nonlocal left
+        if command[0] != "INFO":  # each connection begins with one
+            if left <= 0:
+                lost.append(command[0])
+                raise RedisConnectionError("cut")
+            left -= 1
+        return pack(connection, *command)
+
+    with mock.patch.object(Connection, "pack_command", send):
+        yield lost
 
 
 @contextmanager
@@ -70,7 +112,7 @@ def forked(work: Callable[[], bool]) -> Iterator[None]:
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(30)
+        signal.alarm(120)
         os._exit(0 if work() else 1)
     yield
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -110,6 +110,7 @@ class RedisServer:
 
     def client(self, **options: Any) -> Redis:
         """Open a client of this server."""
+        options.setdefault("socket_timeout", PATIENT)
         return Redis(host="127.0.0.1", port=self.port, **options)
 
     def _answers(self) -> bool:
