@@ -7,43 +7,22 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pytest_django import DjangoDbBlocker
 
+from tests.browser.chromium import CHROMIUM, start
 from tests.browser.devices import PATIENCE, Device, Stage
 from tests.chaos.proxy import Proxy
 from tests.live.databases import scratch_database
-from tests.live.site import PASSWORD, Site
+from tests.live.site import Site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserType
 
-#: More than tests that ask for a device; one hash for all, for making one takes its time.
-USERS = tuple(f"user{number}" for number in range(200))
-
-_MAKE_USERS = """
-from django.contrib.auth import get_user_model
-from django.contrib.auth.hashers import make_password
-User = get_user_model()
-password = make_password({password!r})
-User.objects.bulk_create(
-    User(username=name, email=f"{{name}}@example.test", password=password) for name in {names!r}
-)
-"""
-
-CHROMIUM = "/usr/bin/chromium"
-#: --no-sandbox: root, as in a container, can't have one. QUIC would go around a cut network.
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
+#: Of each worker. A browser opens connections ahead of requests; with TLS, each idle one holds one.
+THREADS = 128
 
 
 def leave_out(reason: str) -> None:
@@ -76,11 +55,9 @@ def stage(
             DJANGO_SETTINGS_MODULE="tests.browser.stage.settings",
             ALLOWED_HOSTS="127.0.0.1,.localhost",
             STAGE_FAULTS=str(faults),
+            GUNICORN_CMD_ARGS="--preload",  # a killed worker's successor is there at once
         )
-        site.manage("shell", "-c", _MAKE_USERS.format(names=USERS, password=PASSWORD))
-        # A browser opens connections ahead of requests, and each idle one with TLS holds a thread.
-        site = replace(site, threads=32)
-        with site.serve() as server:
+        with replace(site, threads=THREADS).serve() as server:
             yield Stage(site=site, server=server, faults=faults)
 
 
@@ -99,12 +76,9 @@ def chromium(drivable: None) -> Iterator[BrowserType]:
 @pytest.fixture(scope="module")
 def browser(chromium: BrowserType) -> Iterator[Browser]:
     """A Chromium."""
-    browser = chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+    browser = start(chromium)
     yield browser
     browser.close()
-
-
-_numbers = count()
 
 
 @pytest.fixture
@@ -115,7 +89,7 @@ def new_device(stage: Stage, browser: Browser) -> Iterator[Callable[..., Device]
     def make(username: str | None = None, at: Stage | None = None, **options: Any) -> Device:
         context = browser.new_context(ignore_https_errors=True, **options)
         context.set_default_timeout(PATIENCE * 1000)
-        username = username or USERS[next(_numbers) % len(USERS)]
+        username = username or stage.make_user()
         devices.append(Device(context=context, stage=at or stage, username=username))
         return devices[-1]
 

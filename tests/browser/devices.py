@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.browser.stage.faults import DELAY, KILL
+from tests.browser.stage.faults import DELAY, HOLD, KILL
 from tests.live.site import PASSWORD, Server, Site
 
 if TYPE_CHECKING:
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 COOKIE = "__Secure-refresh_token"
 
-#: Seconds. Generous: both cores may be kept busy by the test itself.
-PATIENCE = 60
+#: Seconds. Only a failure takes them.
+PATIENCE = 120
+
+#: What a tab says of its page. An error page and a page whose script was lost are complete, too.
+_STATE = """window.auth ? "there"
+  : document.readyState === "complete" && location.href !== "about:blank" ? "lost" : "coming"
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,14 @@ class Stage:
         """Give an address; browsers know every name under localhost as this machine."""
         return self.server.address.replace("127.0.0.1", host) + path
 
+    def make_user(self, *, tenant: str = "", groups: tuple[str, ...] = ()) -> str:
+        """Make a user whom no other test has; give the name."""
+        asked = {"password": PASSWORD, "tenant": tenant, "groups": groups}
+        with self.server.session() as client:
+            answer = client.post("/stage/user/", json=asked)
+        answer.raise_for_status()
+        return str(answer.json()["username"])
+
     def answer_late(self, seconds: float | None) -> None:
         """Have every refresh answered so many seconds after its rotation."""
         switch = self.faults / DELAY
@@ -42,6 +55,15 @@ class Stage:
             return
         switch.with_suffix(".new").write_text(str(seconds))
         switch.with_suffix(".new").rename(switch)
+
+    @contextmanager
+    def holding_answers(self) -> Iterator[None]:
+        """Have every refresh answered only at the end; it has been rotated by then."""
+        (self.faults / HOLD).touch()
+        try:
+            yield
+        finally:
+            (self.faults / HOLD).unlink(missing_ok=True)
 
     def kill_after_next_rotation(self) -> None:
         """Have a worker die after it rotated and before it answers."""
@@ -140,18 +162,17 @@ def wait_for_client(tab: Page, url: str | None = None) -> None:
 
     def is_there() -> bool:
         try:
-            return bool(tab.evaluate("!!window.auth"))
+            state = tab.evaluate(_STATE)
         except Error:
             return False  # it has just left the former page
-
-    deadline = time.monotonic() + PATIENCE
-    while not _becomes_true(is_there, 8) and time.monotonic() < deadline:
-        if url is None:
+        if state == "lost" and url is None:
             with suppress(Error):
                 tab.reload(wait_until="commit")  # what was lost: the error page has no address
-        else:
-            go_at_once(tab, url)
-    assert is_there(), f"the page has no client: {tab.url}"
+        elif state == "lost":
+            go_at_once(tab, str(url))
+        return bool(state == "there")
+
+    wait_until(is_there, f"the page has no client: {tab.url}")
 
 
 def ready(tab: Page, url: str | None = None) -> bool:
@@ -187,19 +208,20 @@ def process_ids(tab: Page) -> list[int]:
     return [int(process["id"]) for process in answer["processInfo"]]
 
 
-def renderer_of(tab: Page) -> int:
-    """Find the tab's own process, by having it work."""
-    browser = tab.context.browser
-    assert browser
-    session = browser.new_browser_cdp_session()
+def wait_for_rotations(stage: Stage, sid: str, number: int = 1) -> None:
+    """Wait until a session's refresh token has been rotated so often, answered or not."""
+    wait_until(lambda: stage.events(sid, "session_refreshed") == number, "no rotation")
 
-    def times() -> dict[int, float]:
-        answer = session.send("SystemInfo.getProcessInfo")["processInfo"]
-        return {p["id"]: p["cpuTime"] for p in answer if p["type"] == "renderer"}
 
-    before = times()
-    tab.evaluate("() => { const end = Date.now() + 300; while (Date.now() < end); }")
-    return max(times().items(), key=lambda item: item[1] - before.get(item[0], 0))[0]
+def heard(target: Any, event: str) -> list[Any]:
+    """List what a tab or a context reports from now on; it does so while Playwright works."""
+    reports: list[Any] = []
+
+    def keep(report: Any) -> None:
+        reports.append(report)
+
+    target.on(event, keep)
+    return reports
 
 
 def start_refresh(tab: Page) -> None:
@@ -215,13 +237,12 @@ def go_at_once(tab: Page, url: str) -> None:
         tab.goto(url, wait_until="commit")
 
 
-def _becomes_true(fulfilled: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not (is_so := fulfilled()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return is_so
-
-
-def wait_until(fulfilled: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Look again and again."""
-    assert _becomes_true(fulfilled, seconds), what
+def wait_until(fulfilled: Callable[[], object], what: str, tab: Page | None = None) -> None:
+    """Look again and again. What Playwright reports comes only while it works: name a tab then."""
+    deadline = time.monotonic() + PATIENCE
+    while not fulfilled():
+        assert time.monotonic() < deadline, what
+        if tab is None:
+            time.sleep(0.02)
+        else:
+            tab.wait_for_timeout(20)

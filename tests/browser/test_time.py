@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.browser.chromium import start_with_profile
 from tests.browser.devices import (
     Device,
     Stage,
     assert_still_logged_in,
     call,
+    heard,
     log_in,
     process_ids,
     ready,
     seen,
     session_of,
+    start_refresh,
+    wait_for_client,
     wait_until,
 )
 
@@ -32,32 +33,57 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 
 
+#: Notes for how long the page pauses: neither the limit of a request nor the look each half minute.
+WATCH_PAUSES = """() => {
+  window.pauses = [];
+  const later = setTimeout;
+  window.setTimeout = (task, time, ...rest) => {
+    if (![15_000, 30_000].includes(time)) pauses.push(time);
+    return later(task, time, ...rest);
+  };
+}"""
+
+
+#: Milliseconds that an access token lives.
+LIFETIME = 900_000
+
+
 def refreshes(device: Device, sid: str) -> int:
     """Count them at the server."""
     return device.stage.events(sid, "session_refreshed")
 
 
-def run_until_refresh(device: Device, tab: Page, *, seconds: int) -> None:
-    """Run the clock up to the request and no further: the request's time-out is on it, too."""
-    asked: list[str] = []
-    tab.on("request", lambda request: asked.append(request.url))
-    for _ in range(seconds):
-        device.context.clock.run_for(1000)
-        if asked:
-            return
-    raise AssertionError("no refresh was asked for")
+def log_in_at_a_standstill(device: Device) -> tuple[Page, str]:
+    """Log in; the pages' clock stands still, but for what the test runs it."""
+    device.context.clock.install(time=0)
+    device.context.clock.pause_at(1_000_000_000)
+    return log_in(device)
+
+
+def run_until_refresh(device: Device, tab: Page) -> int:
+    """Run the clock up to the refresh and no further, for the refresh is timed too.
+
+    Give the milliseconds that it took. The tab looks each half minute whether it is time, and
+    pauses for less before it is.
+    """
+    started = tab.evaluate("Date.now()")
+    tab.evaluate(WATCH_PAUSES)
+    for _ in range(40):
+        device.context.clock.run_for(30_000)
+        if pauses := tab.evaluate("pauses"):
+            device.context.clock.run_for(int(pauses[0]) + 1)
+            return int(tab.evaluate("Date.now()") - started)
+    raise AssertionError("no refresh was planned")
 
 
 def test_token_is_refreshed_ahead_of_its_end(device: Device) -> None:
     """Between 70 and 90 per cent of its time, and not before."""
-    device.context.clock.install()
-    tab, sid = log_in(device)
-    device.context.clock.run_for("10:20")  # of 15 minutes
-    tab.wait_for_timeout(200)
-    assert refreshes(device, sid) == 0
-    run_until_refresh(device, tab, seconds=200)
-    wait_until(lambda: tab.evaluate("auth.expiresAt - Date.now()") > 600_000, "no refresh")
-    assert refreshes(device, sid) == 1
+    tab, sid = log_in_at_a_standstill(device)
+    requests = heard(tab, "request")
+    took = run_until_refresh(device, tab)
+    assert 0.7 * LIFETIME <= took <= 0.9 * LIFETIME + 2
+    wait_until(lambda: tab.evaluate("auth.expiresAt - Date.now()") == LIFETIME, "no refresh")
+    assert refreshes(device, sid) == len(requests) == 1
 
 
 def test_device_that_wakes_after_the_token_ended_refreshes_by_itself(device: Device) -> None:
@@ -96,23 +122,21 @@ def test_device_whose_clock_is_wrong_refreshes_no_more_than_others(
     tab, sid = log_in(device)
     assert [call(tab) for _ in range(3)] == [200] * 3
     assert refreshes(device, sid) == 0
-    assert 890_000 < tab.evaluate("auth.expiresAt - Date.now()") <= 900_000
+    assert 0 < tab.evaluate("auth.expiresAt - Date.now()") <= LIFETIME
 
 
 def test_clock_set_back_while_logged_in_is_no_trouble(device: Device) -> None:
     """The steady clock still counts."""
-    device.context.clock.install()
-    tab, sid = log_in(device)
+    tab, sid = log_in_at_a_standstill(device)
     tab.evaluate("() => { const now = Date.now; Date.now = () => now.call(Date) - 86_400_000; }")
-    run_until_refresh(device, tab, seconds=840)
+    run_until_refresh(device, tab)
     wait_until(lambda: refreshes(device, sid) == 1, "no refresh")
     assert_still_logged_in(device, [tab], sid)
 
 
 def test_hidden_tab_refreshes_when_it_is_looked_at(device: Device) -> None:
     """A forgotten tab must not keep a session alive for ever."""
-    device.context.clock.install()
-    tab, sid = log_in(device)
+    tab, sid = log_in_at_a_standstill(device)
     hide = "Object.defineProperty(document, 'hidden', { value: true, configurable: true })"
     tab.evaluate(hide)
     device.context.clock.run_for("20:00")
@@ -138,52 +162,56 @@ def test_session_that_ended_in_sleep_is_shown_as_expired(
     wait_until(lambda: "expired" in seen(tab), "not noticed")
 
 
-def answers(tab: Page, *statuses: int, headers: dict[str, str] | None = None) -> list[float]:
-    """Have refresh/ answer so, and then as it really does; give the times of all requests."""
-    left, times = list(statuses), list[float]()
+def answers(tab: Page, *statuses: int, headers: dict[str, str] | None = None) -> list[str]:
+    """Have refresh/ answer so, and then as it really does; list all requests."""
+    left, requests = list(statuses), list[str]()
 
     def answer(route: Route) -> None:
-        times.append(time.monotonic())
+        requests.append(route.request.url)
         if left:
             route.fulfill(status=left.pop(0), headers=headers or {}, json={"code": "unavailable"})
         else:
             route.continue_()
 
     tab.route("**/refresh/", answer)
-    return times
+    return requests
+
+
+def next_pause(tab: Page, number: int) -> float:
+    """Wait until the client pauses for that time; give the milliseconds."""
+    wait_until(lambda: len(tab.evaluate("pauses")) == number, "no pause")
+    return float(tab.evaluate("pauses.at(-1)"))
 
 
 def test_retry_after_is_waited_for(device: Device) -> None:
-    """Neither less nor much longer."""
-    tab, sid = log_in(device)
-    times = answers(tab, 429, 503, headers={"Retry-After": "2"})
-    assert tab.evaluate("auth.refresh()") is True
-    pauses = [later - earlier for earlier, later in pairwise(times)]
-    assert len(pauses) == 2
-    assert min(pauses) >= 1.95
+    """Neither less nor longer."""
+    tab, sid = log_in_at_a_standstill(device)
+    requests = answers(tab, 429, 503, headers={"Retry-After": "2"})
+    tab.evaluate(WATCH_PAUSES)
+    start_refresh(tab)
+    for tries in (1, 2):
+        assert next_pause(tab, tries) == 2000
+        device.context.clock.run_for(1999)
+        assert len(requests) == tries
+        device.context.clock.run_for(1)
+    assert tab.evaluate("outcome") is True
+    assert len(requests) == 3
     assert_still_logged_in(device, [tab], sid)
 
 
 def test_failing_server_is_asked_less_and_less_and_then_no_more(device: Device) -> None:
     """Six tries; the session is not over, and the caller is told so."""
-    device.context.clock.install()
-    tab, sid = log_in(device)
-    times = answers(tab, *[500] * 7)
-    tab.evaluate(
-        "() => { auth.refresh().catch((e) => { window.error = [e.status, e.temporary]; }); }"
-    )
+    tab, sid = log_in_at_a_standstill(device)
+    requests = answers(tab, *[500] * 7)
+    tab.evaluate(WATCH_PAUSES)
+    tab.evaluate("() => { window.error = auth.refresh().catch((e) => [e.status, e.temporary]); }")
     pauses = []
     for tries in range(1, 6):
-        while len(times) < tries:
-            tab.wait_for_timeout(20)
-        tab.wait_for_timeout(100)
-        started = tab.evaluate("Date.now()")
-        while len(times) == tries:
-            device.context.clock.run_for(100)
-        pauses.append(tab.evaluate("Date.now()") - started)
-    wait_until(lambda: bool(tab.evaluate("!!window.error")), "no end")
+        pauses.append(next_pause(tab, tries))
+        device.context.clock.run_for(int(pauses[-1]) + 1)
     assert tab.evaluate("error") == [500, True]
-    assert len(times) == 6
+    assert len(requests) == 6
+    assert pauses == sorted(pauses)
     assert pauses[-1] > 2 * pauses[0]
     assert all(pause <= 20_000 for pause in pauses)
     assert session_of(tab) == sid
@@ -193,9 +221,9 @@ def test_failing_server_is_asked_less_and_less_and_then_no_more(device: Device) 
 def test_superseded_retry_is_followed_by_one_with_the_newer_cookie(device: Device) -> None:
     """A 409 says nothing against the session."""
     tab, sid = log_in(device)
-    times = answers(tab, 409)
+    requests = answers(tab, 409)
     assert tab.evaluate("auth.refresh()") is True
-    assert len(times) == 2
+    assert len(requests) == 2
     assert_still_logged_in(device, [tab], sid)
 
 
@@ -223,11 +251,11 @@ def test_answer_that_is_not_the_servers_ends_no_session(
 def test_page_opened_while_the_server_is_away_waits_for_it(device: Device) -> None:
     """`ready` doesn't say "log in" to somebody who is logged in."""
     tab, sid = log_in(device)
-    tab.route("**/refresh/", lambda route: route.fulfill(status=502))
+    requests = answers(tab, *[502] * 100)
     tab.goto(device.stage.url(), wait_until="commit")
-    wait_until(lambda: bool(tab.evaluate("!!window.auth")), "no client")
+    wait_for_client(tab)
     tab.evaluate("() => { window.found = 'pending'; auth.ready.then((is) => { found = is; }); }")
-    tab.wait_for_timeout(1500)
+    wait_until(lambda: len(requests) > 1, "no second try", tab)
     assert tab.evaluate("found") == "pending"
     tab.unroute_all()
     wait_until(lambda: tab.evaluate("found") is True, "it was never ready")
@@ -247,29 +275,30 @@ def test_wrong_address_is_told_and_not_waited_for(device: Device) -> None:
     assert error == [404, False]
 
 
-@pytest.mark.slow
 def test_browser_killed_after_a_refresh_still_has_its_session(
     chromium: BrowserType, stage: Stage, tmp_path: Path
 ) -> None:
     """Its cookies are written to disk up to half a minute late; the key was there in time."""
 
-    def start() -> Device:
-        context = chromium.launch_persistent_context(
-            tmp_path, executable_path=CHROMIUM, args=list(ARGUMENTS), ignore_https_errors=True
-        )
-        return Device(context=context, stage=stage, username="user196")
+    def begin() -> Device:
+        context = start_with_profile(chromium, tmp_path)
+        return Device(context=context, stage=stage, username=username)
 
-    device = start()
+    username = stage.make_user()
+    device = begin()
     tab, sid = log_in(device)
     log_in_cookie = device.cookie()
-    tab.wait_for_timeout(32_000)  # until the cookie of the log-in is on disk
-    assert tab.evaluate("auth.refresh()") is True
+    device.context.close()  # which has the cookie of the log-in written to disk
+
+    device = begin()
+    tab = device.open()
+    assert ready(tab) is True
     assert device.cookie() != log_in_cookie
     for pid in process_ids(tab):
         os.kill(pid, signal.SIGKILL)
     device.context.close()
 
-    device = start()
+    device = begin()
     tab = device.open()
     assert ready(tab) is True
     assert stage.events(sid, "refresh_retried") == 1, "the cookie was on disk already"

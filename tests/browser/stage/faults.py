@@ -17,6 +17,8 @@ from django.http import HttpRequest, HttpResponse
 KILL = "kill"
 #: Answer so many seconds late.
 DELAY = "delay"
+#: Don't answer as long as the file is there.
+HOLD = "hold"
 
 
 def middleware(
@@ -29,6 +31,7 @@ def middleware(
         response = get_response(request)
         if request.path.endswith("/refresh/"):
             _delay(folder / DELAY)
+            _hold(folder / HOLD)
             _kill(folder / KILL)
         return response
 
@@ -40,6 +43,11 @@ def _delay(switch: Path) -> None:
         time.sleep(float(switch.read_text()))
     except FileNotFoundError:
         return
+
+
+def _hold(switch: Path) -> None:
+    while switch.exists():
+        time.sleep(0.02)
 
 
 def _kill(switch: Path) -> None:

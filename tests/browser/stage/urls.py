@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.http import (
     FileResponse,
     HttpRequest,
@@ -42,6 +46,18 @@ def script(request: HttpRequest) -> FileResponse:
 def empty(request: HttpRequest) -> HttpResponse:
     """Serve a page without a script, as a start for what another page does."""
     return HttpResponse("<!doctype html><title>Empty</title>")
+
+
+@csrf_exempt
+def user(request: HttpRequest) -> JsonResponse:
+    """Make a user whom no other test has."""
+    asked = json.loads(request.body)
+    name = f"user-{secrets.token_hex(6)}"
+    made = get_user_model().objects.create_user(
+        name, f"{name}@example.test", asked["password"], tenant=asked["tenant"]
+    )
+    made.groups.set(Group.objects.get_or_create(name=group)[0] for group in asked["groups"])
+    return JsonResponse({"username": name})
 
 
 @csrf_exempt
@@ -91,6 +107,7 @@ urlpatterns = [
     path("stage/", page),
     path("stage/page.js", script),
     path("stage/empty/", empty),
+    path("stage/user/", user),
     path("stage/echo/", echo),
     path("stage/away/", away),
     path("", include("example_project.urls")),
