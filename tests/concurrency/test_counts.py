@@ -16,7 +16,11 @@ from jwt_auth.models import TokenVersion, token_version_of
 from tests.concurrency.threads import at_once
 from tests.flows.scene import BROWSER, log_in
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.sql,
+    pytest.mark.user_model,
+]
 
 _AT_ONCE = 12
 

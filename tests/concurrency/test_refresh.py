@@ -18,7 +18,11 @@ from tests.concurrency.conftest import Answer, Send
 from tests.concurrency.threads import at_once
 from tests.flows.scene import BROWSER, log_in, refusal_of, row_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.sql,
+    pytest.mark.user_model,
+]
 
 _FIFTY = 50
 
