@@ -264,6 +264,28 @@ def test_load_that_never_returns_is_given_up(
 
 
 @pytest.mark.parametrize("failure", [None, DOWN])
+def test_load_that_is_given_up_is_told_and_so_is_the_return(
+    loaded_store: MemoryKeyStore,
+    hanging: Hanging,
+    clock: Clock,
+    now: datetime,
+    failure: Exception | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At once or in half a minute; of failures in between it is too soon to tell."""
+    clock.time += 30
+    hanging.hang(partial(active.signing_key, now))
+    clock.time += 91
+    for loaded_store.failure in (failure, None):
+        clock.time += 30
+        active.signing_key(now)
+        hanging.finish_others()
+    given_up, over = said(caplog)
+    assert given_up.endswith("it is asked for anew.")
+    assert over.endswith("loaded from memory again.")
+
+
+@pytest.mark.parametrize("failure", [None, DOWN])
 def test_what_a_load_that_was_given_up_brings_is_thrown_away(
     loaded_store: MemoryKeyStore,
     hanging: Hanging,

@@ -4,9 +4,10 @@ makes kids up, which must drive neither reads nor waits.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import count
 from threading import Event
 
 import pytest
@@ -16,7 +17,16 @@ from jwt_auth.exceptions import KeyRingTorn, KeyStoreError
 from jwt_auth.keys import active
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.file import FileKeyStore
-from tests.keys.reloading import PATIENCE, Clock, at_once, finish_reloads, knows, reloads, use
+from tests.keys.reloading import (
+    PATIENCE,
+    Clock,
+    at_once,
+    finish_reloads,
+    knows,
+    reloads,
+    stopped,
+    use,
+)
 from tests.keys.stores import HELD, MemoryKeyStore
 
 
@@ -171,6 +181,27 @@ def test_guesses_are_free_again_after_a_reset(
     use(now)
     loaded_store.ring = following
     assert knows(new_kid, now)
+
+
+def test_guess_that_is_overtaken_anywhere_is_the_only_one(
+    loaded_store: MemoryKeyStore, now: datetime
+) -> None:
+    """Between any two of its request's steps another request may take it."""
+    loaded_store.stamped = False
+    for line in count(1):
+        active.reset()
+        use(now)
+        before = loaded_store.loads
+        with ThreadPoolExecutor(1) as pool:
+            with stopped(partial(knows, "made up", now), line=line) as is_stopped:
+                other = pool.submit(knows, "made up", now)
+                wait([other], timeout=0.05)  # it may have to wait for the one that is stopped
+            assert not other.result()
+        finish_reloads()
+        assert loaded_store.loads == before + 1
+        if not is_stopped:
+            break
+    assert line > 10
 
 
 # ---- Waits
