@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.devices import Device, Stage, call, log_in, ready, seen, session_of
+from tests.browser.devices import (
+    Device,
+    Stage,
+    call,
+    log_in,
+    ready,
+    seen,
+    session_of,
+    wait_until,
+)
 from tests.live.site import PASSWORD
 
 if TYPE_CHECKING:
@@ -114,7 +123,7 @@ def test_injected_script_finds_neither_token(device: Device) -> None:
     assert tab.evaluate("auth.refresh()") is True
     assert call(tab) == 200
     found = tab.evaluate(LOOT)
-    assert len(tokens) == 2
+    wait_until(lambda: len(tokens) == 2, "the answers were not seen", tab)
     assert found["size"] > 1000, "the walk did not get far"
     assert "jwt_auth" in found["all"], "the walk did not see what is there"
     for secret in [*parts(tokens), former, device.cookie()]:
@@ -134,10 +143,10 @@ def test_injected_script_that_listens_hears_neither_token(device: Device) -> Non
     tab.evaluate("([name, word]) => auth.login(name, word)", [device.username, PASSWORD])
     assert (tab.evaluate("auth.refresh()"), call(tab)) == (True, 200)
     tab.evaluate("auth.logout()")
-    tab.wait_for_timeout(300)
+    wait_until(lambda: "logout" in seen(other), "the other tab hears nothing")
+    wait_until(lambda: len(tokens) == 2, "the answers were not seen", tab)
     heard = json.dumps(tab.evaluate("caught") + other.evaluate("caught"))
     assert "sid" in heard, "the traps are not set"
-    assert tokens
     for secret in parts(tokens):
         assert secret not in heard
 
@@ -169,7 +178,7 @@ def test_form_on_another_origin_can_do_nothing(
               document.body.append(form);
               form.submit();
             }""",
-            [stage.url(f"/api/auth/{path}"), "user198", PASSWORD],
+            [stage.url(f"/api/auth/{path}"), stage.make_user(), PASSWORD],
         )
     sent = answer.value.request.all_headers()
     assert sent["sec-fetch-site"] == site
@@ -199,7 +208,7 @@ def test_script_on_another_origin_can_do_nothing(device: Device, stage: Stage, p
         }""",
         [
             stage.url(f"/api/auth/{path}"),
-            json.dumps({"username": "user198", "password": PASSWORD}),
+            json.dumps({"username": stage.make_user(), "password": PASSWORD}),
         ],
     )
     assert outcomes == ["TypeError: Failed to fetch", "opaque"]
