@@ -31,7 +31,10 @@ def scratch_database(folder: Path, blocker: DjangoDbBlocker) -> Iterator[str]:
     try:
         yield urlsplit(server)._replace(path=f"/{name}").geturl()
     finally:
-        _execute_beside(server, f"DROP DATABASE {name}", blocker)
+        # Processes that were killed may be connected still.
+        is_postgresql = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+        force = " WITH (FORCE)" if is_postgresql else ""
+        _execute_beside(server, f"DROP DATABASE {name}{force}", blocker)
 
 
 def dump(url: str, blocker: DjangoDbBlocker) -> list[Any]:
@@ -42,6 +45,13 @@ def dump(url: str, blocker: DjangoDbBlocker) -> list[Any]:
             cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
             values += [value for row in cursor.fetchall() for value in row]
     return values
+
+
+def run_sql(url: str, blocker: DjangoDbBlocker, *statements: str) -> None:
+    """Run statements inside a database."""
+    with _connected(url, blocker) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
 
 
 def _execute_beside(server: str, statement: str, blocker: DjangoDbBlocker) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -11,15 +12,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
 from tests.live.certificate import HOST, make_certificate
+from tests.live.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery staple"
@@ -28,14 +31,23 @@ WORKERS, THREADS = 2, 4
 #: Off: one machine sends here what a thousand users would.
 THROTTLES = ("login_account", "login_address", "refresh")
 
-#: Seconds; a machine that runs other tests beside these may be slow.
-START_TIMEOUT, STOP_TIMEOUT, REQUEST_TIMEOUT = 60, 30, 60
+#: Seconds. Only a failure takes as long; a machine that runs other tests at once may be slow.
+START_TIMEOUT, REQUEST_TIMEOUT, COMMAND_TIMEOUT = 120, 120, 240
 
-_MAKE_USERS = """
+#: In one process, because each takes its time to start; for the same reason all users get one hash.
+_SET_UP = """
 from django.contrib.auth import get_user_model
-for name in {names!r}:
-    get_user_model().objects.create_user(name, f"{{name}}@example.test", {password!r})
+from django.contrib.auth.hashers import make_password
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("generate_keys", verbosity=0)
+User, names, password = get_user_model(), {names!r}, make_password({password!r})
+User.objects.bulk_create(
+    User(username=name, email=f"{{name}}@example.test", password=password) for name in names
+)
 """
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +83,16 @@ class Server:
                     return
         raise AssertionError(f"gunicorn did not come up:\n{self.log.read_text()}")
 
+    def ask_many(self, ask: Callable[[requests.Session], T], clients: int = 16) -> list[T]:
+        """Ask over so many connections at once that every worker that is up gets some."""
+
+        def call(_: int) -> T:
+            with self.session() as session:
+                return ask(session)
+
+        with ThreadPoolExecutor(clients) as pool:
+            return list(pool.map(call, range(clients)))
+
     def worker_pids(self) -> list[int]:
         """List the workers by asking the kernel for the master's children."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
@@ -78,7 +100,19 @@ class Server:
 
     def kill_worker(self) -> None:
         """End one worker as the out-of-memory killer would; the master starts another one."""
-        os.kill(self.worker_pids()[0], signal.SIGKILL)
+        pid = self.worker_pids()[0]
+        os.kill(pid, signal.SIGKILL)
+        # From then on nothing is sent to it any more.
+        wait_until(lambda: pid not in self.worker_pids(), "the killed worker is gone")
+
+    def has_loaded(self, kid: str) -> bool:
+        """Tell whether every worker has logged that it has loaded that key."""
+        loaded = set(re.findall(rf"key_loaded .*{re.escape(kid)}.* pid=(\d+) ", self.read_log()))
+        return loaded.issuperset(map(str, self.worker_pids()))
+
+    def read_log(self) -> str:
+        """Read what the server has logged so far."""
+        return self.log.read_text(errors="replace")
 
     def errors(self) -> str:
         """Give the first lines of the server's log that tell of an error, for a failing test."""
@@ -123,13 +157,11 @@ class Site:
             folder=folder, database=database, certificate=certificate, certificate_key=key
         ).using(
             SECRET_KEY=secrets.token_urlsafe(48),
-            JWT_AUTH_KEY_RELOAD_INTERVAL="2",
+            JWT_AUTH_KEY_RELOAD_INTERVAL="1",
             JWT_AUTH_THROTTLE_RATES=json.dumps(dict.fromkeys(THROTTLES)),
             **settings,
         )
-        site.manage("migrate")
-        site.manage("generate_keys")
-        site.manage("shell", "-c", _MAKE_USERS.format(names=users, password=PASSWORD))
+        site.manage("shell", "-c", _SET_UP.format(names=users, password=PASSWORD))
         return site
 
     def using(self, **settings: str) -> Site:
@@ -152,11 +184,11 @@ class Site:
         }
         return {
             **inherited,
-            "DJANGO_SETTINGS_MODULE": "example_project.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.live.settings",
             "ALLOWED_HOSTS": HOST,
             "DATABASE_URL": self.database,
             "EXAMPLE_DATA_DIR": str(self.folder),
-            "HOME": str(self.folder),  # where gunicorn puts a socket to control it by
+            "HOME": str(self.folder),
             **self.settings,
         }
 
@@ -169,7 +201,7 @@ class Site:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=COMMAND_TIMEOUT,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -210,6 +242,7 @@ class Site:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                process_group=0,
             )
         address = f"https://{HOST}:{port}"
         try:
@@ -222,6 +255,7 @@ class Site:
             *(sys.executable, "-m", "gunicorn", "example_project.wsgi"),
             *("--bind", f"fd://{listener}"),
             *("--workers", str(self.workers), "--threads", str(self.threads)),
+            *("--config", str(Path(__file__).with_name("gunicorn_conf.py"))),
             *("--certfile", str(self.certificate), "--keyfile", str(self.certificate_key)),
         ]
 
@@ -243,10 +277,7 @@ def copy_keys(site: Site, folder: Path) -> Site:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        # The workers notice by themselves that their master is gone.
-        process.kill()
-        process.wait(STOP_TIMEOUT)
+    # All at once: a worker that is told to end takes a second, one that waits at its start more.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

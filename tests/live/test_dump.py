@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -85,6 +86,7 @@ def test_no_value_of_a_dump_passes_for_a_token(
 
 def test_session_survives_a_new_secret_key_only_with_its_fallback(site: Site) -> None:
     """SECRET_KEY_FALLBACKS carries sessions over a restart; without it they end with 401."""
+    site = replace(site, workers=1)
     old, new = site.settings["SECRET_KEY"], "another-secret-" + "0123456789abcdef" * 3
     with site.serve() as server, server.session() as client:
         token = log_in(client)

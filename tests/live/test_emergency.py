@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,13 +16,17 @@ import pytest
 from jwt_auth.encoding import base64url_encode
 from jwt_auth.keys import jwk
 from jwt_auth.keys.stores.file import FileKeyStore
-from tests.live.site import PASSWORD, ROOT, Server, Site, bearer, copy_keys
-from tests.live.test_transcript import log_in
+from tests.live.site import COMMAND_TIMEOUT, PASSWORD, ROOT, Server, Site, copy_keys
+from tests.live.test_transcript import hello, log_in
+from tests.live.waiting import wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.example, pytest.mark.slow]
 
 DRILL = ROOT / "docs" / "how-to" / "emergency_drill.py"
-INTERVAL = float(os.environ.get("DRILL_INTERVAL", "2"))
+INTERVAL = float(os.environ.get("DRILL_INTERVAL", "1"))
+
+#: Seconds more that it may take on a busy machine; without the reload it would never happen.
+SLACK = 25
 
 #: Each kind of client, and how what it sees begins.
 SEEN = {
@@ -64,7 +67,7 @@ def test_drill_shows_what_each_kind_of_client_sees(
     """All of it within the reload interval that the command prints."""
     manage = shlex.join([sys.executable, str(ROOT / "manage.py")])
     command = [sys.executable, str(DRILL), server.address, "--manage", manage]
-    command += ["--cafile", str(server.certificate), "--interval", str(INTERVAL)]
+    command += ["--cafile", str(server.certificate), "--interval", str(INTERVAL + SLACK)]
     credentials = {"DRILL_USERNAME": "drill", "DRILL_PASSWORD": PASSWORD}
     done = subprocess.run(
         command,
@@ -72,7 +75,7 @@ def test_drill_shows_what_each_kind_of_client_sees(
         env=drilled.environment | credentials,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=COMMAND_TIMEOUT,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -91,23 +94,13 @@ def test_thief_with_the_key_is_locked_out_within_the_interval(
     """They forge a token of a session from after the emergency, which only the key's end stops."""
     thief = FileKeyStore(PATH=folder_of(drilled)).load().keys[-1]
     drilled.manage("rotate_keys", "--compromised", thief.kid, "--yes")
-    over = time.monotonic()
     with server.session() as client:
-        good = log_in(client, "drill")
-        forged = sign(jwk.signing_key(thief.jwk), good)
-        while client.get("/api/hello/", headers=bearer(forged)).status_code == 200:
-            assert time.monotonic() - over < INTERVAL + 5, "a withdrawn key is still believed"
-            time.sleep(0.1)
-    with server.session() as client:
-        client.headers["Connection"] = "close"
-        deadline = over + INTERVAL + 5
-        while time.monotonic() < deadline:
-            answers = {
-                client.get("/api/hello/", headers=bearer(forged)).status_code for _ in range(20)
-            }
-            if answers == {401}:
-                return
-    raise AssertionError("some process still believes a withdrawn key")
+        forged = sign(jwk.signing_key(thief.jwk), log_in(client, "drill"))
+
+    def is_locked_out() -> bool:
+        return set(server.ask_many(lambda client: hello(client, forged))) == {401}
+
+    wait_until(is_locked_out, "no process believes a withdrawn key", patience=INTERVAL + SLACK)
 
 
 def folder_of(site: Site) -> Path:

@@ -42,15 +42,12 @@ print(locked_out(request, None, {}).headers)
 def site(
     tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[Site]:
-    """The example project with tests.neighbours.settings."""
+    """The example project with tests.live.neighbours_settings."""
     folder = tmp_path_factory.mktemp("neighbours")
     folder.chmod(0o700)
     with scratch_database(folder, django_db_blocker) as database:
-        site = Site.create(folder, database, *USERS).using(
-            DJANGO_SETTINGS_MODULE="tests.neighbours.settings"
-        )
-        site.manage("migrate")
-        yield site
+        settings = "tests.live.neighbours_settings"
+        yield Site.create(folder, database, *USERS, DJANGO_SETTINGS_MODULE=settings)
 
 
 @pytest.fixture(scope="module")

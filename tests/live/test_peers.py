@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import requests
 
 from tests.live.site import Site, copy_keys
 from tests.live.test_transcript import log_in, refresh
+from tests.live.waiting import wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.example]
 
@@ -56,13 +56,14 @@ def published(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Published
 
 def refresh_until_signed_by(client: requests.Session, algorithm: str) -> str:
     """Give a token of the new key, which a worker takes up within the reload interval."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        token = refresh(client)
-        if jwt.get_unverified_header(token)["alg"] == algorithm:
-            return token
-        time.sleep(0.2)
-    raise AssertionError(f"no worker has taken up the key for {algorithm}")
+    tokens = [refresh(client)]
+
+    def is_taken_up() -> bool:
+        tokens.append(refresh(client))
+        return bool(jwt.get_unverified_header(tokens[-1])["alg"] == algorithm)
+
+    wait_until(is_taken_up, f"a worker signs with the key for {algorithm}")
+    return tokens[-1]
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(command: list[str], folder: Path, stdin: str = "") -> str:
     """Run a program in the folder; give what it writes."""
     done = subprocess.run(
-        command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

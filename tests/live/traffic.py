@@ -7,12 +7,12 @@ ended one that is accepted and any 5xx are noted.
 
 from __future__ import annotations
 
+import gc
 import random
-import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Protocol, Self
@@ -25,12 +25,15 @@ from tests.live.site import PASSWORD, bearer
 
 COOKIE = "__Secure-refresh_token"
 
-#: A share of the time, from 0 to 1, and what happens then.
-Disturbance = tuple[float, Callable[[], object]]
-
 #: For tests in which servers die: a connection that is reset before its TLS handshake leaves a
 #: socket that nobody closes (`ssl.SSLSocket` raises out of its making, and requests never gets it).
 loses_sockets = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+
+#: So many tokens in a row of one key show that every worker signs with it.
+LATEST = 10
+
+#: Seconds between two steps of a client: it leaves the servers some time for other things.
+PAUSE = 0.02
 
 #: How often a cut request is sent again. The killed worker takes at most one answer with it.
 TRIES = 5
@@ -44,6 +47,8 @@ class Report:
     #: One line for each answer that no client may get.
     wrong: list[str] = field(default_factory=list)
     kids: set[str] = field(default_factory=set)
+    #: Of the latest tokens.
+    latest: deque[str] = field(default_factory=lambda: deque(maxlen=LATEST))
 
     def __iadd__(self, other: Report) -> Self:
         self.counts += other.counts
@@ -80,7 +85,7 @@ class Visitor:
         """Go on until told to stop; give what was seen."""
         with self._client:
             self._log_in()
-            while not stopped.is_set():
+            while not stopped.wait(PAUSE):
                 self._take_a_step()
         return self.report
 
@@ -135,7 +140,9 @@ class Visitor:
         if answer is None:
             return
         token = answer.json()["access_token"]
-        self.report.kids.add(jwt.get_unverified_header(token)["kid"])
+        kid = jwt.get_unverified_header(token)["kid"]
+        self.report.kids.add(kid)
+        self.report.latest.append(kid)
         self._living = [*self._living[-2:], token]
         self._watch(token)
 
@@ -175,8 +182,36 @@ class Visitor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the clients have seen so far, for an operator who waits for something."""
+
+    reports: Sequence[Report]
+    running: Sequence[Future[Report]]
+
+    def count(self, what: str) -> int:
+        """Count what has been done."""
+        self._raise_failure()
+        return sum(report.counts[what] for report in self.reports)
+
+    def has_signed(self, kid: str) -> bool:
+        """Tell whether that key has signed a token."""
+        self._raise_failure()
+        return any(kid in report.kids for report in self.reports)
+
+    def signs_everywhere(self, kid: str) -> bool:
+        """Tell whether that key has signed all latest tokens of every client."""
+        self._raise_failure()
+        return all(list(report.latest) == [kid] * LATEST for report in self.reports)
+
+    def _raise_failure(self) -> None:
+        for visit in self.running:
+            if visit.done():
+                visit.result()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """So many clients at once, for so many seconds, while an operator does something."""
+    """So many clients at once, while an operator does something."""
 
     server: Reachable
     users: Sequence[str]
@@ -184,11 +219,7 @@ class Traffic:
     #: Is told each token that a client has got.
     watch: Callable[[str], None] = ignore
 
-    def run(self, seconds: float, disturbances: Sequence[Disturbance]) -> Report:
-        """Let the clients go on while each disturbance is called at its share of the time."""
-        return self.during(lambda: _disturb(seconds, disturbances))
-
-    def during(self, story: Callable[[], object]) -> Report:
+    def during(self, story: Callable[[Seen], object]) -> Report:
         """Let the clients go on while the operator lives through a story."""
         stopped = Event()
         visitors = [
@@ -201,17 +232,10 @@ class Traffic:
         with ThreadPoolExecutor(self.clients) as pool:
             running = [pool.submit(visitor.visit_until, stopped) for visitor in visitors]
             try:
-                story()
+                story(Seen(reports=[visitor.report for visitor in visitors], running=running))
             finally:
                 stopped.set()
             for visit in running:
                 total += visit.result()
+        gc.collect()  # here, where a warning of a lost socket is ignored
         return total
-
-
-def _disturb(seconds: float, disturbances: Sequence[Disturbance]) -> None:
-    started = time.monotonic()
-    for share, disturb in sorted(disturbances, key=lambda entry: entry[0]):
-        time.sleep(max(0.0, started + share * seconds - time.monotonic()))
-        disturb()
-    time.sleep(max(0.0, started + seconds - time.monotonic()))
