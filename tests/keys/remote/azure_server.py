@@ -4,7 +4,7 @@ https://learn.microsoft.com/rest/api/keyvault/secrets, with the errors of
 https://learn.microsoft.com/azure/key-vault/general/rest-error-codes and bodies as the service's
 users report them. A request without a token is answered with the challenge that says where to get
 one. Times of creation are whole seconds; so that nobody has to wait for them, a second is shorter
-here.
+here, or passes when a test says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import importlib
 import json
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from types import SimpleNamespace
@@ -69,6 +70,8 @@ class KeyVault:
     tokens: set[str] = field(default_factory=lambda: {TOKEN})
     secrets: dict[str, list[SecretVersion]] = field(default_factory=dict)
     deleted: dict[str, list[SecretVersion]] = field(default_factory=dict)
+    #: The time in seconds, with fractions.
+    clock: Callable[[], float] = lambda: monotonic() / SECOND
     #: Whether versions of what is not there are an empty list or are not found.
     lists_nothing: bool = True
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -82,7 +85,7 @@ class KeyVault:
             return self._route(request)
 
     def set(self, name: str, value: str, tags: dict[str, str] | None = None) -> SecretVersion:
-        version = SecretVersion(value, tags or {}, 1_900_000_000 + int(monotonic() / SECOND))
+        version = SecretVersion(value, tags or {}, 1_900_000_000 + int(self.clock()))
         self.secrets.setdefault(name, []).append(version)
         return version
 

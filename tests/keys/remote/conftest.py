@@ -1,8 +1,11 @@
-"""No waiting between attempts, and one run in the matrix: no database has to do with it."""
+"""No waiting between attempts, and one run in the jobs: no database has to do with it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -14,9 +17,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.live)
-            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_PAUSES", (0.01, 0.01))
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds between attempts that would have been waited for."""
+    pauses: list[float] = []
+    monkeypatch.setattr(remote, "sleep", pauses.append)
+    return pauses
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_are_read_once() -> Iterator[None]:
+    """Those of AWS's services, which boto3 would read anew for every client."""
+    try:
+        from botocore.session import create_loader
+    except ImportError:
+        yield
+        return
+    with patch("botocore.session.create_loader", cache(create_loader)):
+        yield

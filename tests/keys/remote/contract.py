@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -29,10 +27,16 @@ from tests.keys.contract import (
     require_discreet,
     require_nothing_shown,
 )
-from tests.keys.remote.service import Answer, Service
+from tests.keys.reloading import Clock, finish_reloads
+from tests.keys.remote.service import Answer, Request, Service
+from tests.keys.remote.waiting import end, let_deadline_pass, threads_of
 
-#: Seconds. Long, for a machine that is busy; a test of what takes too long names shorter ones.
-TIMEOUT, DEADLINE = 5, 30
+#: Seconds. Long, for a machine that is busy; a test of what takes too long names shorter ones, or
+#: has them pass.
+TIMEOUT, DEADLINE = 30, 60
+
+#: What the threads are called that ask.
+THREAD = "jwt_auth-key-store"
 
 
 class RemoteStorage(Storage):
@@ -61,19 +65,50 @@ class RemoteStorage(Storage):
     def unreachable(self) -> AbstractContextManager[None]:
         return self.service.being_away()
 
+    @abstractmethod
+    def is_write(self, request: Request) -> bool:
+        """Tell whether it puts a ring into the service."""
+
     @contextmanager
     def answering(self, answer: Answer) -> Iterator[None]:
         """Have the service give one and the same answer to everything."""
         self.service.always = answer
-        yield
-        self.service.always = None
+        try:
+            yield
+        finally:
+            self.service.always = None
 
     @contextmanager
-    def waiting(self, seconds: float) -> Iterator[None]:
-        """Have the service take its time."""
-        self.service.delay = seconds
-        yield
-        self.service.delay = 0
+    def refusing(
+        self, is_refused: Callable[[Request], bool], answer: Answer
+    ) -> Iterator[list[Request]]:
+        """Have the service refuse such requests; give those."""
+        respond, refused = self.service.respond, list[Request]()
+
+        def judge(request: Request) -> Answer:
+            if not is_refused(request):
+                return respond(request)
+            refused.append(request)
+            return answer
+
+        self.service.respond = judge
+        try:
+            yield refused
+        finally:
+            self.service.respond = respond
+
+    @contextmanager
+    def overtaken(self, act: Callable[[], None]) -> Iterator[None]:
+        """Have this happen before the next write arrives, and after whatever was read for it."""
+        waiting = [act]
+
+        def act_once(request: Request) -> bool:
+            if waiting and self.is_write(request):
+                waiting.pop()()
+            return False
+
+        with self.refusing(act_once, Answer()):
+            yield
 
 
 class RemoteContract(KeyStoreContract):
@@ -96,48 +131,51 @@ class RemoteContract(KeyStoreContract):
         require_discreet(refused.value, storage, ring)
         return str(refused.value)
 
-    def hurried(self, storage: RemoteStorage, *, timeout: float, deadline: float) -> RemoteKeyStore:
-        """Give a store that has little time, once it has its client."""
-        store = storage.open(TIMEOUT=timeout)
-        store.load()
-        store._deadline = deadline
-        return store
-
     def test_slow_answers_end_at_the_time_outs(
-        self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
+        self,
+        saved: RemoteKeyStore,
+        storage: RemoteStorage,
+        ring: KeyRing,
+        pauses: list[float],
     ) -> None:
-        """However often they are tried again."""
-        store = self.hurried(storage, timeout=0.2, deadline=10)
-        began = monotonic()
-        with storage.waiting(10):
-            assert "in time" in self.refuse(store, storage, ring)
-        assert monotonic() - began < 5
+        """Each of three attempts."""
+        with storage.service.holding():
+            assert "in time" in self.refuse(storage.open(TIMEOUT=0.1), storage, ring)
+        assert len(pauses) == 2
 
     def test_load_ends_at_the_deadline_whatever_the_time_outs(
-        self, storage: RemoteStorage, saved: RemoteKeyStore, ring: KeyRing
+        self,
+        saved: RemoteKeyStore,
+        storage: RemoteStorage,
+        ring: KeyRing,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """And the next one does not start a thread beside the one that still waits."""
-        store = self.hurried(storage, timeout=30, deadline=0.1)
         with storage.service.holding():
-            assert "within 0.1 seconds" in self.refuse(store, storage, ring)
-            threads = _store_threads()
+            with monkeypatch.context() as patched:
+                let_deadline_pass(patched, after=storage.service.asked)
+                assert f"within {DEADLINE} seconds" in self.refuse(saved, storage, ring)
+            threads = threads_of(THREAD)
             for _ in range(5):
-                assert "earlier request" in self.refuse(store, storage, ring)
-            assert _store_threads() == threads
-        for thread in threads:
-            thread.join(30)
-        store._deadline = DEADLINE
-        assert store.load() == ring
+                assert "earlier request" in self.refuse(saved, storage, ring)
+            assert threads_of(THREAD) <= threads
+        end(threads)
+        assert saved.load() == ring
 
     def test_answer_that_drips_ends_at_the_deadline(
-        self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
+        self,
+        saved: RemoteKeyStore,
+        storage: RemoteStorage,
+        ring: KeyRing,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Each byte comes in time, and the whole never does."""
-        store = self.hurried(storage, timeout=0.3, deadline=1)
-        began = monotonic()
-        with storage.answering(Answer(body=b"x" * 1000, drip=0.1)):
-            assert "within 1 seconds" in self.refuse(store, storage, ring)
-        assert monotonic() - began < 5
+        with storage.answering(Answer(body=b"x" * 1000, drip=0.05)):
+            with monkeypatch.context() as patched:
+                let_deadline_pass(patched, after=storage.service.dripped)
+                assert f"within {DEADLINE} seconds" in self.refuse(saved, storage, ring)
+            threads = threads_of(THREAD)
+        end(threads)
 
     def test_passing_trouble_is_tried_again(
         self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
@@ -212,15 +250,10 @@ class RemoteContract(KeyStoreContract):
         self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing, following: KeyRing
     ) -> None:
         """Sent again it could collide with itself."""
-        swap, writes = saved._swap, []
-
-        def fail(*args: Any) -> None:
-            writes.append(args)
-            with storage.answering(storage.failed):
-                swap(*args)
-
-        saved._swap = fail  # type: ignore[method-assign,assignment]
-        with pytest.raises(KeyStoreError, match=r"may have been saved.*list_keys") as unsure:
+        with (
+            storage.refusing(storage.is_write, storage.failed) as writes,
+            pytest.raises(KeyStoreError, match=r"may have been saved.*list_keys") as unsure,
+        ):
             save_ring(saved, following, expected_version=1)
         assert len(writes) == 1
         require_discreet(unsure.value, storage, ring, following)
@@ -237,17 +270,25 @@ class RemoteContract(KeyStoreContract):
             saved.save(large, expected_version=1)
         assert len(storage.service.requests) == asked
 
-    def test_forked_process_makes_its_own_client(
-        self, saved: RemoteKeyStore, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+    def test_forked_process_connects_anew(
+        self,
+        saved: RemoteKeyStore,
+        storage: RemoteStorage,
+        ring: KeyRing,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """On one connection each would read the other's answers."""
-        saved.load()
-        parents = saved._client()
-        assert saved._client() is parents
+        parents = self.connections(saved, storage)
+        assert self.connections(saved, storage) == parents
         pid = os.getpid() + 1
         monkeypatch.setattr(os, "getpid", lambda: pid)
-        assert saved.load() == ring
-        assert saved._client() is not parents
+        assert self.connections(saved, storage).isdisjoint(parents)
+
+    def connections(self, store: RemoteKeyStore, storage: RemoteStorage) -> set[int]:
+        """Load, and give the numbers of the connections that it took."""
+        before = len(storage.service.requests)
+        store.load()
+        return {request.connection for request in storage.service.requests[before:]}
 
     def test_debug_log_has_no_secret(
         self,
@@ -270,19 +311,18 @@ class RemoteContract(KeyStoreContract):
         self,
         configured: RemoteStorage,
         ring: KeyRing,
+        clock: Clock,
         now: datetime,
-        settings: Settings,
         caplog: pytest.LogCaptureFixture,
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """For as long as it takes; the log says why the ring is old."""
         configured.put_ring(ring)
         active.reset()
         kid = active.signing_key(now).kid
-        later = monotonic() + 3600
-        monkeypatch.setattr(active, "monotonic", lambda: later)
+        clock.time += 3600
         with configured.unreachable():
             assert active.signing_key(now).kid == kid
+            finish_reloads()
             assert active.verification_key(kid, now).kid == kid
         assert "the former copy stays in use" in caplog.text
         assert_without_secrets(caplog.text, configured, ring)
@@ -308,7 +348,3 @@ class RemoteContract(KeyStoreContract):
         configured.put_ring(KeyRing(version=0).with_next_key(jwk.generate("EdDSA"), now, now, zero))
         assert get_key_store().check() == []
         assert find_key_problem() is None
-
-
-def _store_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "jwt_auth-key-store"]

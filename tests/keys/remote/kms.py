@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.keys.remote.libraries import require
-from tests.keys.remote.moto_proxy import forward_to
+from tests.keys.remote.moto_proxy import REGION, forward_to
 from tests.keys.remote.service import Answer, Request
 
 require("moto.server", "moto[server]")
@@ -26,7 +26,6 @@ require("moto.server", "moto[server]")
 from moto.backends import get_backend  # noqa: E402
 
 ACCOUNT = "123456789012"
-REGION = "eu-central-1"
 ED25519 = "ECC_NIST_EDWARDS25519"
 
 

@@ -1,15 +1,36 @@
-"""A way to moto's server that a test can block."""
+"""A way to moto's server that a test can block, and one that it can't."""
 
 from __future__ import annotations
 
 import http.client
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
+from tests.keys.remote.libraries import require
 from tests.keys.remote.service import Answer, Request, Respond
+
+REGION = "eu-central-1"
+
+
+@contextmanager
+def moto() -> Iterator[int]:
+    """Give the port of a server of moto's in this process, which is slow to import."""
+    server = require("moto.server", "moto[server]").ThreadedMotoServer(
+        ip_address="127.0.0.1", port=0, verbose=False
+    )
+    server.start()
+    try:
+        yield server.get_host_and_port()[1]
+    finally:
+        server.stop()
 
 
 def forward_to(port: int) -> Respond:
     def forward(request: Request) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request(request.method, request.path, request.body, dict(request.headers))
         answer = connection.getresponse()
         body = answer.read()
@@ -18,3 +39,21 @@ def forward_to(port: int) -> Respond:
         return Answer(status=answer.status, body=body, headers=headers)
 
     return forward
+
+
+@cache
+def console(service: str, port: int) -> Any:
+    """Somebody at AWS's console. To make a client takes its time: one for all tests."""
+    boto3 = require("boto3", "django-jwt-sessions[aws]")
+    session = boto3.session.Session("AKIACONSOLE", "secret", region_name=REGION)
+    return session.client(service, endpoint_url=f"http://127.0.0.1:{port}")
+
+
+def tell_moto(port: int, path: str, body: bytes = b"") -> None:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/moto-api/{path}",
+        body,
+        {"Content-Type": "text/plain"},
+        method="POST",
+    )
+    urllib.request.urlopen(request).close()

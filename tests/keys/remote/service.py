@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any, Self
 
 
@@ -20,6 +22,8 @@ class Request:
     path: str
     headers: Message
     body: bytes
+    #: The number of the connection that it came on.
+    connection: int = 0
 
     @property
     def json(self) -> Any:
@@ -62,9 +66,8 @@ class Service:
         self.always: Answer | None = None
         #: Connections end without a word.
         self.away = False
-        #: Seconds before each answer.
-        self.delay = 0.0
-        self._ended = threading.Event()
+        #: Set when a request has come, and when a few bytes of an answer have dripped.
+        self.asked, self.dripped = threading.Event(), threading.Event()
         self._open = threading.Event()
         self._open.set()
         self._server = _Server(self)
@@ -76,39 +79,40 @@ class Service:
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        thread = threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True)
         thread.start()
-        yield self
-        self._open.set()
-        self._ended.set()
-        self._server.shutdown()
-        self._server.socket.close()
-        thread.join(10)
+        try:
+            yield self
+        finally:
+            self._open.set()
+            self._server.shutdown()
+            self._server.socket.close()
+            thread.join(60)
 
     @contextmanager
     def being_away(self) -> Iterator[None]:
         self.away = True
-        yield
-        self.away = False
+        try:
+            yield
+        finally:
+            self.away = False
 
     @contextmanager
     def holding(self) -> Iterator[None]:
         """Have every request wait until the test lets it go."""
         self._open.clear()
-        yield
-        self._open.set()
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, unless the test is over."""
-        self._ended.wait(seconds)
+        try:
+            yield
+        finally:
+            self._open.set()
 
     def answer(self, request: Request) -> Answer:
         self.requests.append(request)
+        self.asked.set()
+        # Chosen now: a client that goes away while it is held takes no later one's answer.
+        chosen = self.next.popleft() if self.next else self.always
         self._open.wait(60)
-        self.wait(self.delay)
-        if self.next:
-            return self.next.popleft()
-        return self.always or self.respond(request)
+        return chosen or self.respond(request)
 
 
 class _Server(ThreadingHTTPServer):
@@ -119,6 +123,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, service: Service) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.service = service
+        self.numbers = count(1)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: clients go away in the middle, and untrusted certificates are refused."""
@@ -127,9 +132,13 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
-    timeout = 30
+    timeout = 60
     # Headers and body in one segment: two would wait for each other's acknowledgement.
     wbufsize = -1
+
+    def setup(self) -> None:
+        super().setup()
+        self.number = next(self.server.numbers)
 
     def handle_one_request(self) -> None:
         service = self.server.service
@@ -138,7 +147,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        request = Request(method=self.command, path=self.path, headers=self.headers, body=body)
+        request = Request(
+            method=self.command,
+            path=self.path,
+            headers=self.headers,
+            body=body,
+            connection=self.number,
+        )
         self._send(service.answer(request))
 
     def _send(self, answer: Answer) -> None:
@@ -155,11 +170,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _drip(self, answer: Answer) -> None:
-        """Send blanks, which may stand before any JSON, for as long as the client takes them."""
-        for _ in range(len(answer.body)):
+        """Send blanks, which may stand before any JSON, for as long as it is the answer."""
+        service = self.server.service
+        for sent in range(len(answer.body)):
             self.wfile.write(b" ")
             self.wfile.flush()
-            self.server.service.wait(answer.drip)
+            if sent > 3:
+                service.dripped.set()
+            time.sleep(answer.drip)
+            if service.always is not answer:
+                return
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,11 +24,11 @@ from jwt_auth.keys import active, jwk
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.remote.contract import DEADLINE, TIMEOUT, RemoteContract, RemoteStorage
 from tests.keys.remote.libraries import require
-from tests.keys.remote.moto_proxy import forward_to
+from tests.keys.remote.moto_proxy import REGION, console, forward_to, moto, tell_moto
 from tests.keys.remote.service import Answer, Request, Service
 
-boto3 = require("boto3", "django-jwt-sessions[aws]")
-moto_server = require("moto.server", "moto[server]")
+require("boto3", "django-jwt-sessions[aws]")
+require("moto.server", "moto[server]")
 
 from jwt_auth.keys.stores.aws import AWSSecretsManagerKeyStore  # noqa: E402
 
@@ -58,14 +57,12 @@ class AWSStorage(RemoteStorage):
 
     def __init__(self, service: Service, moto_port: int) -> None:
         self.service = service
-        self.client = boto3.session.Session(
-            aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-central-1"
-        ).client("secretsmanager", endpoint_url=f"http://127.0.0.1:{moto_port}")
+        self.client = console("secretsmanager", moto_port)
 
     def options(self) -> dict[str, Any]:
         return {
             "SECRET_ID": NAME,
-            "REGION": "eu-central-1",
+            "REGION": REGION,
             "ENDPOINT_URL": f"http://127.0.0.1:{self.service.port}",
             "ACCESS_KEY_ID": "AKIAEXAMPLE",
             "SECRET_ACCESS_KEY": SECRET,
@@ -75,6 +72,12 @@ class AWSStorage(RemoteStorage):
 
     def open(self, **options: Any) -> AWSSecretsManagerKeyStore:
         return AWSSecretsManagerKeyStore(**self.options() | options)
+
+    def is_write(self, request: Request) -> bool:
+        return request.headers["X-Amz-Target"].endswith(("CreateSecret", "PutSecretValue"))
+
+    def put_ring(self, ring: KeyRing) -> None:
+        self.client.create_secret(Name=NAME, SecretString=ring.to_json())
 
     def put(self, content: bytes) -> None:
         try:
@@ -95,10 +98,8 @@ class AWSStorage(RemoteStorage):
 
 @pytest.fixture(scope="module")
 def moto_port() -> Iterator[int]:
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield server.get_host_and_port()[1]
-    server.stop()
+    with moto() as port:
+        yield port
 
 
 @pytest.fixture
@@ -110,12 +111,14 @@ def storage(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[AWSStor
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
 
-    _post(f"http://127.0.0.1:{moto_port}/moto-api/reset", b"")
+    tell_moto(moto_port, "reset")
     with Service(forward_to(moto_port)).running() as service:
         yield AWSStorage(service, moto_port)
 
 
 class TestContract(RemoteContract):
+    writers = 4  # each makes a client, which takes its time
+
     @pytest.fixture
     def storage(self, storage: AWSStorage) -> AWSStorage:
         return storage
@@ -133,25 +136,18 @@ def test_versions_keep_the_service_s_labels(storage: AWSStorage, ring: KeyRing, 
 
 @pytest.mark.parametrize("expected", [None, 1])
 def test_write_between_our_read_and_our_write_wins(
-    storage: AWSStorage, ring: KeyRing, expected: int | None, monkeypatch: pytest.MonkeyPatch
+    storage: AWSStorage, ring: KeyRing, expected: int | None
 ) -> None:
     """By the label, which is moved from the version that was read and from no other."""
     if expected:
         storage.put_ring(ring)
-    store = storage.open()
-    find = store._find
-
-    def find_and_be_overtaken(client: Any) -> Any:
-        found = find(client)
-        if expected:
-            storage.put(b'{"of": "somebody else"}')
-        else:
-            storage.client.create_secret(Name=NAME, SecretString='{"of": "somebody else"}')
-        return found
-
-    monkeypatch.setattr(store, "_find", find_and_be_overtaken)
-    with pytest.raises(KeyRingConflict if expected else KeyRingExists):
-        store.save(ring, expected_version=expected)
+    write = storage.client.put_secret_value if expected else storage.client.create_secret
+    name = {"SecretId" if expected else "Name": NAME}
+    with (
+        storage.overtaken(lambda: write(SecretString='{"of": "somebody else"}', **name)),
+        pytest.raises(KeyRingConflict if expected else KeyRingExists),
+    ):
+        storage.open().save(ring, expected_version=expected)
     current = storage.client.get_secret_value(SecretId=NAME)
     assert current["SecretString"] == '{"of": "somebody else"}'
 
@@ -159,10 +155,17 @@ def test_write_between_our_read_and_our_write_wins(
 def test_move_whose_answer_was_lost_has_happened(storage: AWSStorage, ring: KeyRing) -> None:
     """Where the service says that the label is elsewhere, and elsewhere is our version."""
     storage.put_ring(ring)
-    store = storage.open()
-    client = store._client()
-    ((token, _),) = storage.stages().items()
-    store._make_current(client, token, former="00000000-0000-0000-0000-000000000000")
+    respond = storage.service.respond
+    following = ring.without("none")
+
+    def move_and_refuse(request: Request) -> Answer:
+        answer = respond(request)
+        moves = request.headers["X-Amz-Target"].endswith("UpdateSecretVersionStage")
+        return refusal(400, "InvalidParameterException") if moves else answer
+
+    storage.service.respond = move_and_refuse
+    storage.open().save(following, expected_version=1)
+    assert storage.open().load() == following
 
 
 def test_secret_that_was_made_without_a_value_takes_the_first_ring(
@@ -172,7 +175,7 @@ def test_secret_that_was_made_without_a_value_takes_the_first_ring(
     storage.client.create_secret(Name=NAME)
     with pytest.raises(KeyRingMissing):
         storage.open().load()
-    storage.put_ring(ring)
+    storage.open().save(ring, expected_version=None)
     assert storage.open().load() == ring
 
 
@@ -188,7 +191,8 @@ def test_secret_that_is_scheduled_for_deletion_can_be_restored(
     """It is not missing: nothing could be made in its place."""
     storage.put_ring(ring)
     storage.client.delete_secret(SecretId=NAME, RecoveryWindowInDays=7)
-    for attempt in (storage.open().load, lambda: storage.put_ring(ring)):
+    store = storage.open()
+    for attempt in (store.load, lambda: store.save(ring, expected_version=None)):
         with pytest.raises(KeyStoreError, match="restore-secret") as refused:
             attempt()
         assert not isinstance(refused.value, KeyRingMissing)
@@ -329,8 +333,10 @@ def metadata(request: Request) -> Answer:
 def role(
     request: pytest.FixtureRequest, storage: AWSStorage, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Service]:
-    """Where the only credential comes from."""
+    """Where the only credential comes from; boto3 has more time to get it than by default."""
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    monkeypatch.setenv("AWS_METADATA_SERVICE_TIMEOUT", str(TIMEOUT))
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.TIMEOUT_SECONDS", TIMEOUT)
     with Service(metadata).running() as service:
         address = f"http://127.0.0.1:{service.port}"
         if request.param == "machine":
@@ -339,7 +345,7 @@ def role(
             monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
         else:
             monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{address}/task")
-            monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0.01)
+            monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
         yield service
 
 
@@ -410,10 +416,7 @@ def identities(
     storage: AWSStorage, moto_port: int, policies: list[dict[str, Any]]
 ) -> Iterator[list[dict[str, str]]]:
     """Users with those policies, in an account where from now on nothing else is allowed."""
-    address = f"http://127.0.0.1:{moto_port}"
-    iam = boto3.session.Session(
-        aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-central-1"
-    ).client("iam", endpoint_url=address)
+    iam = console("iam", moto_port)
     keys = []
     for number, policy in enumerate(policies):
         # moto judges actions; as the resource it takes "*" only.
@@ -430,14 +433,9 @@ def identities(
                 "SECRET_ACCESS_KEY": key["SecretAccessKey"],
             }
         )
-    _post(f"{address}/moto-api/reset-auth", b"0")
+    tell_moto(moto_port, "reset-auth", b"0")
     yield keys
-    _post(f"{address}/moto-api/reset-auth", b"Infinity")
-
-
-def _post(address: str, body: bytes) -> None:
-    request = urllib.request.Request(address, body, {"Content-Type": "text/plain"}, method="POST")
-    urllib.request.urlopen(request).close()
+    tell_moto(moto_port, "reset-auth", b"Infinity")
 
 
 def test_policies_of_the_documentation_suffice_and_give_no_more(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,7 @@ from jwt_auth.exceptions import (
 )
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.remote.azure_process import HOST, resolve_here
-from tests.keys.remote.azure_server import (
-    READ,
-    SECOND,
-    TOKEN,
-    KeyVault,
-    error,
-)
+from tests.keys.remote.azure_server import READ, TOKEN, KeyVault, StaticCredential, error
 from tests.keys.remote.contract import DEADLINE, TIMEOUT, RemoteContract, RemoteStorage
 from tests.keys.remote.libraries import require
 from tests.keys.remote.service import Answer, Request, Service
@@ -40,6 +35,21 @@ from jwt_auth.keys.stores.azure import AzureKeyVaultKeyStore  # noqa: E402
 NAME = "example-jwt-keys"
 
 
+class Seconds:
+    """The vault's clock, which moves when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self._time = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> float:
+        return self._time
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self._time += seconds
+
+
 class AzureStorage(RemoteStorage):
     backend = "jwt_auth.keys.stores.azure.AzureKeyVaultKeyStore"
     secrets = (TOKEN,)
@@ -49,9 +59,10 @@ class AzureStorage(RemoteStorage):
     permission = "Key Vault Secrets User"
     throttle = "service limits"
 
-    def __init__(self, vault: KeyVault, service: Service) -> None:
+    def __init__(self, vault: KeyVault, service: Service, seconds: Seconds) -> None:
         self.vault = vault
         self.service = service
+        self.seconds = seconds
 
     def options(self) -> dict[str, Any]:
         return {
@@ -63,9 +74,10 @@ class AzureStorage(RemoteStorage):
         }
 
     def open(self, **options: Any) -> AzureKeyVaultKeyStore:
-        store = AzureKeyVaultKeyStore(**self.options() | options)
-        store._settle = 4 * SECOND
-        return store
+        return AzureKeyVaultKeyStore(**self.options() | options)
+
+    def is_write(self, request: Request) -> bool:
+        return request.method == "PUT"
 
     def put(self, content: bytes) -> None:
         """Write as `az keyvault secret set` would: by hand, with no tag."""
@@ -92,10 +104,12 @@ def storage(
         monkeypatch.delenv(name, raising=False)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*certificate)
-    vault = KeyVault()
+    seconds = Seconds()
+    monkeypatch.setattr("jwt_auth.keys.stores.azure.sleep", seconds.sleep)
+    vault = KeyVault(clock=seconds)
     with Service(vault.respond, tls).running() as service:
         vault.address = f"{HOST}:{service.port}"
-        yield AzureStorage(vault, service)
+        yield AzureStorage(vault, service, seconds)
 
 
 class TestContract(RemoteContract):
@@ -116,24 +130,22 @@ def test_load_of_a_settled_ring_is_one_request(storage: AzureStorage, ring: KeyR
 
 @pytest.mark.parametrize("expected", [None, 1])
 def test_write_by_hand_between_our_read_and_our_write_wins(
-    storage: AzureStorage, ring: KeyRing, expected: int | None, monkeypatch: pytest.MonkeyPatch
+    storage: AzureStorage, ring: KeyRing, expected: int | None
 ) -> None:
     """We find it when we look who was first; our version is disabled, so that nobody takes it."""
     if expected:
         storage.put_ring(ring)
-    store = storage.open()
-    find = store._find
 
-    def find_and_be_overtaken(client: Any) -> Any:
-        found = find(client)
-        storage.service.wait(2 * SECOND)
+    def write_by_hand() -> None:
+        storage.seconds.sleep(2)
         storage.put(b'{"of": "somebody else"}')
-        storage.service.wait(2 * SECOND)
-        return found
+        storage.seconds.sleep(2)
 
-    monkeypatch.setattr(store, "_find", find_and_be_overtaken)
-    with pytest.raises(KeyRingConflict if expected else KeyRingExists):
-        store.save(ring, expected_version=expected)
+    with (
+        storage.overtaken(write_by_hand),
+        pytest.raises(KeyRingConflict if expected else KeyRingExists),
+    ):
+        storage.open().save(ring, expected_version=expected)
     assert storage.vault.secrets[NAME][-1].enabled is False
     with pytest.raises(KeyStoreError, match="not a key ring"):
         storage.open().load()
@@ -144,19 +156,20 @@ def test_writer_that_stops_before_it_has_looked_loses_nothing_of_others(
 ) -> None:
     """Its version is the last, follows what others have replaced, and is nobody's ring."""
     storage.put_ring(ring)
-    slow, fast = storage.open(), storage.open()
-    stale = slow._attempt(slow._find)
     following = ring.without("none")
-    fast.save(following, expected_version=1)
-    storage.service.wait(2 * SECOND)
 
     def die(seconds: float) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("jwt_auth.keys.stores.azure.sleep", die)
-        with pytest.raises(KeyboardInterrupt):
-            slow._swap(slow._client(), stale, ring.to_json())
+
+        def overtake() -> None:
+            storage.open().save(following, expected_version=1)
+            storage.seconds.sleep(2)
+            patched.setattr("jwt_auth.keys.stores.azure.sleep", die)
+
+        with storage.overtaken(overtake), pytest.raises(KeyboardInterrupt):
+            storage.open().save(ring, expected_version=1)
     assert storage.vault.secrets[NAME][-1].value == ring.to_json()
     assert storage.open().load() == following
     again = following.without("none")
@@ -164,15 +177,15 @@ def test_writer_that_stops_before_it_has_looked_loses_nothing_of_others(
     assert storage.open().load() == again
 
 
-def test_writer_that_stops_after_it_was_first_has_saved(
-    storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+def test_version_that_could_not_be_marked_has_been_saved(
+    storage: AzureStorage, ring: KeyRing
 ) -> None:
-    """Readers and the next writer see it without the mark."""
+    """As where its writer has stopped: readers and the next writer see that it was first."""
     storage.put_ring(ring)
-    store = storage.open()
-    monkeypatch.setattr(store, "_mark", lambda *args, **properties: None)
     following = ring.without("none")
-    store.save(following, expected_version=1)
+    with storage.refusing(lambda request: request.method == "PATCH", storage.denied) as marks:
+        storage.open().save(following, expected_version=1)
+    assert len(marks) == 1
     assert storage.open().load() == following
     third = following.without("none")
     storage.open().save(third, expected_version=2)
@@ -196,18 +209,6 @@ def test_look_that_fails_leaves_the_outcome_open(
             store.save(following, expected_version=1)
     storage.service.always = None
     assert store.load() == following
-
-
-def test_mark_that_is_refused_changes_nothing(storage: AzureStorage, ring: KeyRing) -> None:
-    """The save has happened."""
-    respond = storage.service.respond
-
-    def refuse(request: Request) -> Answer:
-        return storage.denied if request.method == "PATCH" else respond(request)
-
-    storage.service.respond = refuse
-    storage.put_ring(ring)
-    assert storage.open().load() == ring
 
 
 def test_disabled_version_takes_a_change_back(storage: AzureStorage, ring: KeyRing) -> None:
@@ -235,7 +236,7 @@ def test_ring_is_found_among_many_pages_of_versions(storage: AzureStorage, ring:
     """They come by id, 25 at a time."""
     for _ in range(60):
         storage.put(b"{}")
-    storage.service.wait(2 * SECOND)
+    storage.seconds.sleep(2)
     storage.put(ring.to_json().encode())
     following = ring.without("none")
     storage.open().save(following, expected_version=1)
@@ -283,7 +284,7 @@ def test_status_is_explained(storage: AzureStorage, answer: Answer, reason: str)
 def test_retry_after_is_no_reason_to_sleep(storage: AzureStorage, ring: KeyRing) -> None:
     """The next reload comes anyway, and a command is not to hang."""
     storage.put_ring(ring)
-    store = storage.open(DEADLINE=10)
+    store = storage.open(DEADLINE=20)
     store.load()
     with storage.answering(storage.throttled), pytest.raises(KeyStoreError, match="too many"):
         store.load()
@@ -350,15 +351,23 @@ def test_identity_that_is_away_for_a_moment_is_waited_for(
         assert not isinstance(refused.value, KeyStoreUnavailable)
 
 
-def test_service_principal_of_the_options_is_used() -> None:
-    """With time-outs of its own."""
-    store = AzureKeyVaultKeyStore(
-        VAULT_URL="https://ring.vault.azure.net",
-        TENANT_ID="3e2ba1a4-9d5f-4f6f-8d4c-6f1c0a1b2c3d",
-        CLIENT_ID="web",
-        CLIENT_SECRET="hunter2",
-    )
-    assert type(store._make_credential()).__name__ == "ClientSecretCredential"
+def test_service_principal_of_the_options_is_used(
+    storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the store's time-outs: its own are minutes."""
+    made: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+
+    def make(*args: str, **limits: Any) -> StaticCredential:
+        made.append((args, limits))
+        return StaticCredential()
+
+    monkeypatch.setattr("jwt_auth.keys.stores.azure.ClientSecretCredential", make)
+    storage.put_ring(ring)
+    principal = {"TENANT_ID": "tenant", "CLIENT_ID": "web", "CLIENT_SECRET": "hunter2"}
+    store = storage.open(CREDENTIAL=None, **principal)
+    assert store.load() == ring
+    limits = {"connection_timeout": TIMEOUT, "read_timeout": TIMEOUT, "retry_total": 1}
+    assert made == [(tuple(principal.values()), limits)]
     assert "hunter2" not in repr(store)
 
 
@@ -374,7 +383,7 @@ def test_service_principal_of_the_options_is_used() -> None:
         ({"CLIENT_ID": "c", "CREDENTIAL": "a.b"}, ["E048"]),
         ({"CREDENTIAL": "a.b"}, ["E048"]),
         ({"CREDENTIAL": "django.VERSION"}, ["E048"]),
-        ({"CREDENTIAL": object()}, ["E048"]),
+        ({"CREDENTIAL": 5}, ["E048"]),
         ({"CREDENTIAL": "azure.identity.WorkloadIdentityCredential"}, []),
         ({"VAULT_URL": "ring.vault.azure.net"}, ["E046"]),
         ({"VAULT_URL": "http://ring.vault.azure.net"}, ["E046"]),

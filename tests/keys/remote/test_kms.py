@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
-import time
-import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -25,33 +23,36 @@ from pytest_django import Settings
 
 from jwt_auth.exceptions import InvalidKey, KeySignerError
 from jwt_auth.keys import active, jwk
+from jwt_auth.keys.deadline import Callers
 from jwt_auth.keys.ring import KeyRing, RingKey
 from jwt_auth.keys.signers import base
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.tokens import access
-from tests.keys.remote.kms import ED25519, KMS, REGION, refusal
+from tests.keys.reloading import Clock
+from tests.keys.remote.kms import ED25519, KMS, refusal
 from tests.keys.remote.libraries import require
-from tests.keys.remote.moto_proxy import forward_to
+from tests.keys.remote.moto_proxy import REGION, console, forward_to, moto, tell_moto
 from tests.keys.remote.service import Answer, Service
+from tests.keys.remote.waiting import end, let_deadline_pass, threads_of
 
-boto3 = require("boto3", "django-jwt-sessions[aws]")
-moto_server = require("moto.server", "moto[server]")
+require("boto3", "django-jwt-sessions[aws]")
+require("moto.server", "moto[server]")
 
 from jwt_auth.keys.signers import aws  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "hunter-secret-access-key"
-#: Of a signature, in seconds.
-TIMEOUT = 1.0
+#: Of a signature, in seconds. Long, for a machine that is busy.
+TIMEOUT = 20.0
+#: What the threads are called that ask.
+THREAD = "jwt_auth-key-signer"
 SPECS = {"ES256": "ECC_NIST_P256", "EdDSA": ED25519, "PS256": "RSA_3072", "RS256": "RSA_3072"}
 
 
 @pytest.fixture(scope="module")
 def moto_port() -> Iterator[int]:
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield server.get_host_and_port()[1]
-    server.stop()
+    with moto() as port:
+        yield port
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,24 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setattr(aws, "_COOL_DOWN", 0.0)
-    monkeypatch.setattr(aws, "_PUBLIC_KEY_PAUSE", 0.01)
+
+
+@pytest.fixture
+def cool_down(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which the signer waits for five seconds before it asks again."""
+    clock = Clock()
+    monkeypatch.setattr(aws, "_COOL_DOWN", 5.0)
+    monkeypatch.setattr(aws, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds between attempts that would have been waited for."""
+    pauses: list[float] = []
+    monkeypatch.setattr(aws, "sleep", pauses.append)
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=pauses.append))
+    return pauses
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +96,7 @@ def front(moto_port: int) -> Iterator[Service]:
 @pytest.fixture
 def service(front: Service, moto_port: int, settings: Settings, folder: Path) -> Iterator[Service]:
     """An empty KMS as the settings' signer, and an empty file store."""
-    _post(f"http://127.0.0.1:{moto_port}/moto-api/reset", b"")
+    tell_moto(moto_port, "reset")
     settings.JWT_AUTH_KEY_STORE = {
         "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
         "OPTIONS": {"PATH": str(folder)},
@@ -91,34 +109,30 @@ def service(front: Service, moto_port: int, settings: Settings, folder: Path) ->
             "TIMEOUT": TIMEOUT,
         },
     }
-    front.respond, front.always, front.delay = KMS(moto_port), None, 0.0
+    front.respond, front.always = KMS(moto_port), None
     front.next.clear()
     front.requests.clear()
     yield front
     active.reset()
 
 
-def _post(address: str, body: bytes) -> None:
-    request = urllib.request.Request(address, body, {"Content-Type": "text/plain"}, method="POST")
-    urllib.request.urlopen(request).close()
-
-
 @pytest.fixture
 def client(service: Service) -> Any:
     """Somebody at the console."""
-    return _client(service.port)
-
-
-@cache
-def _client(port: int) -> Any:
-    session = boto3.session.Session("AKIACONSOLE", "secret", region_name=REGION)
-    return session.client("kms", endpoint_url=f"http://127.0.0.1:{port}")
+    return console("kms", service.port)
 
 
 def signer() -> base.KeySigner:
     found = base.find_key_signer()
     assert found is not None
     return found
+
+
+def renew_signer(settings: Settings, **options: Any) -> None:
+    """Have the settings name another signer, which finds its credential anew."""
+    former = settings.JWT_AUTH_KEY_SIGNER
+    options = former["OPTIONS"] | {"TIMEOUT": former["OPTIONS"]["TIMEOUT"] + 1} | options
+    settings.JWT_AUTH_KEY_SIGNER = former | {"OPTIONS": options}
 
 
 def make_ring(algorithm: str = "ES256") -> RingKey:
@@ -276,14 +290,34 @@ def test_attempts_are_counted(service: Service) -> None:
     assert len(service.requests) == 2
 
 
-def test_slow_kms_is_not_waited_for(service: Service) -> None:
-    """Twice the time-out, and a pause of under a second between."""
+def test_slow_kms_is_not_waited_for(
+    service: Service,
+    settings: Settings,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twice the time-out, and a pause of a second at most between."""
     make_ring()
-    service.delay = 30
-    started = time.monotonic()
-    with pytest.raises(KeySignerError, match="in time"):
+    renew_signer(settings, TIMEOUT=0.1)
+    monkeypatch.setattr(aws, "_SPARE", 60.0)  # the deadline is not what ends it
+    with service.holding(), pytest.raises(KeySignerError, match="not heard in time"):
         issue(datetime.now(UTC))
-    assert time.monotonic() - started < 2 * TIMEOUT + 1 + 1
+    assert len(pauses) == 1
+    assert pauses[0] <= 1
+
+
+def test_signature_has_a_deadline(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two attempts of a connection and an answer, and a second more for each."""
+    make_ring()
+    call, deadlines = Callers.call, list[float]()
+
+    def record(callers: Callers, question: Callable[[], Any], *, seconds: float) -> Any:
+        deadlines.append(seconds)
+        return call(callers, question, seconds=seconds)
+
+    monkeypatch.setattr(Callers, "call", record)
+    issue(datetime.now(UTC))
+    assert deadlines == [2 * (1 + TIMEOUT + 1)]
 
 
 def test_kms_that_is_away_is_told(service: Service) -> None:
@@ -295,44 +329,44 @@ def test_kms_that_is_away_is_told(service: Service) -> None:
     assert access.verify(issue(now), now=now).subject == "1"
 
 
-def test_silent_kms_is_let_be_for_a_moment(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_kms_is_let_be_for_a_moment(service: Service, cool_down: Clock) -> None:
     """Else every worker would soon wait there, also for those that only verify."""
     make_ring()
-    monkeypatch.setattr(aws, "_COOL_DOWN", 0.3)
     with service.being_away(), pytest.raises(KeySignerError, match="reached"):
         issue(datetime.now(UTC))
     service.requests.clear()
+    cool_down.time += 4.9
     with pytest.raises(KeySignerError, match="not asked again yet"):
         issue(datetime.now(UTC))
     assert service.requests == []
-    time.sleep(0.3)
+    cool_down.time += 0.1
     assert issue(datetime.now(UTC))
 
 
+#: A signature of a curve of more bits, with a number that is too long for P-256.
+LONG = b64encode(bytes.fromhex("3026022101" + "00" * 32 + "020101")).decode()
+
+
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "match"),
     [
-        Answer(body=b"<html>", headers={"Content-Type": "application/x-amz-json-1.1"}),
-        Answer.json({}),
-        Answer.json({"Signature": "AAAA"}),
-        Answer.json({"Signature": "MAYCAQECAQE="}),
+        (
+            Answer(body=b"<html>", headers={"Content-Type": "application/x-amz-json-1.1"}),
+            "can't be asked",
+        ),
+        (Answer.json({}), "can't be asked: KeyError"),
+        (Answer.json({"Signature": "AAAA"}), "none of P-256"),
+        (Answer.json({"Signature": LONG}), "none of P-256"),
+        (Answer.json({"Signature": "MAYCAQECAQE="}), "does not verify"),
     ],
-    ids=["html", "empty", "no-der", "wrong"],
+    ids=["html", "empty", "no-der", "long", "wrong"],
 )
-def test_torn_answer_becomes_no_token(answer: Answer, service: Service) -> None:
+def test_torn_answer_becomes_no_token(answer: Answer, match: str, service: Service) -> None:
     """Whatever it is: it is verified before anybody gets it."""
     make_ring()
     service.always = answer
-    with pytest.raises(KeySignerError):
+    with pytest.raises(KeySignerError, match=match):
         issue(datetime.now(UTC))
-
-
-def test_signature_of_a_number_that_is_too_long_is_refused(service: Service) -> None:
-    """A curve of more bits signs with longer numbers."""
-    with pytest.raises(KeySignerError, match="none of P-256"):
-        aws._joined(bytes.fromhex("3026022101" + "00" * 32 + "020101"))
 
 
 def test_kms_that_hashes_twice_is_noticed(service: Service, moto_port: int) -> None:
@@ -422,14 +456,11 @@ def test_rotation_makes_the_next_key_in_kms(
 
 
 @pytest.fixture
-def job_and_server(
-    service: Service, moto_port: int, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[list[tuple[str, str]]]:
+def job_and_server(service: Service, moto_port: int) -> Iterator[list[tuple[str, str]]]:
     """Credentials with the policies of docs/how-to/sign-with-kms.md; nothing else is allowed."""
     page = (ROOT / "docs/how-to/sign-with-kms.md").read_text()
     server, job = re.findall(r"```json\n(.+?)```", page, re.DOTALL)
-    session = boto3.session.Session("AKIACONSOLE", "secret", region_name=REGION)
-    iam = session.client("iam", endpoint_url=f"http://127.0.0.1:{moto_port}")
+    iam = console("iam", moto_port)
     keys = []
     for name, text in (("job", job), ("server", server)):
         policy = json.loads(text)
@@ -439,31 +470,31 @@ def job_and_server(
         key = iam.create_access_key(UserName=name)["AccessKey"]
         keys.append((key["AccessKeyId"], key["SecretAccessKey"]))
     service.respond = KMS(moto_port, judges=True)
-    _post(f"http://127.0.0.1:{moto_port}/moto-api/reset-auth", b"0")
+    tell_moto(moto_port, "reset-auth", b"0")
     yield keys
-    _post(f"http://127.0.0.1:{moto_port}/moto-api/reset-auth", b"Infinity")
+    tell_moto(moto_port, "reset-auth", b"Infinity")
 
 
 def test_policies_of_the_documentation_suffice_and_give_no_more(
-    job_and_server: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    job_and_server: list[tuple[str, str]], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job makes keys and can't sign; the server signs and can't make any."""
+
+    def become(credentials: tuple[str, str]) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", credentials[0])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", credentials[1])
+        renew_signer(settings)
+
     job, server = job_and_server
     now = datetime.now(UTC)
-    become(job, monkeypatch)
+    become(job)
     key = make_ring()
     with pytest.raises(KeySignerError, match="access is denied"):
         issue(now)
-    become(server, monkeypatch)
+    become(server)
     assert access.verify(issue(now), now=now).kid == key.kid
     with pytest.raises(KeySignerError, match="access is denied"):
         signer().create("ES256")
-
-
-def become(credentials: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", credentials[0])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", credentials[1])
-    base._forget()
 
 
 def test_many_threads_share_the_client(service: Service) -> None:
@@ -482,20 +513,18 @@ def test_many_threads_share_the_client(service: Service) -> None:
 def sts(
     service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Service]:
-    """The credential comes from here, as a pod's does; a signature has some 1.3 seconds."""
+    """The credential comes from here, as a pod's does; four questions may hang."""
     (tmp_path / "token").write_text("a.b.c")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/web")
-    monkeypatch.setattr(aws, "_SPARE", 0.1)
     monkeypatch.setattr(aws, "_PLACES", 4)
-    options = settings.JWT_AUTH_KEY_SIGNER["OPTIONS"] | {"TIMEOUT": 0.2, "ATTEMPTS": 1}
-    settings.JWT_AUTH_KEY_SIGNER = settings.JWT_AUTH_KEY_SIGNER | {"OPTIONS": options}
+    renew_signer(settings, ATTEMPTS=1)
     with Service(lambda request: Answer(status=400)).running() as sts:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{sts.port}")
         yield sts
-        let_hanging_calls_end()
+        end(threads_of(THREAD))
 
 
 def refuse_to_sign() -> str:
@@ -504,61 +533,64 @@ def refuse_to_sign() -> str:
     return str(refused.value)
 
 
-def let_hanging_calls_end() -> None:
-    for thread in threading.enumerate():
-        if thread.name == "jwt_auth-key-signer":
-            thread.join(10)
+@contextmanager
+def four_that_wait_in_vain(sts: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What four requests are told whose deadline passes; their threads hang."""
+    signer()
+    with sts.holding(), ThreadPoolExecutor(4) as pool:
+        with monkeypatch.context() as patched:
+            let_deadline_pass(patched, after=sts.asked)
+            texts = [pool.submit(refuse_to_sign) for _ in range(4)]
+            told = [text.result() for text in texts]
+        yield told
 
 
 def test_credential_that_does_not_come_is_not_waited_for(
-    sts: Service, monkeypatch: pytest.MonkeyPatch
+    sts: Service, cool_down: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """boto3 would wait for minutes. Here nobody does, and the next ones not at all."""
-    monkeypatch.setattr(aws, "_COOL_DOWN", 30.0)
-    began = time.monotonic()
-    with sts.holding(), ThreadPoolExecutor(4) as pool:
-        texts = [pool.submit(refuse_to_sign) for _ in range(4)]
-        assert all("did not answer in time" in text.result() for text in texts)
-        assert time.monotonic() - began < 5
-        began = time.monotonic()
+    with four_that_wait_in_vain(sts, monkeypatch) as told:
+        assert all("did not answer in time" in text for text in told)
+        hanging = threads_of(THREAD)
         assert "not asked again yet" in refuse_to_sign()
-        assert time.monotonic() - began < 1
+        assert threads_of(THREAD) <= hanging
 
 
-def test_credential_that_does_not_come_costs_so_many_threads(sts: Service) -> None:
+def test_credential_that_does_not_come_costs_so_many_threads(
+    sts: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Once they all hang, nobody waits for one; whoever comes when they are back asks anew."""
-    with sts.holding():
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: refuse_to_sign(), range(4)))
-        began = time.monotonic()
+    with four_that_wait_in_vain(sts, monkeypatch):
+        hanging = threads_of(THREAD)
         assert "4 questions still wait" in refuse_to_sign()
-        assert time.monotonic() - began < 1
-    let_hanging_calls_end()
+        assert threads_of(THREAD) <= hanging
+    end(hanging)
     assert "still wait" not in refuse_to_sign()
 
 
 def test_credential_that_comes_late_is_found(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, settings: Settings, cool_down: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that was made without one never looks again; and nobody looks at every request."""
     make_ring()
-    base._forget()
+    renew_signer(settings)
     with monkeypatch.context() as patched:
         patched.delenv("AWS_ACCESS_KEY_ID")
         patched.delenv("AWS_SECRET_ACCESS_KEY")
-        patched.setattr(aws, "_COOL_DOWN", 0.3)
         with pytest.raises(KeySignerError, match="no AWS credentials"):
             issue(datetime.now(UTC))
         with pytest.raises(KeySignerError, match="not asked again yet"):
             issue(datetime.now(UTC))
-    time.sleep(0.3)
+    cool_down.time += 5
     assert issue(datetime.now(UTC))
 
 
-def test_debug_log_has_no_token(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_debug_log_has_no_token(
+    service: Service, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     """With Ed25519 KMS is sent the whole token and answers its signature: together they log in."""
     make_ring("EdDSA")
-    base._forget()
+    renew_signer(settings)
     caplog.set_level(logging.DEBUG)
     signed, _, signature = issue(datetime.now(UTC)).rpartition(".")
     answer = service.requests[-1].json["Message"]

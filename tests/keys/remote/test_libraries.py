@@ -9,7 +9,6 @@ from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
 from jwt_auth.checks.settings import check_settings
-from jwt_auth.keys.signers import base as signers
 from jwt_auth.keys.stores.base import get_key_store
 
 
@@ -43,10 +42,12 @@ def test_missing_boto3_is_named_by_the_signer(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the check of its own setting."""
-    settings.JWT_AUTH_KEY_SIGNER = {"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}
+    settings.JWT_AUTH_KEY_SIGNER = {
+        "BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner",
+        # Else one that another test has built from the same setting would do.
+        "OPTIONS": {"REGION": "of-this-test"},
+    }
     monkeypatch.setitem(sys.modules, "boto3.session", None)
     monkeypatch.delitem(sys.modules, "jwt_auth.keys.signers.aws", raising=False)
-    # Else one that another test has built from the same setting would do.
-    monkeypatch.setattr(signers, "_built", None)
     (problem,) = [message for message in check_settings(None) if message.id == "jwt_auth.E050"]
     assert 'pip install "django-jwt-sessions[aws]"' in problem.msg

@@ -20,7 +20,7 @@ from jwt_auth.exceptions import (
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.remote.contract import DEADLINE, TIMEOUT, RemoteContract, RemoteStorage
 from tests.keys.remote.libraries import require
-from tests.keys.remote.service import Answer, Request, Service
+from tests.keys.remote.service import Request, Service
 from tests.keys.remote.vault_server import READ, WRITE, Vault, Version, errors
 
 hvac = require("hvac", "django-jwt-sessions[vault]")
@@ -58,6 +58,9 @@ class VaultStorage(RemoteStorage):
     def open(self, **options: Any) -> VaultKeyStore:
         return VaultKeyStore(**self.options() | options)
 
+    def is_write(self, request: Request) -> bool:
+        return request.method == "POST" and "/data/" in request.path
+
     def put(self, content: bytes) -> None:
         """Write as `vault kv put` would: an object as it is, other things under a name."""
         try:
@@ -88,9 +91,8 @@ def storage(vault: Vault) -> Iterator[VaultStorage]:
 
 class TestContract(RemoteContract):
     @pytest.fixture
-    def storage(self, vault: Vault) -> Iterator[VaultStorage]:
-        with Service(vault.respond).running() as service:
-            yield VaultStorage(vault, service)
+    def storage(self, storage: VaultStorage) -> VaultStorage:
+        return storage
 
 
 def test_document_is_the_secret_itself(storage: VaultStorage, ring: KeyRing) -> None:
@@ -130,22 +132,16 @@ def test_secret_that_was_removed_altogether_can_be_made_anew(
 
 @pytest.mark.parametrize("expected", [None, 1])
 def test_write_between_our_read_and_our_write_wins(
-    storage: VaultStorage, ring: KeyRing, expected: int | None, monkeypatch: pytest.MonkeyPatch
+    storage: VaultStorage, ring: KeyRing, expected: int | None
 ) -> None:
     """By the check-and-set option, also where both found nothing."""
     if expected:
         storage.put_ring(ring)
-    store = storage.open()
-    find = store._find
-
-    def find_and_be_overtaken(client: Any) -> Any:
-        found = find(client)
-        storage.put(b'{"of": "somebody else"}')
-        return found
-
-    monkeypatch.setattr(store, "_find", find_and_be_overtaken)
-    with pytest.raises(KeyRingConflict if expected else KeyRingExists):
-        store.save(ring, expected_version=expected)
+    with (
+        storage.overtaken(lambda: storage.put(b'{"of": "somebody else"}')),
+        pytest.raises(KeyRingConflict if expected else KeyRingExists),
+    ):
+        storage.open().save(ring, expected_version=expected)
     assert storage.vault.secrets[KEY][-1].data == {"of": "somebody else"}
 
 
@@ -191,13 +187,10 @@ def test_write_that_is_refused_for_another_reason_is_no_conflict(
     storage: VaultStorage, ring: KeyRing
 ) -> None:
     """Else `rotate_keys --if-due` would try it again and again."""
-    respond = storage.service.respond
-
-    def refuse(request: Request) -> Answer:
-        return errors(400, "hunter2") if request.method == "POST" else respond(request)
-
-    storage.service.respond = refuse
-    with pytest.raises(KeyStoreError, match="refused the request"):
+    with (
+        storage.refusing(storage.is_write, errors(400, "hunter2")),
+        pytest.raises(KeyStoreError, match="refused the request"),
+    ):
         storage.put_ring(ring)
 
 

@@ -1,0 +1,40 @@
+"""Deadlines that pass when a test says so: no test waits for one, and no busy machine meets it."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import count
+from math import inf
+
+import pytest
+
+from jwt_auth.keys import deadline
+
+
+def let_deadline_pass(patched: pytest.MonkeyPatch, *, after: threading.Event) -> None:
+    """Have the deadline of each call pass as soon as that has happened, and not before.
+
+    A call looks at the clock twice: when it begins, and when its thread has been started.
+    """
+    after.clear()
+    looks: defaultdict[int, Iterator[int]] = defaultdict(count)
+
+    def monotonic() -> float:
+        if next(looks[threading.get_ident()]) % 2 == 0:
+            return 0.0
+        assert after.wait(60)
+        return inf
+
+    patched.setattr(deadline, "monotonic", monotonic)
+
+
+def threads_of(name: str) -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == name}
+
+
+def end(threads: set[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
