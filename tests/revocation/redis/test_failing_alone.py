@@ -13,7 +13,7 @@ from jwt_auth.flows import Issued
 from jwt_auth.revocation.circuit import State
 from jwt_auth.revocation.redis import RedisRevocation
 from tests.flows.scene import log_in, refusal_of
-from tests.revocation.redis.scene import end, known, token_of
+from tests.revocation.redis.scene import cut_off, end, known, token_of
 from tests.revocation.redis.servers import RedisServer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
@@ -75,12 +75,10 @@ def test_full_redis_takes_what_was_kept(
     node: RedisRevocation,
     other: RedisRevocation,
     full: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Being away for a while first makes no difference."""
     issued = known(log_in(user))
-    with monkeypatch.context() as patch:
-        _cut(node, patch)
+    with cut_off():
         node.circuit.tick()
         end(issued)
     assert not _refuses(other, issued)
@@ -91,16 +89,15 @@ def test_full_redis_takes_what_was_kept(
 
 
 def test_revocation_does_not_wait_for_redis_that_a_probe_has_missed(
-    user: AbstractBaseUser, node: RedisRevocation, monkeypatch: pytest.MonkeyPatch
+    user: AbstractBaseUser, node: RedisRevocation
 ) -> None:
     """While Redis hangs, only the first ones pay the time-out."""
     issued = known(log_in(user))
-    with monkeypatch.context() as patch:
-        calls = _cut(node, patch)
+    with cut_off() as lost:
         node.circuit.tick()
-        calls.clear()
+        lost.clear()
         end(issued)
-        assert calls == []
+        assert lost == []
         assert refusal_of(issued) is not None
     node.circuit.tick()
     assert not node.circuit.is_given_up
@@ -114,8 +111,7 @@ def test_answer_is_not_believed_if_redis_failed_another_request_meanwhile(
 ) -> None:
     """A Redis that let both wait may have missed a revocation; the slower one must not win."""
     issued = known(log_in(user))
-    with monkeypatch.context() as patch:
-        _cut(node, patch)
+    with cut_off():
         end(issued)
     call = other.link.call
 
@@ -125,20 +121,9 @@ def test_answer_is_not_believed_if_redis_failed_another_request_meanwhile(
         return answer
 
     assert not _refuses(other, issued)  # within the bound: it has seen nothing of all this
-    monkeypatch.setattr(other.link, "call", answer_late)
-    assert _refuses(other, issued)
-
-
-def _cut(node: RedisRevocation, patch: pytest.MonkeyPatch) -> list[Any]:
-    """Have every call fail, and note it."""
-    calls: list[Any] = []
-
-    def fail(*arguments: Any) -> Any:
-        calls.append(arguments)
-        raise RedisConnectionError("unreachable")
-
-    patch.setattr(node.link, "_try", fail)
-    return calls
+    with monkeypatch.context() as patch:
+        patch.setattr(other.link, "call", answer_late)
+        assert _refuses(other, issued)
 
 
 def _refuses(node: RedisRevocation, issued: Issued) -> bool:

@@ -14,7 +14,7 @@ from jwt_auth.revocation import link as module
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.redis import RedisRevocation
 from tests.revocation.redis.conftest import REDIS, cache_of
-from tests.revocation.redis.servers import RedisServer, free_port
+from tests.revocation.redis.servers import PATIENT, RedisServer, free_port
 
 # Django 6.1's own checks ask the database.
 pytestmark = [pytest.mark.django_db, pytest.mark.redis]
@@ -130,5 +130,5 @@ def test_first_of_several_locations_is_asked(server: RedisServer, settings: Sett
     """django-redis takes the others for replicas of it."""
     cache = {**cache_of(server), "LOCATION": [server.url, "redis://127.0.0.1:1/0"]}
     settings.CACHES = {**settings.CACHES, "several": cache}
-    backend = RedisRevocation("several")
+    backend = RedisRevocation("several", TIMEOUT=PATIENT)
     assert backend.check() == backend.check_server() == []

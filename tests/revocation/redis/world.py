@@ -27,7 +27,7 @@ from jwt_auth.revocation.statement import Standing, find_standing
 from jwt_auth.tokens.claims import AccessToken
 from tests.flows.scene import log_in
 from tests.revocation.redis.scene import token_of
-from tests.revocation.redis.servers import RedisServer
+from tests.revocation.redis.servers import PATIENT, RedisServer
 
 TTL = 60
 _NUMBERS = count()
@@ -54,7 +54,7 @@ class Node(RedisRevocation):
     """A process of the site."""
 
     def __init__(self, world: World) -> None:
-        super().__init__("revocation", TTL=TTL, TIMEOUT=2.0, PREFIX=world.prefix)
+        super().__init__("revocation", TTL=TTL, TIMEOUT=PATIENT, PREFIX=world.prefix)
         self.link.__class__ = _Wire
         self.link.world = world  # type: ignore[attr-defined]  # one line above
         # The test calls tick().
