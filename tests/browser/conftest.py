@@ -51,13 +51,13 @@ def stage(
     faults = folder / "faults"
     faults.mkdir()
     with scratch_database(folder, django_db_blocker) as database:
-        site = Site.create(folder, database).using(
+        site = replace(Site.create(folder, database), threads=THREADS).using(
             DJANGO_SETTINGS_MODULE="tests.browser.stage.settings",
             ALLOWED_HOSTS="127.0.0.1,.localhost",
             STAGE_FAULTS=str(faults),
             GUNICORN_CMD_ARGS="--preload",  # a killed worker's successor is there at once
         )
-        with replace(site, threads=THREADS).serve() as server:
+        with site.serve() as server:
             yield Stage(site=site, server=server, faults=faults)
 
 
@@ -67,8 +67,9 @@ def chromium(drivable: None) -> Iterator[BrowserType]:
 
     Not for longer than a module: its event loop would have Django refuse the other tests' queries.
     """
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         yield playwright.chromium
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,16 +18,14 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
+from tests.browser.chromium import start_with_profile
+from tests.browser.devices import wait_until
 from tests.live.certificate import HOST, make_certificate
 
 API, APP, SIBLING, OTHER = "api.site.test", "app.site.test", "blog.site.test", "front.other.test"
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    f"--host-resolver-rules=MAP * {HOST}",
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
+#: Every name is this machine.
+RESOLVER = f"--host-resolver-rules=MAP * {HOST}"
 
 # Runs in the page, as its own script would; what CORS hides is null.
 _FETCH = """
@@ -88,13 +85,9 @@ class Hosts:
         return self.origin(API) + path
 
     def wait_for(self, number: int, page: Any) -> list[Exchange]:
-        """Wait until so many requests have been answered, then give them and begin anew."""
-        deadline = time.monotonic() + 20
-        while len(self.exchanges) < number and time.monotonic() < deadline:
-            page.wait_for_timeout(20)
-        found = list(self.exchanges)
-        self.exchanges.clear()
-        return found
+        """Wait until so many requests have been answered, and list them."""
+        wait_until(lambda: len(self.exchanges) >= number, f"only {self.exchanges}", page)
+        return list(self.exchanges)
 
 
 @contextmanager
@@ -124,9 +117,7 @@ def keeping_third_party_cookies(browser_type: Any, profile: Path) -> Iterator[An
     (profile / "Default").mkdir(parents=True)
     preferences = profile / "Default" / "Preferences"
     preferences.write_text(json.dumps(_KEEPS_THIRD_PARTY_COOKIES))
-    context = browser_type.launch_persistent_context(
-        str(profile), executable_path=str(CHROMIUM), args=ARGUMENTS, ignore_https_errors=True
-    )
+    context = start_with_profile(browser_type, profile, RESOLVER)
     yield context
     context.close()
 

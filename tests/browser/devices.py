@@ -125,6 +125,12 @@ class Device:
         return listed
 
 
+def stop_clock(context: BrowserContext) -> None:
+    """Have no time pass on the clocks of the pages that are opened from now on."""
+    context.clock.install(time=0)
+    context.clock.pause_at(1_000_000_000)
+
+
 def log_in(device: Device) -> tuple[Page, str]:
     """Log in; give the tab and the session's name."""
     tab = device.log_in()

@@ -9,10 +9,12 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
+from tests.browser import devices
+from tests.browser.devices import wait_until
 from tests.live.site import PASSWORD
 
-#: Milliseconds; a machine that runs other tests beside these may be slow.
-PATIENCE = 20_000
+#: Milliseconds. Only a failure takes them.
+PATIENCE = devices.PATIENCE * 1000
 
 #: The browser itself reports each refusal; that one came is for the test to expect.
 _REFUSAL = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
@@ -51,6 +53,10 @@ class Person:
         expected = (refused and int(refused[1]) < 500) or message.text.startswith(_CUT)
         if message.type in {"error", "warning"} and not expected:
             self.errors.append(message.text)
+
+    def stop_clock(self) -> None:
+        """Have no time pass on the clocks of the pages that are opened from now on."""
+        devices.stop_clock(self.context)
 
     def open(self, path: str = "/") -> View:
         """Open the page in a new tab."""
@@ -98,16 +104,18 @@ class View:
         expect(self.page.get_by_text("this device", exact=True)).to_be_visible(timeout=PATIENCE)
         expect(self.page.locator("#keys li").first).to_be_visible(timeout=PATIENCE)
 
-    def focused(self) -> str:
-        """Say what has the focus, by its text."""
-        return str(self.page.evaluate("document.activeElement.textContent.trim()"))
+    def focuses(self, text: str) -> None:
+        """Wait until what has the focus says so."""
+        focused = "document.activeElement.textContent.trim()"
+        wait_until(lambda: self.page.evaluate(focused) == text, f"{text!r} has no focus")
 
     def is_well_set(self) -> None:
         """Nothing sticks out at the side, and axe-core finds nothing to say."""
         width = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         needed, there = self.page.evaluate(width)
         assert needed <= there
-        self.page.evaluate(self.axe)
+        if not self.page.evaluate("!!window.axe"):
+            self.page.evaluate(self.axe)
         found = self.page.evaluate("axe.run().then((results) => results.violations)")
         said = [(rule["id"], node["html"]) for rule in found for node in rule["nodes"]]
         assert said == []

@@ -121,7 +121,7 @@ def test_lost_answer_tabs_and_reloads_end_no_session(application: Path, device: 
 
     device.context.route(f"**{REFRESH}", lose)
     tabs[0].reload()
-    expect(user(tabs[0])).to_have_text(str(me), timeout=30_000)
+    expect(user(tabs[0])).to_have_text(str(me))
     assert len(keys) == 2
     assert len(set(keys)) == 1
     device.context.unroute(f"**{REFRESH}")
@@ -129,11 +129,11 @@ def test_lost_answer_tabs_and_reloads_end_no_session(application: Path, device: 
         for tab in tabs:
             tab.evaluate("location.reload()")
     for tab in tabs:
-        expect(user(tab)).to_have_text(str(me), timeout=30_000)
+        expect(user(tab)).to_have_text(str(me))
     tabs[0].click("#logout")
     for tab in tabs:
         expect(user(tab)).to_have_text(NOBODY)
-    log_in(tabs[0], "user39")
+    log_in(tabs[0], device.stage.make_user())
     for tab in tabs:
         expect(user(tab)).not_to_have_text(NOBODY)
         expect(user(tab)).not_to_have_text(str(me))

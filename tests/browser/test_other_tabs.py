@@ -17,6 +17,7 @@ from tests.browser.devices import (
     ready,
     seen,
     session_of,
+    stop_clock,
     wait_until,
 )
 from tests.live.site import PASSWORD
@@ -35,8 +36,7 @@ def wait_for_event(tab: Page, name: str) -> None:
 @pytest.mark.parametrize("method", ["logout", "logoutAll"])
 def test_logout_in_one_tab_shows_in_the_others_at_once(device: Device, method: str) -> None:
     """No request of theirs is needed for it, and no time passes on their clocks."""
-    device.context.clock.install(time=0)
-    device.context.clock.pause_at(1_000_000)
+    stop_clock(device.context)
     tab, _ = log_in(device)
     others = [device.open() for _ in range(3)]
     assert all(ready(other) for other in others)

@@ -28,7 +28,7 @@ def run(*command: str, folder: Path) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=250,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

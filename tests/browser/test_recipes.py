@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.devices import PATIENCE
 from tests.live.site import PASSWORD
+from tests.revocation.redis.servers import free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -77,7 +78,7 @@ def bundle(folder: Path, *arguments: str) -> None:
 def run(command: Sequence[str], folder: Path) -> None:
     """Run a tool; show what it said where it fails."""
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=250, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -134,14 +135,13 @@ def refuse_present_token(device: Device) -> None:
 
 
 def test_react_in_strict_mode_refreshes_once_and_keeps_users_apart(
-    recipes: Path, device: Device, new_device: Callable[..., Device]
+    recipes: Path, device: Device
 ) -> None:
     """Mounted twice it refreshes once; another user sees nothing of the one before."""
     from playwright.sync_api import expect
 
     tab = open_recipe(device, recipes / "out" / "react" / "main.js")
-    other = new_device().username
-    for username in (device.username, other):
+    for username in (device.username, device.stage.make_user()):
         tab.get_by_label("User name").fill(username)
         tab.get_by_label("Password").fill(PASSWORD)
         tab.get_by_role("button").click()
@@ -162,9 +162,10 @@ def test_react_shows_nothing_of_the_user_before(recipes: Path, device: Device) -
     other = log_in(device, recipes)
     expect(tab.get_by_role("heading")).to_have_text(f"Hello, {device.username}")
     tab.evaluate(WATCH_HEADINGS)
-    other.evaluate("word => auth.login('user39', word)", PASSWORD)
-    expect(tab.get_by_role("heading")).to_have_text("Hello, user39")
-    assert tab.evaluate("shown") == ["Hello", "Hello, user39"]
+    name = device.stage.make_user()
+    other.evaluate("([name, word]) => auth.login(name, word)", [name, PASSWORD])
+    expect(tab.get_by_role("heading")).to_have_text(f"Hello, {name}")
+    assert tab.evaluate("shown") == ["Hello", f"Hello, {name}"]
     assert not tab.evaluate("document.querySelector('h1').isOld")  # nor any component's state
     other.evaluate("auth.logout()")
     expect(tab.get_by_label("Password")).to_be_visible()
@@ -187,16 +188,16 @@ def test_axios_refreshes_once_for_many_refused_requests(recipes: Path, device: D
 @pytest.fixture
 def node_server(recipes: Path) -> Iterator[str]:
     """The Node server that renders pages; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     command = ["node", "out/node-server/server.js"]
     environment = {"PATH": os.environ["PATH"], "PORT": port}
     with subprocess.Popen(command, cwd=recipes, env=environment, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"listening\n"
-        yield f"http://127.0.0.1:{port}"
-        process.kill()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"listening\n"
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
 
 
 def test_rendered_page_is_everybodys_until_the_browser_has_refreshed(
@@ -303,7 +304,7 @@ def test_phone_that_dies_before_it_has_stored_the_answer_goes_on(phone: Phone) -
     """The key was stored before the request, so the next start gets the same answer."""
     phone.do("fault die")
     phone.say("call 1")
-    assert phone.process.wait(30) == 9
+    assert phone.process.wait(PATIENCE) == 9
     phone.stop()
     pending = phone.kept()
     phone.start()
@@ -334,13 +335,11 @@ def test_phone_takes_no_proxys_answer_for_the_servers(phone: Phone) -> None:
     assert phone.do("call 1") == ([200], keys)
 
 
-def test_phone_handed_on_sends_no_request_as_the_next_user(
-    phone: Phone, new_device: Callable[..., Device]
-) -> None:
+def test_phone_handed_on_sends_no_request_as_the_next_user(phone: Phone, stage: Stage) -> None:
     """What the former user asked for waits for the log-in, and is given up then."""
     assert phone.do("call 1")[0] == [200]
     phone.do("logout")
-    (_, answer), _ = phone.do(f"hand {new_device().username} {PASSWORD}")
+    (_, answer), _ = phone.do(f"hand {stage.make_user()} {PASSWORD}")
     assert answer == "AbortError: Another user has logged in."
 
 

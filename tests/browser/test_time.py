@@ -23,6 +23,7 @@ from tests.browser.devices import (
     seen,
     session_of,
     start_refresh,
+    stop_clock,
     wait_for_client,
     wait_until,
 )
@@ -55,8 +56,7 @@ def refreshes(device: Device, sid: str) -> int:
 
 def log_in_at_a_standstill(device: Device) -> tuple[Page, str]:
     """Log in; the pages' clock stands still, but for what the test runs it."""
-    device.context.clock.install(time=0)
-    device.context.clock.pause_at(1_000_000_000)
+    stop_clock(device.context)
     return log_in(device)
 
 
