@@ -1,22 +1,14 @@
-"""No waiting between attempts, and one run in the jobs: no database has to do with it."""
+"""No waiting between attempts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from jwt_auth.keys.stores import remote
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.live)
 
 
 @pytest.fixture(autouse=True)

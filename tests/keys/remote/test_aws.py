@@ -32,6 +32,8 @@ require("moto.server", "moto[server]")
 
 from jwt_auth.keys.stores.aws import AWSSecretsManagerKeyStore  # noqa: E402
 
+pytestmark = pytest.mark.remote
+
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "hunter-secret-access-key"
 NAME = "example/jwt-keys"

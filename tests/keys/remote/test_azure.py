@@ -32,6 +32,8 @@ require("azure.keyvault.secrets", "django-jwt-sessions[azure]")
 
 from jwt_auth.keys.stores.azure import AzureKeyVaultKeyStore  # noqa: E402
 
+pytestmark = pytest.mark.remote
+
 NAME = "example-jwt-keys"
 
 

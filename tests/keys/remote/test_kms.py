@@ -40,6 +40,8 @@ require("moto.server", "moto[server]")
 
 from jwt_auth.keys.signers import aws  # noqa: E402
 
+pytestmark = pytest.mark.remote
+
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "hunter-secret-access-key"
 #: Of a signature, in seconds. Long, for a machine that is busy.

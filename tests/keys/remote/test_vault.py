@@ -27,6 +27,8 @@ hvac = require("hvac", "django-jwt-sessions[vault]")
 
 from jwt_auth.keys.stores.vault import VaultKeyStore  # noqa: E402
 
+pytestmark = pytest.mark.remote
+
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "hvs.hunter-token"
 KEY = ("", "example/keys")
