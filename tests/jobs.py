@@ -44,7 +44,7 @@ class Job:
     #: It runs on the first of these that is found.
     databases: tuple[str, ...] = (SQLITE,)
     user_model: str = USER_MODELS[0]
-    #: Whether its coverage is measured, which slows it down. Those jobs reach every branch together.
+    #: Whether it measures coverage, which slows it down. Together such jobs reach every branch.
     is_measured: bool = False
 
     def runs(self, markers: Collection[str]) -> bool:
