@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,6 +49,7 @@ SECRET = "hunter-secret-access-key"
 TIMEOUT = 20.0
 #: What the threads are called that ask.
 THREAD = "jwt_auth-key-signer"
+SIGNERS = count(1)
 SPECS = {"ES256": "ECC_NIST_P256", "EdDSA": ED25519, "PS256": "RSA_3072", "RS256": "RSA_3072"}
 
 
@@ -68,15 +70,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setattr(aws, "_COOL_DOWN", 0.0)
-
-
-@pytest.fixture
-def cool_down(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock by which the signer waits for five seconds before it asks again."""
-    clock = Clock()
-    monkeypatch.setattr(aws, "_COOL_DOWN", 5.0)
-    monkeypatch.setattr(aws, "monotonic", clock)
-    return clock
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +112,16 @@ def service(front: Service, moto_port: int, settings: Settings, folder: Path) ->
 
 
 @pytest.fixture
+def cool_down(service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which a new signer waits for five seconds before it asks again."""
+    clock = Clock()
+    monkeypatch.setattr(aws, "_COOL_DOWN", 5.0)
+    monkeypatch.setattr(aws, "monotonic", clock)
+    renew_signer(settings)
+    return clock
+
+
+@pytest.fixture
 def client(service: Service) -> Any:
     """Somebody at the console."""
     return console("kms", service.port)
@@ -131,10 +134,10 @@ def signer() -> base.KeySigner:
 
 
 def renew_signer(settings: Settings, **options: Any) -> None:
-    """Have the settings name another signer, which finds its credential anew."""
+    """Have the settings name a signer that nobody has used: it finds its credential anew."""
     former = settings.JWT_AUTH_KEY_SIGNER
-    options = former["OPTIONS"] | {"TIMEOUT": former["OPTIONS"]["TIMEOUT"] + 1} | options
-    settings.JWT_AUTH_KEY_SIGNER = former | {"OPTIONS": options}
+    another = {"TIMEOUT": TIMEOUT + next(SIGNERS) / 1000}
+    settings.JWT_AUTH_KEY_SIGNER = former | {"OPTIONS": former["OPTIONS"] | another | options}
 
 
 def make_ring(algorithm: str = "ES256") -> RingKey:
