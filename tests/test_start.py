@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +50,6 @@ class Project:
             env=self.environment | settings,
             capture_output=True,
             text=True,
-            timeout=60,
             check=False,
         )
 
@@ -74,7 +72,7 @@ class Project:
             yield process
         finally:
             os.killpg(process.pid, 15)
-            process.wait(timeout=20)
+            process.wait()
             assert process.stdout is not None
             process.stdout.close()
 
@@ -200,9 +198,11 @@ def test_development_server_that_reloads_says_why_and_waits(project: Project) ->
     with project.running("runserver", "0", DEBUG="1", **WRONG) as process:
         assert process.stdout is not None
         shown = ""
-        deadline = time.monotonic() + 30
-        while "(jwt_auth.E007)" not in shown and time.monotonic() < deadline:
-            shown += process.stdout.readline()
+        for line in process.stdout:
+            shown += line
+            if "(jwt_auth.E007)" in line:
+                break
         assert "(jwt_auth.E001)" in shown
+        assert "(jwt_auth.E007)" in shown
         assert "ImproperlyConfigured" not in shown
         assert process.poll() is None

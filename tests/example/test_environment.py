@@ -139,7 +139,6 @@ def _manage(command: str, folder: Path, **variables: str) -> subprocess.Complete
         env={**kept, "EXAMPLE_DATA_DIR": str(folder), **variables},
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
 

@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
 import pytest
 
+from jwt_auth.http.views import base as views
 from tests.http.site import Session, Site, open_session
+
+
+class Clock:
+    """The time of the requests: a millisecond from one to the next, and what a test adds."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def time(self) -> float:
+        """Stand in for the module `time`."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Have the endpoints go by a clock that the test owns."""
+    clock = Clock()
+
+    class Owned(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            clock.now += 0.001
+            return datetime.fromtimestamp(clock.now, tz)
+
+    monkeypatch.setattr(views, "datetime", Owned)
+    return clock
 
 
 @pytest.fixture

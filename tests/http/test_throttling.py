@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from threading import Barrier
 from typing import Any
 from uuid import UUID
@@ -20,40 +19,20 @@ from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
 from jwt_auth.http import throttling
-from jwt_auth.http.views import base as views_base
 from jwt_auth.models import Client
 from jwt_auth.tokens import refresh
 from tests.conftest import MakeUser
+from tests.http.conftest import Clock
 from tests.http.site import COOKIE, Session, Site, everything
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
 
-class Clock:
-    """The time of the cache and of the requests: a millisecond from one request to the next."""
-
-    now = 1_800_000_000.0
-
-    def time(self) -> float:
-        """Stand in for the module `time`."""
-        return self.now
-
-
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """No window ends by itself in the middle of a test."""
-    clock = Clock()
-
-    class Frozen(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            clock.now += 0.001
-            return datetime.fromtimestamp(clock.now, tz)
-
+def _cache_of_the_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no window end by itself in the middle of a test."""
     for module in (cache_base, locmem):
         monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(views_base, "datetime", Frozen)
-    return clock
 
 
 OFF = dict.fromkeys(("login_account", "login_address", "refresh", "password_reset"))
