@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from django.db import connections
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from jwt_auth.conf import conf
@@ -21,6 +23,15 @@ class Answer:
     status: int
     refresh_token: str | None = None
     access_token: str | None = None
+
+
+@pytest.fixture(autouse=True)
+def _no_hurry(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a slow machine take its time: neither a window nor SQLite's patience ends meanwhile."""
+    settings.JWT_AUTH_REFRESH_RETRY_WINDOW = timedelta(hours=1)
+    default = connections["default"]
+    if default.vendor == "sqlite":
+        monkeypatch.setitem(default.settings_dict["OPTIONS"], "timeout", 300)
 
 
 Send = Callable[[str, str | None], Answer]
