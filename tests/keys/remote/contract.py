@@ -153,7 +153,8 @@ class RemoteContract(KeyStoreContract):
         """And the next one does not start a thread beside the one that still waits."""
         with storage.service.holding():
             with monkeypatch.context() as patched:
-                let_deadline_pass(patched, after=storage.service.asked)
+                storage.service.asked.clear()
+                let_deadline_pass(patched, after=storage.service.asked.wait)
                 assert f"within {DEADLINE} seconds" in self.refuse(saved, storage, ring)
             threads = threads_of(THREAD)
             for _ in range(5):
@@ -172,7 +173,7 @@ class RemoteContract(KeyStoreContract):
         """Each byte comes in time, and the whole never does."""
         with storage.answering(Answer(body=b"x" * 1000, drip=0.05)):
             with monkeypatch.context() as patched:
-                let_deadline_pass(patched, after=storage.service.dripped)
+                let_deadline_pass(patched, after=storage.service.dripped.wait)
                 assert f"within {DEADLINE} seconds" in self.refuse(saved, storage, ring)
             threads = threads_of(THREAD)
         end(threads)

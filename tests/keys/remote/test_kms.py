@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -540,11 +541,16 @@ def refuse_to_sign() -> str:
 
 @contextmanager
 def four_that_wait_in_vain(sts: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What four requests are told whose deadline passes; their threads hang."""
-    signer()
+    """What four requests are told whose deadlines pass once all have begun; their threads hang."""
+    begun = Barrier(4)
+
+    def all_ask(seconds: float) -> bool:
+        begun.wait(seconds)
+        return sts.asked.wait(seconds)
+
     with sts.holding(), ThreadPoolExecutor(4) as pool:
         with monkeypatch.context() as patched:
-            let_deadline_pass(patched, after=sts.asked)
+            let_deadline_pass(patched, after=all_ask)
             texts = [pool.submit(refuse_to_sign) for _ in range(4)]
             told = [text.result() for text in texts]
         yield told

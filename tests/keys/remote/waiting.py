@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from math import inf
 
@@ -13,18 +13,17 @@ import pytest
 from jwt_auth.keys import deadline
 
 
-def let_deadline_pass(patched: pytest.MonkeyPatch, *, after: threading.Event) -> None:
-    """Have the deadline of each call pass as soon as that has happened, and not before.
+def let_deadline_pass(patched: pytest.MonkeyPatch, *, after: Callable[[float], object]) -> None:
+    """Have the deadline of each call pass as soon as this wait is over, and not before.
 
     A call looks at the clock twice: when it begins, and when its thread has been started.
     """
-    after.clear()
     looks: defaultdict[int, Iterator[int]] = defaultdict(count)
 
     def monotonic() -> float:
         if next(looks[threading.get_ident()]) % 2 == 0:
             return 0.0
-        assert after.wait(60)
+        assert after(60) is not False
         return inf
 
     patched.setattr(deadline, "monotonic", monotonic)
