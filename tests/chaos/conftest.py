@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from tests.chaos.report import LINES
+from tests.chaos.report import lines_of
 from tests.chaos.stage import Stage, set_up
 from tests.live.databases import scratch_database
 
@@ -25,7 +25,7 @@ def stage(
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures."""
-    if LINES:
+    if lines := lines_of(terminalreporter):
         terminalreporter.section("Redis disturbed")
-        for line in LINES:
+        for line in lines:
             terminalreporter.write_line(line)

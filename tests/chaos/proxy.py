@@ -27,6 +27,8 @@ class Proxy:
         self._is_mute = False
         self._lock = Lock()
         self._open: set[socket.socket] = set()
+        #: Let no connection through that was accepted just before.
+        self._refuses = False
         self._closed = Event()
         self.listen()
 
@@ -37,11 +39,13 @@ class Proxy:
 
     def listen(self) -> None:
         """Accept connections."""
+        self._refuses = False
         self._listener = socket.create_server((HOST, self.port))
         Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def refuse(self) -> None:
         """Cut all connections, and refuse new ones until told to listen."""
+        self._refuses = True
         with suppress(OSError):  # wakes whoever accepts
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -90,6 +94,8 @@ class Proxy:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
             self._open |= {near, far}
+        if self._refuses:
+            self.cut()
         Thread(target=self._pump, args=(near, far), daemon=True).start()
         Thread(target=self._pump, args=(far, near), daemon=True).start()
 

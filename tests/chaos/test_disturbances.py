@@ -1,10 +1,8 @@
 """Traffic on two servers stays right whatever happens to Redis: it only gets slower.
 
-CHAOS_SECONDS is how long each disturbance lasts, CHAOS_TTL how long a hash lives: longer than the
-disturbance, and it shows what servers believe that was written before. The table at the end of the
-run has, for each disturbance and the time until every worker asks Redis again: all requests, how
-many of them revoked something and how many asked with what had been revoked, the wrong answers of
-three kinds, times to answer, and the seconds until Redis answered one and all workers again.
+CHAOS_SECONDS is how long each disturbance lasts at least, CHAOS_TTL how long a hash lives: longer
+than the disturbance, and it shows what servers believe that was written before. The end of the run
+shows the figures of each disturbance and of the time until every worker asks Redis again.
 """
 
 from __future__ import annotations
@@ -18,20 +16,22 @@ import pytest
 import requests
 
 from tests.chaos import disturbances
-from tests.chaos.report import LINES
-from tests.chaos.stage import ALL_WORKERS, SECONDS, TTL, Stage
-from tests.chaos.traffic import PROCESSES, VISITORS, Figures, Traffic, now, running
+from tests.chaos.disturbances import Meanwhile
+from tests.chaos.report import FIGURES, Record
+from tests.chaos.stage import SECONDS, SPARE, TTL, Stage
+from tests.chaos.traffic import Figures, Traffic, now, running
 from tests.live.site import bearer
-from tests.revocation.redis.servers import wait_for
+from tests.live.test_transcript import log_in
+from tests.live.waiting import PATIENCE, wait_until
 
 pytestmark = [
     pytest.mark.live,
     pytest.mark.example,
     pytest.mark.slow,
-    pytest.mark.timeout(240 + 10 * SECONDS),
+    pytest.mark.timeout(600 + 10 * SECONDS),
 ]
 
-Disturbance = Callable[[Stage, float], None]
+Disturbance = Callable[[Stage, Meanwhile], None]
 
 ALL: tuple[Disturbance, ...] = (
     disturbances.flush,
@@ -50,24 +50,13 @@ ALL: tuple[Disturbance, ...] = (
     disturbances.throw_out,
 )
 
-#: Sessions that a visitor has; about two go each second, as some end several at once.
-_EACH, _USERS = 6, int((len(ALL) * (SECONDS + TTL + 3) * 2.2) / 6 + 3)
-
-_HEAD = (
-    f"{'':<16}{'seconds':>8}{'requests':>9}{'revoked':>8}{'asked':>7}{'accepted':>9}"
-    f"{'refused':>8}{'5xx':>4}{'median':>8}{'slowest':>8}{'first':>7}{'all back':>9}"
-)
-
 
 @pytest.fixture(scope="module")
 def traffic(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traffic]:
     """Steady traffic of several processes on both servers; at its end all is asked once more."""
-    stock = stage.make_stock(1 + _USERS * PROCESSES * VISITORS, _EACH)
-    LINES.append(_HEAD)
-    ((spare, *_), *stock) = stock
-    with running(stage.servers, stock, tmp_path_factory.mktemp("notes")) as traffic:
-        traffic.spare = spare
-        wait_for(traffic.is_up)
+    began = now()
+    with running(stage.servers, tmp_path_factory.mktemp("notes")) as traffic:
+        wait_until(lambda: traffic.is_busy_since(began), "there is traffic")
         yield traffic
         ended = now()
         traffic.stop()
@@ -77,59 +66,77 @@ def traffic(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.mark.parametrize("disturb", ALL, ids=lambda disturb: disturb.__name__)
 def test_disturbed_redis_lets_nothing_revoked_in_and_refuses_nobody(
-    stage: Stage, traffic: Traffic, disturb: Disturbance
+    stage: Stage, traffic: Traffic, disturb: Disturbance, record_property: Record
 ) -> None:
     """Ended tokens are refused everywhere from the next request on, living ones are good."""
     figures = _figures(stage, traffic, disturb)
+    record_property(FIGURES, _line(disturb, figures))
     assert figures.accepted == figures.refused == figures.errors == []
-    assert figures.revocations
-    assert figures.ended
 
 
 def test_redis_that_refuses_writes_lets_revoked_in_for_ttl_at_most(
-    stage: Stage, traffic: Traffic
+    stage: Stage, traffic: Traffic, record_property: Record
 ) -> None:
     """A worker that only reads does not notice: the bound is what the documentation says."""
-    figures = _figures(stage, traffic, disturbances.refuse_writes)
+    figures = _figures(stage, traffic, disturbances.refuse_writes, believed_for=TTL)
+    record_property(FIGURES, _line(disturbances.refuse_writes, figures))
     assert [note for note in figures.accepted if json.loads(note)["since"] > TTL] == []
     assert figures.refused == figures.errors == []
 
 
 def test_command_revokes_while_redis_hangs(stage: Stage, traffic: Traffic) -> None:
     """Nobody is there any more to write what the command's process could not."""
-    wait_for(lambda: stage.open_circuits() == 0)
-    access, _ = traffic.spare
-    user = jwt.decode(access, options={"verify_signature": False})["sub"]
+    wait_until(stage.workers.all_ask_redis, "all workers ask Redis")
     with ExitStack() as stack:
         clients = [stack.enter_context(server.session()) for server in stage.servers]
+        access = log_in(clients[0], SPARE)
+        user = jwt.decode(access, options={"verify_signature": False})["sub"]
         assert {_ask(client, access) for client in clients} == {200}
+        mark = stage.workers.mark()
         with disturbances.hanging(stage):
             stage.site.manage("revoke_tokens", "--user", user)
+            wait_until(mark.all_have_failed, "every worker has met the outage")
             assert {_ask(client, access) for client in clients} == {401}
         for _ in range(10):
             assert {_ask(client, access) for client in clients} == {401}
 
 
-def _figures(stage: Stage, traffic: Traffic, disturb: Disturbance) -> Figures:
+def _figures(
+    stage: Stage, traffic: Traffic, disturb: Disturbance, *, believed_for: float = 0.0
+) -> Figures:
     """Disturb, wait until Redis answers every worker again, and sum up."""
-    wait_for(lambda: stage.open_circuits() == 0)
-    marks, began = stage.mark(), now()
-    disturb(stage, SECONDS)
+    wait_until(stage.workers.all_ask_redis, "all workers ask Redis")
+    is_outage = disturb in disturbances.OUTAGES
+    meanwhile = Meanwhile(stage, traffic, everybody_fails=is_outage, believed_for=believed_for)
+    disturb(stage, meanwhile)
     ended, asked = now(), stage.hmgets()
-    # A worker that did not see Redis away may believe a hash from before for its TTL.
-    assert stage.workers_since(marks) == ALL_WORKERS
-    wait_for(lambda: stage.hmgets() > asked, patience=TTL + 20)
-    first = now() - ended
-    wait_for(lambda: stage.open_circuits() == 0, patience=TTL + 20)
-    every = now() - ended
-    figures = traffic.between(began, now())
-    LINES.append(
-        f"{disturb.__name__:<16}{ended - began:>8.1f}{figures.requests:>9}"
-        f"{figures.revocations:>8}{figures.ended:>7}{len(figures.accepted):>9}"
-        f"{len(figures.refused):>8}{len(figures.errors):>4}{figures.median * 1000:>6.0f}ms"
-        f"{figures.slowest:>7.2f}s{first:>6.1f}s{every:>8.1f}s"
-    )
+
+    def all_ask_redis() -> bool:
+        meanwhile.witness.look_now_and_then()
+        return stage.workers.all_ask_redis()
+
+    wait_until(lambda: stage.hmgets() > asked, "a worker asks Redis", PATIENCE + TTL)
+    first = now()
+    wait_until(all_ask_redis, "all workers ask Redis", PATIENCE + TTL)
+    meanwhile.witness.look()
+    figures = traffic.between(meanwhile.began, every := now())
+    figures.seconds = (ended - meanwhile.began, first - ended, every - ended)
+    figures.failures = meanwhile.mark.failures()
     return figures
+
+
+def _line(disturb: Disturbance, figures: Figures) -> str:
+    """Say what came of it."""
+    lasted, first, every = figures.seconds
+    return (
+        f"{disturb.__name__} lasted {lasted:.1f} s: {figures.requests} requests,"
+        f" {figures.revocations} revoked something, {figures.ended} asked with what was revoked;"
+        f" {len(figures.accepted)} wrongly accepted, {len(figures.refused)} wrongly refused,"
+        f" {len(figures.errors)} errors; {figures.failures} times a worker found Redis away;"
+        f" answered in {figures.median:.3f} s (median) and"
+        f" {figures.slowest:.2f} s (slowest); Redis asked again after {first:.1f} s (first worker)"
+        f" and {every:.1f} s (all)"
+    )
 
 
 def _ask(client: requests.Session, token: str) -> int:

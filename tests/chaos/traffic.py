@@ -6,18 +6,22 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from tests.live.site import ROOT, Server
-
-PROCESSES, VISITORS = 3, 3
+from tests.chaos.visitors import PROCESSES, VISITORS, names_of
+from tests.live.site import COMMAND_TIMEOUT, ROOT, Server
 
 #: The right answer to each kind of request.
-_RIGHT = {"living": 200, "ended": 401, "revocation": 204}
+_RIGHT = {"log-in": 200, "living": 200, "ended": 401, "revocation": 204}
+
+#: How many of each kind show what becomes of them.
+_ENOUGH = {"living": 20, "ended": 20, "revocation": 10}
 
 
 @dataclass(kw_only=True)
@@ -32,9 +36,13 @@ class Figures:
     accepted: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    #: How often a worker has stopped to ask Redis.
+    failures: int = 0
     #: Seconds.
     slowest: float = 0.0
     median: float = 0.0
+    #: How long it lasted, and how long it then was until Redis was asked by one and by all workers.
+    seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 class Traffic:
@@ -42,15 +50,16 @@ class Traffic:
 
     def __init__(self, processes: list[subprocess.Popen[str]], notes: list[Path]) -> None:
         self._processes = processes
-        self._notes = notes
-        #: The tokens of a session that no process has.
-        self.spare: list[str] = []
+        #: What is known of each file, and how many bytes of it that is.
+        self._read_up_to = dict.fromkeys(notes, 0)
+        self._notes: list[dict[str, Any]] = []
 
     def between(self, began: float, ended: float) -> Figures:
         """Sum up the requests that were sent in that time (of the monotonic clock)."""
         found = Figures()
         times = []
-        for note in self._read():
+        self._read()
+        for note in self._notes:
             if began <= note["began"] < ended:
                 _count(found, note)
                 times.append(note["ended"] - note["began"])
@@ -59,38 +68,51 @@ class Traffic:
         found.median, found.slowest = times[len(times) // 2], times[-1]
         return found
 
-    def is_up(self) -> bool:
-        """Tell whether every process has sent something; none may have died."""
-        assert all(process.poll() is None for process in self._processes)
-        return all(path.exists() and path.stat().st_size for path in self._notes)
+    def is_busy_since(self, began: float) -> bool:
+        """Tell whether enough has been asked from then on to show what becomes of it."""
+        self._read()
+        kinds: Counter[str] = Counter()
+        for note in reversed(self._notes):
+            if note["ended"] < began:
+                break
+            kinds[note["what"]] += note["began"] >= began
+        return kinds >= Counter(_ENOUGH)
 
     def stop(self) -> None:
         """Have all processes look back, and end."""
         for process in self._processes:
-            process.communicate(timeout=120)
+            process.communicate(timeout=COMMAND_TIMEOUT)
             assert process.returncode == 0
 
-    def _read(self) -> Iterator[dict[str, Any]]:
-        for path in self._notes:
-            text = path.read_text()
-            for line in text[: text.rfind("\n") + 1].splitlines():
-                yield json.loads(line)
+    def _read(self) -> None:
+        for path, offset in self._read_up_to.items():
+            with path.open("rb") as file:
+                file.seek(offset)
+                text = file.read()
+            whole = text[: text.rfind(b"\n") + 1]
+            self._read_up_to[path] += len(whole)
+            self._notes += [json.loads(line) for line in whole.splitlines()]
+        self._notes.sort(key=itemgetter("ended"))
+        # A process that has died asks nothing more.
+        assert not any(process.poll() for process in self._processes)
 
 
 @contextmanager
-def running(servers: Sequence[Server], stock: list[Any], folder: Path) -> Iterator[Traffic]:
-    """Start the processes; the stock is dealt out among all visitors."""
-    visitors = PROCESSES * VISITORS
-    hands = [stock[number::visitors] for number in range(visitors)]
+def running(servers: Sequence[Server], folder: Path) -> Iterator[Traffic]:
+    """Start the processes."""
     processes, notes = [], []
     try:
         for number in range(PROCESSES):
             notes.append(folder / f"notes-{number}.jsonl")
+            notes[-1].touch()
             task = {
                 "servers": [server.address for server in servers],
                 "certificate": str(servers[0].certificate),
                 "notes": str(notes[-1]),
-                "stock": hands[number::PROCESSES],
+                "users": [
+                    names_of(visitor)
+                    for visitor in range(number * VISITORS, (number + 1) * VISITORS)
+                ],
             }
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.visitors"],

@@ -1,4 +1,4 @@
-"""A process of clients: each lives on sessions that it was given, ends some, notes every answer.
+"""A process of clients: each lives on sessions of its own, ends some, notes every answer.
 
 `python -m tests.chaos.visitors` reads what to do from the first line of its standard input and
 goes on until that is closed. It needs no Django, and knows of the servers what a client knows.
@@ -10,23 +10,28 @@ import json
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any, TextIO
 
 import jwt
 import requests
 
-from tests.live.site import Client, bearer
+from tests.live.site import PASSWORD, Client, bearer
+
+#: How many processes there are, clients in each of them, and users of each client.
+PROCESSES, VISITORS, USERS = 2, 3, 2
 
 COOKIE = "__Secure-refresh_token"
 
 #: Seconds between two requests of one client, and between two revocations of it.
-PAUSE, BETWEEN_REVOCATIONS = 0.04, 0.7
+PAUSE, BETWEEN_REVOCATIONS = 0.04, 0.3
 
-#: Sessions that a client uses at a time: few, so that Redis knows them.
-BUSY = 6
+#: Sessions that a client has of each user.
+SESSIONS = 4
 
 #: How often a request is sent whose connection was cut: a server closes an idle one at any time.
 TRIES = 4
@@ -36,7 +41,7 @@ TRIES = 4
 class Session:
     """What a browser or an app has of a session."""
 
-    user: int
+    user: str
     access: str
     refresh: str
     id: str = field(init=False)
@@ -61,18 +66,21 @@ class Notes:
 class Visitor:
     """One client of two servers."""
 
-    def __init__(self, clients: Sequence[Client], users: list[list[Session]], notes: Notes) -> None:
+    def __init__(self, clients: Sequence[Client], users: Sequence[str], notes: Notes) -> None:
         self._clients = clients
         self._notes = notes
-        self._random = random.Random(users[0][0].id)
-        self._living = [session for sessions in users for session in sessions]
+        self._users = users
+        self._random = random.Random(users[0])
+        self._living: list[Session] = []
         self._ended: list[tuple[Session, float, str]] = []
         self._last = time.monotonic()
 
     def visit_until(self, stopped: Event) -> None:
         while not stopped.wait(PAUSE):
             due = self._last + BETWEEN_REVOCATIONS * self._random.uniform(0.5, 1.5)
-            if time.monotonic() > due and len(self._living) > BUSY:
+            if len(self._living) < SESSIONS * len(self._users):
+                self._log_in()
+            elif time.monotonic() > due:
                 self._revoke()
                 self._last = time.monotonic()
             elif self._ended and self._random.random() < 0.45:
@@ -80,15 +88,24 @@ class Visitor:
                 among = self._ended[-6:] if self._random.random() < 0.7 else self._ended
                 self._call_ended(self._random.choice(among), self._random.randrange(2))
             else:
-                session = self._random.choice(self._living[:BUSY])
-                self._call(session, self._random.randrange(2))
+                self._call(self._random.choice(self._living), self._random.randrange(2))
 
     def look_back(self) -> None:
-        """Send once more what was ended, and some of what lives."""
-        for number, ended in enumerate(self._random.sample(self._ended, min(50, len(self._ended)))):
+        """Send once more some of what was ended, and all that lives."""
+        for number, ended in enumerate(self._random.sample(self._ended, min(30, len(self._ended)))):
             self._call_ended(ended, number % 2)
-        for number, session in enumerate(self._living[: 2 * BUSY]):
+        for number, session in enumerate(self._living):
             self._call(session, number % 2)
+
+    def _log_in(self) -> None:
+        mine = Counter(session.user for session in self._living)
+        user = min(self._users, key=lambda user: mine[user])
+        server = self._random.randrange(2)
+        body = {"username": user, "password": PASSWORD}
+        answer = self._send("log-in", server, "POST", "/api/auth/login/", {}, json=body)
+        if answer is not None and answer.ok:
+            access, refresh = answer.json()["access_token"], answer.cookies[COOKIE]
+            self._living.append(Session(user, access, refresh))
 
     def _call(self, session: Session, server: int) -> None:
         self._send("living", server, "GET", "/api/hello/", bearer(session.access))
@@ -96,10 +113,10 @@ class Visitor:
     def _call_ended(self, ended: tuple[Session, float, str], server: int) -> None:
         session, when, how = ended
         note = {"since": time.monotonic() - when, "how": how}
-        self._send("ended", server, "GET", "/api/hello/", bearer(session.access), **note)
+        self._send("ended", server, "GET", "/api/hello/", bearer(session.access), note)
 
     def _revoke(self) -> None:
-        session = self._random.choice(self._living[:BUSY])
+        session = self._random.choice(self._living)
         for server in (0, 1):  # so that Redis knows it
             self._call(session, server)
         ways = (self._log_out, self._log_out_by_token, self._delete, self._log_out_everywhere)
@@ -132,24 +149,34 @@ class Visitor:
         return [other for other in self._living if other.user == session.user]
 
     def _send(
-        self, what: str, server: int, method: str, path: str, headers: dict[str, str], **more: Any
-    ) -> None:
+        self,
+        what: str,
+        server: int,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        note: Mapping[str, Any] = {},
+        json: dict[str, str] | None = None,
+    ) -> requests.Response | None:
         client = self._clients[server]
         if self._random.random() < 0.2:
             client.close()  # the next connection may reach the other worker
         began = time.monotonic()
-        status = 0
+        status, answer = 0, None
         for attempt in range(TRIES):
+            client.cookies.clear()
             try:
-                status = client.request(method, path, headers=headers).status_code
+                answer = client.request(method, path, headers=headers, json=json)
             except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
                 continue
+            status = answer.status_code
             # A revocation whose answer was lost has ended the token that asks for it again.
             if what == "revocation" and attempt and status in {401, 404}:
                 status = 204
             break
-        note = {"what": what, "server": server, "status": status, "path": path, **more}
-        self._notes.write({**note, "began": began, "ended": time.monotonic()})
+        own = {"what": what, "server": server, "status": status, "path": path}
+        self._notes.write({**own, **note, "began": began, "ended": time.monotonic()})
+        return answer
 
 
 def main() -> None:
@@ -158,22 +185,25 @@ def main() -> None:
     stopped = Event()
     with open(task["notes"], "w") as file:  # noqa: PTH123  # a path of the parent's
         notes = Notes(file)
-        visitors = [_visitor(task, stock, notes) for stock in task["stock"]]
-        threads = [Thread(target=_story, args=(visitor, stopped)) for visitor in visitors]
-        for thread in threads:
-            thread.start()
-        sys.stdin.read()
-        stopped.set()
-        for thread in threads:
-            thread.join()
+        visitors = [_visitor(task, users, notes) for users in task["users"]]
+        with ThreadPoolExecutor(len(visitors)) as pool:
+            stories = [pool.submit(_story, visitor, stopped) for visitor in visitors]
+            sys.stdin.read()
+            stopped.set()
+        for story in stories:
+            story.result()
 
 
-def _visitor(task: dict[str, Any], stock: list[list[list[str]]], notes: Notes) -> Visitor:
+def names_of(visitor: int) -> list[str]:
+    """Name the users of a visitor."""
+    return [f"visitor-{visitor}-{number}" for number in range(USERS)]
+
+
+def _visitor(task: dict[str, Any], users: list[str], notes: Notes) -> Visitor:
     clients = [Client(address) for address in task["servers"]]
     for client in clients:
         client.verify = task["certificate"]
         client.trust_env = False
-    users = [[Session(n, *tokens) for tokens in sessions] for n, sessions in enumerate(stock)]
     return Visitor(clients, users, notes)
 
 
