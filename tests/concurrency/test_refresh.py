@@ -17,7 +17,6 @@ from jwt_auth.models import Reason
 from tests.concurrency.conftest import Answer, Send
 from tests.concurrency.threads import at_once
 from tests.flows.scene import BROWSER, log_in, refusal_of, row_of
-from tests.live.length import LONG
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -25,8 +24,9 @@ pytestmark = [
     pytest.mark.user_model,
 ]
 
-#: Each needs a connection, of which PostgreSQL has a hundred for everybody.
-_MANY = 50 if LONG else 20
+#: Each needs a connection, of which PostgreSQL has a hundred for all tests that run at once: this
+#: file's run in one process.
+_MANY = 50
 
 
 def _send_many(issued: Issued, send: Send, key: str | None = None) -> list[Answer]:
