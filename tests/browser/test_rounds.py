@@ -1,6 +1,7 @@
-"""Many rounds of what people do to a page, counted: how often was somebody logged out who was not?
+"""Rounds of what people do to a page, counted: how often was somebody logged out who was not?
 
-BROWSER_ROUNDS says how many; a run by hand takes 200 of each kind, some six minutes a kind.
+TEST_LENGTH=long plays more rounds with more tabs, and BROWSER_ROUNDS says how many: a run by hand
+takes 200 of each kind, some six minutes a kind.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ from tests.browser.devices import (
     ready,
     session_of,
 )
+from tests.live.length import LONG
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 
-ROUNDS = int(os.environ.get("BROWSER_ROUNDS", "10"))
-TABS = 10
+ROUNDS = int(os.environ.get("BROWSER_ROUNDS") or (10 if LONG else 2))
+TABS = 10 if LONG else 6
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ KINDS = {
 def test_rounds_log_nobody_out(
     name: str, device: Device, stage: Stage, record_property: Callable[[str, object], None]
 ) -> None:
-    """Ten tabs at once, some reloaded, some closed, a server killed every fifth time."""
+    """Many tabs at once, some reloaded, some closed, a server killed every fifth time."""
     kind = KINDS[name]
     if not kind.has_locks:
         device.context.add_init_script(WITHOUT_LOCKS)
@@ -86,7 +88,7 @@ def test_rounds_log_nobody_out(
 def play(device: Device, kind: Kind, number: int, chance: random.Random) -> list[str | None]:
     """Play a round; say which session each tab that is left shows, in the end."""
     device.stage.answer_late(chance.choice((0, 0.02, 0.1, 0.3)))
-    if number % 5 == 4:
+    if number % 5 == 1:
         device.stage.kill_after_next_rotation()
     tabs = open_at_once(device, TABS)
     tabs[0].wait_for_timeout(chance.uniform(0, 600))

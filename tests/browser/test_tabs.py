@@ -24,6 +24,7 @@ from tests.browser.devices import (
     process_ids,
     ready,
     start_refresh,
+    wait_for_client,
     wait_for_rotations,
     wait_until,
 )
@@ -43,6 +44,8 @@ const later = window.setTimeout;
 window.setTimeout = (task, time, ...rest) =>
   time === 30_000 ? (halfMinutes.push(task), 0) : later(task, time, ...rest);
 """
+
+WITHOUT_LOCKS = "Object.defineProperty(navigator, 'locks', { value: undefined })"
 
 #: How many tabs of the site hold a lock, and how many wait for one.
 LOCKS = "navigator.locks.query().then(({ held, pending }) => [held.length, pending.length])"
@@ -114,8 +117,8 @@ def test_device_offline_in_the_middle_of_a_refresh_asks_once_it_is_online(
         wait_for_rotations(stage, sid)
         wired_device.context.set_offline(True)
         wire.refuse()
-    wire.listen()
     wait_until(lambda: failed, "the answer was not lost", tab)
+    wire.listen()
     tried = heard(tab, "request")
     wired_device.context.clock.run_for("00:10")  # some say nothing: after half a minute it looks
     assert tried == []
@@ -130,10 +133,12 @@ def test_page_reloaded_after_the_network_was_cut_keeps_the_session(
 ) -> None:
     """The key is on disk, not in the page that has lost its answer."""
     tab, sid = log_in(wired_device)
+    failed = heard(tab, "requestfailed")
     with stage.holding_answers():
         start_refresh(tab)
         wait_for_rotations(stage, sid)
-        wire.refuse()  # not cut(): the browser itself would send the request again
+        wire.refuse()
+    wait_until(lambda: failed, "the answer was not lost", tab)  # the browser itself tries again
     wire.listen()
     go_at_once(tab, tab.url)
     assert_still_logged_in(wired_device, [tab], sid)
@@ -199,10 +204,34 @@ def refreshed(requests: list[Request]) -> list[Page]:
     return [request.frame.page for request in requests if request.url.endswith("/refresh/")]
 
 
+def test_tabs_without_locks_take_turns(device: Device, stage: Stage) -> None:
+    """A lease stands in for the lock, and a tab that is closed holds nobody up for long."""
+    clock = device.context.clock
+    device.context.add_init_script(WITHOUT_LOCKS)
+    clock.install(time=0)
+    tab, sid = log_in(device)
+    clock.pause_at(600)  # a lease lasts for seconds, and this machine may be busy for as long
+    requests = heard(device.context, "request")
+    with stage.holding_answers():
+        tabs = [device.open() for _ in range(3)]
+        wait_for_rotations(stage, sid)
+        for each in tabs:
+            wait_for_client(each)
+        for _ in range(20):
+            clock.run_for(100)
+        [asking] = refreshed(requests)
+        asking.close()
+        waiting = [each for each in tabs if each is not asking]
+        while len(refreshed(requests)) == 1:
+            clock.run_for(500)
+    clock.resume()
+    assert_still_logged_in(device, [tab, *waiting], sid)
+
+
 @pytest.mark.parametrize(
     "missing",
     [
-        "Object.defineProperty(navigator, 'locks', { value: undefined })",
+        WITHOUT_LOCKS,
         "Object.defineProperty(window, 'indexedDB', { value: undefined })",
         "Object.defineProperty(window, 'BroadcastChannel', { value: undefined })",
     ],
