@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 from django.core.management import call_command
 from django.test import override_settings
@@ -77,7 +78,13 @@ class Forge:
 def forge() -> Forge:
     """Take the signing key from where the settings say."""
     ring_key = get_key_store().load().signing_key(datetime.now(UTC))
-    return Forge(key=jwk.signing_key(ring_key.jwk), jwk=ring_key.jwk)
+    return Forge(key=_signing_key(json.dumps(ring_key.jwk)), jwk=ring_key.jwk)
+
+
+@cache
+def _signing_key(private: str) -> SigningKey:
+    """Parse a key once: OpenSSL looks into each RSA key for a tenth of a second."""
+    return jwk.signing_key(json.loads(private))
 
 
 @cache
@@ -88,7 +95,8 @@ def key_store_of(algorithm: str) -> dict[str, Any]:
         "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
         "OPTIONS": {"PATH": str(folder)},
     }
-    with override_settings(JWT_AUTH_KEY_STORE=store):
+    # Each test has its ring read anew, which takes three times as long with larger RSA keys.
+    with override_settings(JWT_AUTH_KEY_STORE=store), mock.patch.object(jwk, "RSA_BITS", 2048):
         call_command("generate_keys", algorithm=algorithm, verbosity=0)
     return store
 
