@@ -7,7 +7,8 @@ import re
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
@@ -18,6 +19,9 @@ from jwt_auth.tokens.refresh import RefreshToken, issue_first, parse
 
 FAMILY = UUID("6f1c9d5e-3b1a-4e58-9c53-0d6f6c1f5a11")
 BYTES = 1 + 16 + 4 + 32 + 16
+
+#: A machine that does nothing for a while is no failure.
+PATIENTLY = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _is_refused(text: str) -> bool:
@@ -69,6 +73,7 @@ def test_every_flipped_bit_is_refused() -> None:
         assert _is_refused(base64url_encode((value ^ (1 << bit)).to_bytes(BYTES, "big"))), bit
 
 
+@PATIENTLY
 @given(position=st.integers(0, BYTES - 1), change=st.integers(1, 255), family=st.uuids())
 def test_every_changed_byte_is_refused(position: int, change: int, family: UUID) -> None:
     """Whatever byte becomes whatever other byte, in whoever's token."""
@@ -77,12 +82,14 @@ def test_every_changed_byte_is_refused(position: int, change: int, family: UUID)
     assert _is_refused(base64url_encode(bytes(value)))
 
 
+@PATIENTLY
 @given(st.binary(min_size=BYTES, max_size=BYTES))
 def test_made_up_token_is_refused(value: bytes) -> None:
     """Of the right length and spelling is not enough."""
     assert _is_refused(base64url_encode(value))
 
 
+@PATIENTLY
 @given(st.text(max_size=100))
 def test_any_text_is_refused_and_none_crashes(text: str) -> None:
     """Whatever stands in a cookie gets the one answer."""
