@@ -14,7 +14,7 @@ from typing import Any
 
 from redis import Redis
 
-from tests.chaos.stage import SECONDS, SPARE, TIMEOUT, Stage
+from tests.chaos.stage import SECONDS, TIMEOUT, Stage
 from tests.chaos.traffic import Traffic
 from tests.chaos.witness import Witness
 from tests.live.waiting import PATIENCE, wait_until
@@ -31,7 +31,8 @@ class Meanwhile:
         self, stage: Stage, traffic: Traffic, *, everybody_fails: bool, believed_for: float = 0.0
     ) -> None:
         self._traffic = traffic
-        self.witness = Witness(stage.servers, SPARE, believed_for=believed_for)
+        self.witness = Witness(stage.servers, stage.next_witness(), believed_for=believed_for)
+        self.witness.appear()
         self.began = time.monotonic()
         self.mark = mark = stage.workers.mark()
         self._is_known = mark.all_have_failed if everybody_fails else mark.all_have_answered
@@ -50,7 +51,7 @@ class Meanwhile:
         while not (self.is_over() and until()):
             assert time.monotonic() < deadline, "the disturbance has not been seen everywhere"
             yield
-            self.witness.revoke()
+            self.witness.log_out()
             self.witness.look_now_and_then()
             time.sleep(every * random.uniform(0.5, 1.5))
 
@@ -62,7 +63,7 @@ class Meanwhile:
     def wait_for_revocations(self) -> None:
         """Have something revoked from now on."""
         now = time.monotonic()
-        self.witness.revoke()
+        self.witness.log_out()
         wait_until(lambda: self._traffic.is_busy_since(now), "sessions are revoked")
 
 
@@ -143,17 +144,10 @@ def fail_over(stage: Stage, meanwhile: Meanwhile) -> None:
 
 def hang(stage: Stage, meanwhile: Meanwhile) -> None:
     """The process stands still."""
-    with hanging(stage):
-        meanwhile.wait()
-
-
-@contextmanager
-def hanging(stage: Stage) -> Iterator[None]:
-    """Have the process stand still meanwhile."""
     pid = stage.redis.pid
     with _ending(lambda: os.kill(pid, signal.SIGCONT)):
         os.kill(pid, signal.SIGSTOP)
-        yield
+        meanwhile.wait()
 
 
 def pause(stage: Stage, meanwhile: Meanwhile) -> None:
@@ -179,9 +173,16 @@ def delay(stage: Stage, meanwhile: Meanwhile) -> None:
 
 def cut(stage: Stage, meanwhile: Meanwhile) -> None:
     """Connections are reset, and new ones refused."""
+    with being_cut(stage):
+        meanwhile.wait()
+
+
+@contextmanager
+def being_cut(stage: Stage) -> Iterator[None]:
+    """Have connections refused meanwhile."""
     with _ending(stage.proxy.listen):
         stage.proxy.refuse()
-        meanwhile.wait()
+        yield
 
 
 def half_open(stage: Stage, meanwhile: Meanwhile) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ SECONDS = float(os.environ.get("CHAOS_SECONDS", "20" if LONG else "0.8"))
 TTL = float(os.environ.get("CHAOS_TTL", "5" if SECONDS > 2 else "2"))
 TIMEOUT = float(os.environ.get("CHAOS_TIMEOUT", "0.5"))
 
-#: A user that no visitor is.
-SPARE = "spare"
+#: Users that no visitor is: one for each witness, so that Redis learns of him when he comes.
+WITNESSES = tuple(f"witness-{number}" for number in range(40))
 
 
 class Stage:
@@ -40,10 +41,15 @@ class Stage:
         self.proxy = proxy
         self.servers: list[Server] = []
         self.workers = Workers(self.servers)
+        self._witnesses = cycle(WITNESSES)
 
     def client(self) -> Redis:
         """Open a client that does not go through the proxy."""
         return self.redis.client(socket_timeout=60)
+
+    def next_witness(self) -> str:
+        """Name a user whom Redis does not know yet."""
+        return next(self._witnesses)
 
     def stop_redis(self) -> None:
         """End whichever server is there by now."""
@@ -64,7 +70,7 @@ def set_up(folder: Path, database: str) -> Iterator[Stage]:
         redis = RedisServer(folder / "redis", "--save", "")
         proxy = Proxy(redis.port)
         site = Site.create(
-            folder, database, SPARE, *visitors, DJANGO_SETTINGS_MODULE="tests.chaos.settings"
+            folder, database, *WITNESSES, *visitors, DJANGO_SETTINGS_MODULE="tests.chaos.settings"
         ).using(
             REDIS_URL=proxy.url,
             JWT_AUTH_ACCESS_TOKEN_LIFETIME="3600",

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.chaos.report import FIGURES, Record
-from tests.chaos.stage import SPARE, Stage
+from tests.chaos.stage import WITNESSES, Stage
 from tests.live.length import LONG
 from tests.live.site import bearer
 from tests.live.test_transcript import hello, log_in
@@ -80,6 +80,6 @@ def test_session_ended_on_one_server_is_refused_by_the_other_at_once(
 
 def _open_session(client: requests.Session) -> str:
     """Give its access token; the cookie would say which session is meant, too."""
-    token = log_in(client, SPARE)
+    token = log_in(client, WITNESSES[0])
     client.cookies.clear()
     return token

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from tests.live.site import Server
+from tests.live.site import Server, bearer
 from tests.live.test_transcript import hello, log_in
 
 #: Seconds between two looks.
@@ -15,7 +15,8 @@ _EVERY = 0.1
 class Witness:
     """Asks every server again and again, whichever of its workers answers."""
 
-    def __init__(self, servers: Sequence[Server], user: str, *, believed_for: float) -> None:
+    def __init__(self, servers: Sequence[Server], user: str, *, believed_for: float = 0.0) -> None:
+        self.user = user
         self._servers = servers
         #: Seconds for which a worker may accept what was revoked.
         self._believed_for = believed_for
@@ -23,15 +24,21 @@ class Witness:
             self._token = log_in(client, user)
         self._revoked_at: float | None = None
         self._last = time.monotonic()
+
+    def appear(self) -> None:
+        """Have Redis know the session."""
         assert self._ask() == {200}
 
-    def revoke(self) -> None:
+    def log_out(self) -> None:
         """End the session, once."""
-        if self._revoked_at is not None:
-            return
-        with self._servers[0].session() as client:
-            headers = {"Authorization": f"Bearer {self._token}"}
-            assert client.post("/api/auth/logout/", headers=headers).status_code == 204
+        if self._revoked_at is None:
+            with self._servers[0].session() as client:
+                answer = client.post("/api/auth/logout/", headers=bearer(self._token))
+            assert answer.status_code == 204
+            self.is_out()
+
+    def is_out(self) -> None:
+        """Take note that the session has been ended."""
         self._revoked_at = time.monotonic()
 
     def look(self) -> None:

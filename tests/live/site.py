@@ -208,12 +208,12 @@ class Site:
         return done.stdout
 
     def launch(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a management command beside whatever else goes on."""
+        """Start a management command in the background."""
         return subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
