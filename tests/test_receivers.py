@@ -275,7 +275,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A proxy of the user model, as if the project had one."""
     with isolate_apps("tests.users", attr_name="registry") as registry:
 
-        class Proxy(get_user_model()):  # type: ignore[misc]  # depends on the row of the matrix
+        class Proxy(get_user_model()):  # type: ignore[misc]  # depends on the job
             class Meta:
                 app_label = "users"
                 proxy = True

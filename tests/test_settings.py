@@ -20,7 +20,7 @@ def test_scratch_folder_is_private() -> None:
 
 
 def test_user_logs_in_and_is_greeted(api: APIClient, credentials: dict[str, str]) -> None:
-    """Keys, user model, URLs and client fit together, whatever the row of the matrix."""
+    """Keys, user model, URLs and client fit together, whatever the user model."""
     answer = api.post("/api/auth/login/", credentials, secure=True)
     assert answer.status_code == 200, answer.content
     api.credentials(HTTP_AUTHORIZATION=f"Bearer {answer.json()['access_token']}")
