@@ -24,7 +24,6 @@ from tests.live.waiting import PATIENCE, wait_until
 pytestmark = [
     pytest.mark.live,
     pytest.mark.example,
-    pytest.mark.slow,
     pytest.mark.timeout(600 + 10 * SECONDS),
 ]
 

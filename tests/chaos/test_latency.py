@@ -23,7 +23,6 @@ ROUNDS = int(os.environ.get("LATENCY_ROUNDS", "1000" if LONG else "30"))
 pytestmark = [
     pytest.mark.live,
     pytest.mark.example,
-    pytest.mark.slow,
     pytest.mark.timeout(300 + ROUNDS),
 ]
 

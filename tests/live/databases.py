@@ -1,4 +1,4 @@
-"""A scratch database on the row's server, and all that stands in it."""
+"""A scratch database on the tests' server, and all that stands in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _numbers = count(1)
 
 @contextmanager
 def scratch_database(folder: Path, blocker: DjangoDbBlocker) -> Iterator[str]:
-    """Make a database beside the row's own, or a SQLite file in the folder; give its URL."""
+    """Make a database beside the tests' own, or a SQLite file in the folder; give its URL."""
     if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         yield f"sqlite:///{folder / 'db.sqlite3'}"
         return

@@ -83,7 +83,7 @@ def published_kids(client: requests.Session) -> list[str]:
     return [key["kid"] for key in client.get("/.well-known/jwks.json").json()["keys"]]
 
 
-@pytest.mark.parametrize("preload", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("preload", [False, True])
 def test_gunicorn_signs_with_keys_from_the_database(
     site: Site, preload: bool, django_db_blocker: DjangoDbBlocker
 ) -> None:
@@ -116,12 +116,9 @@ def test_gunicorn_signs_with_keys_from_the_database(
     "start",
     [
         "from django.core.wsgi import get_wsgi_application as get; get()",
-        pytest.param(
-            "from django.core.asgi import get_asgi_application as get; get()",
-            marks=pytest.mark.slow,
-        ),
+        "from django.core.asgi import get_asgi_application as get; get()",
         # As uvicorn imports the application: inside its event loop.
-        pytest.param(_IN_AN_EVENT_LOOP, marks=pytest.mark.slow),
+        _IN_AN_EVENT_LOOP,
     ],
 )
 def test_start_leaves_no_connection_to_be_shared_by_forks(site: Site, start: str) -> None:
@@ -153,7 +150,6 @@ def run_python(script: str, environment: dict[str, str]) -> subprocess.Completed
     )
 
 
-@pytest.mark.slow
 def test_server_that_cannot_read_its_keys_does_not_start(site: Site) -> None:
     """It says which table and which variable, and the line to write."""
     for wrong, reason in (
@@ -183,7 +179,6 @@ def test_server_without_tables_says_to_migrate(
         assert "run `manage.py migrate` first" in server.read_log()
 
 
-@pytest.mark.slow
 def test_nodes_that_find_a_rotation_due_rotate_once(site: Site) -> None:
     """All have loaded the ring when the first one saves; all end well."""
     site.manage("shell", "-c", _MAKE_OLD_KEY)

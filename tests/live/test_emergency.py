@@ -20,7 +20,7 @@ from tests.live.site import COMMAND_TIMEOUT, PASSWORD, ROOT, Server, Site, copy_
 from tests.live.test_transcript import hello, log_in
 from tests.live.waiting import wait_until
 
-pytestmark = [pytest.mark.live, pytest.mark.example, pytest.mark.slow]
+pytestmark = [pytest.mark.live, pytest.mark.example]
 
 DRILL = ROOT / "docs" / "how-to" / "emergency_drill.py"
 INTERVAL = float(os.environ.get("DRILL_INTERVAL", "1"))

@@ -38,7 +38,7 @@ require("hvac", "vault")
 
 from jwt_auth.keys.stores.vault import VaultKeyStore  # noqa: E402
 
-pytestmark = [pytest.mark.live, pytest.mark.example, pytest.mark.slow, loses_sockets]
+pytestmark = [pytest.mark.live, pytest.mark.example, loses_sockets]
 
 IS_LONG = os.environ.get("LIVE_KEYS", "long" if LONG else "") == "long"
 OUTAGE = 60.0 if IS_LONG else 0.0

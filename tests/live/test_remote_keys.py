@@ -34,7 +34,7 @@ from tests.live.site import COMMAND_TIMEOUT, START_TIMEOUT, Server, Site
 from tests.live.test_transcript import hello, kid_of, log_in
 from tests.live.waiting import wait_until
 
-pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.example]
+pytestmark = [pytest.mark.live, pytest.mark.example]
 
 IS_ALL = os.environ.get("REMOTE_STORES", "all" if LONG else "") == "all"
 STORES = ("vault", "aws", "azure") if IS_ALL else ("vault",)

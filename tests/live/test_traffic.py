@@ -16,7 +16,7 @@ from tests.live.site import WORKERS, Server, Site
 from tests.live.traffic import Seen, Traffic, loses_sockets
 from tests.live.waiting import wait_until
 
-pytestmark = [pytest.mark.live, pytest.mark.example, pytest.mark.slow, loses_sockets]
+pytestmark = [pytest.mark.live, pytest.mark.example, loses_sockets]
 
 #: Seconds at least.
 SECONDS = float(os.environ.get("LIVE_SECONDS", "60" if LONG else "0"))

@@ -105,7 +105,6 @@ class TestContract(RevocationContract):
         assert state_of(backend.circuit) is State.CLOSED  # Redis has answered, not the database
 
 
-@pytest.mark.slow
 def test_failover_forgets_nothing(
     site: Site, user: AbstractBaseUser, backend: RedisRevocation
 ) -> None:
@@ -129,7 +128,6 @@ def test_failover_forgets_nothing(
         before.start()
 
 
-@pytest.mark.slow
 def test_frozen_sentinels_cost_a_time_out(
     user: AbstractBaseUser, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

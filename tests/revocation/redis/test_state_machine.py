@@ -28,6 +28,7 @@ from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.redis import RedisRevocation
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in
+from tests.live.length import LONG
 from tests.revocation.redis.conftest import cache_of
 from tests.revocation.redis.scene import keys_of, token_of
 from tests.revocation.redis.servers import PATIENT, RedisServer, running
@@ -130,14 +131,13 @@ class Machine(RuleBasedStateMachine):
             self.world.nodes[node].circuit.tick()
 
 
-@pytest.mark.slow
 def test_no_history_forgets_a_revocation(make_world: Callable[[], World]) -> None:
     """What was answered 204 stays refused, and nobody else is; a killed one's after the TTL."""
     machine = type("Machine", (Machine,), {"make_world": staticmethod(make_world)})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=120,
+            max_examples=3000 if LONG else 120,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
