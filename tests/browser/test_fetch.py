@@ -12,6 +12,7 @@ from tests.browser.devices import (
     Stage,
     call,
     go_at_once,
+    locks,
     log_in,
     ready,
     seen,
@@ -206,9 +207,9 @@ def test_news_of_another_session_is_followed_by_a_refresh_of_its_own(device: Dev
     tab.evaluate("() => { auth.refresh() }")
     wait_until(lambda: held, "no refresh", tab)
     name = "'jwt_auth ' + new URL('/api/auth/', location.href)"
-    device.open().evaluate(f"new BroadcastChannel({name}).postMessage({{ sid: 'another' }})")
-    waiting = "navigator.locks.query().then((locks) => locks.pending.length)"
-    wait_until(lambda: tab.evaluate(waiting), "the news has not come")
+    somewhere = device.open("/stage/empty/")
+    somewhere.evaluate(f"new BroadcastChannel({name}).postMessage({{ sid: 'another' }})")
+    wait_until(lambda: locks(tab) == [1, 1], "the news has not come")
     held[0].continue_()
     wait_until(lambda: len(held) > 1, "no refresh of its own", tab)
     held[1].continue_()

@@ -19,6 +19,7 @@ from tests.browser.devices import (
     assert_still_logged_in,
     go_at_once,
     heard,
+    locks,
     log_in,
     open_at_once,
     process_ids,
@@ -46,9 +47,6 @@ window.setTimeout = (task, time, ...rest) =>
 """
 
 WITHOUT_LOCKS = "Object.defineProperty(navigator, 'locks', { value: undefined })"
-
-#: How many tabs of the site hold a lock, and how many wait for one.
-LOCKS = "navigator.locks.query().then(({ held, pending }) => [held.length, pending.length])"
 
 
 def test_ten_tabs_opened_at_once_share_one_session(device: Device, stage: Stage) -> None:
@@ -173,7 +171,7 @@ def test_tab_that_stands_still_holds_no_other_tab_up_for_ever(device: Device, st
         wait_for_rotations(stage, sid, 2)
         dialog = freeze(frozen)
     start_refresh(other)
-    wait_until(lambda: other.evaluate(LOCKS) == [1, 1], "the frozen tab does not hold the lock")
+    wait_until(lambda: locks(other) == [1, 1], "the frozen tab does not hold the lock")
     other.evaluate("halfMinutes.forEach((task) => task())")
     assert other.evaluate("outcome") is True
     dialog.accept()
