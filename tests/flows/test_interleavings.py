@@ -15,6 +15,7 @@ from jwt_auth.flows import sessions
 from jwt_auth.models import RefreshTokenFamilyQuerySet
 from jwt_auth.rotation import Verdict
 from tests.flows.machine import Rotation
+from tests.live.length import LONG
 
 pytestmark = pytest.mark.sql
 
@@ -37,7 +38,8 @@ def _run(user: AbstractBaseUser, *, examples: int, **world: Any) -> None:
 @pytest.mark.parametrize("with_thief", [False, True])
 def test_any_interleaving_keeps_promises(user: AbstractBaseUser, with_thief: bool) -> None:
     """Whatever comes between whatever, the browser stays and the thief is caught."""
-    _run(user, examples=100, with_thief=with_thief)
+    # The tests below find every rule that is taken out within thirty.
+    _run(user, examples=500 if LONG else 50, with_thief=with_thief)
 
 
 def _overwrite(families: RefreshTokenFamilyQuerySet, family: Any, **changes: Any) -> bool:

@@ -137,7 +137,7 @@ def test_no_history_forgets_a_revocation(make_world: Callable[[], World]) -> Non
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=3000 if LONG else 120,
+            max_examples=1000 if LONG else 120,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
