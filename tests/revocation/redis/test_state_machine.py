@@ -131,13 +131,14 @@ class Machine(RuleBasedStateMachine):
             self.world.nodes[node].circuit.tick()
 
 
+@pytest.mark.timeout(1800)  # the long form takes minutes
 def test_no_history_forgets_a_revocation(make_world: Callable[[], World]) -> None:
     """What was answered 204 stays refused, and nobody else is; a killed one's after the TTL."""
     machine = type("Machine", (Machine,), {"make_world": staticmethod(make_world)})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=1000 if LONG else 120,
+            max_examples=500 if LONG else 120,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
