@@ -65,8 +65,8 @@ def _of(issued: Issued, user: AbstractBaseUser) -> dict[str, Any]:
     }
 
 
-def _refresh(text: str, *, key: str | None = None) -> Issued:
-    return flows.refresh(text, retry_key=key, client=CLIENT, now=datetime.now(UTC))
+def _refresh(text: str, *, key: str | None = None, now: datetime | None = None) -> Issued:
+    return flows.refresh(text, retry_key=key, client=CLIENT, now=now or datetime.now(UTC))
 
 
 def test_login_and_refresh_are_recorded(
@@ -100,9 +100,10 @@ def test_reuse_is_a_warning_with_a_hint(
 ) -> None:
     """And the end of the session is a record of its own."""
     first = issued.refresh_token.text
-    _refresh(first)
+    now = datetime.now(UTC)
+    _refresh(first, now=now)
     with pytest.raises(RefreshTokenRefused):
-        _refresh(first)
+        _refresh(first, now=now)
     _, (_, ended), (level, reuse) = records
     assert ended["event"] == "session_ended"
     assert (ended["reason"], ended["session_ids"]) == ("reuse_detected", [str(issued.family.pk)])

@@ -83,10 +83,10 @@ def test_reuse_detected_tells_family_generation_and_hint(user: AbstractBaseUser)
 
 def test_reuse_by_same_browser_tells_hint(user: AbstractBaseUser) -> None:
     """What it most likely was is for the log, too."""
-    issued = log_in(user)
-    refresh(issued)
+    issued, now = log_in(user), datetime.now(UTC)
+    refresh(issued, now=now)
     with _heard(signals.reuse_detected) as heard, suppress(RefreshTokenRefused):
-        refresh(issued)
+        refresh(issued, now=now)
     assert "Idempotency-Key" in heard[0]["hint"]
 
 
