@@ -9,12 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from tests.browser.stage.faults import DELAY, HOLD, KILL
 from tests.live.site import PASSWORD, Server, Site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Page, Request
 
 COOKIE = "__Secure-refresh_token"
 
@@ -25,6 +26,8 @@ PATIENCE = 120
 _STATE = """window.auth ? "there"
   : document.readyState === "complete" && location.href !== "about:blank" ? "lost" : "coming"
 """
+#: Tabs whose page was cut off, by a killed server for example. They would wait for the rest of it.
+_CUT_OFF: WeakSet[Page] = WeakSet()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +106,8 @@ class Device:
         """Open a tab that is nowhere yet."""
         tab = self.context.new_page()
         tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        tab.on("framenavigated", lambda _: _CUT_OFF.discard(tab))
+        tab.on("requestfailed", lambda request: _note_cut(tab, request))
         return tab
 
     def log_in(self) -> Page:
@@ -129,6 +134,12 @@ def stop_clock(context: BrowserContext) -> None:
     """Have no time pass on the clocks of the pages that are opened from now on."""
     context.clock.install(time=0)
     context.clock.pause_at(1_000_000_000)
+
+
+def _note_cut(tab: Page, failed: Request) -> None:
+    # A page that another one has replaced is not missed.
+    if failed.is_navigation_request() and failed.failure != "net::ERR_ABORTED":
+        _CUT_OFF.add(tab)
 
 
 def log_in(device: Device) -> tuple[Page, str]:
@@ -171,11 +182,13 @@ def wait_for_client(tab: Page, url: str | None = None) -> None:
             state = tab.evaluate(_STATE)
         except Error:
             return False  # it has just left the former page
-        if state == "lost" and url is None:
-            with suppress(Error):
-                tab.reload(wait_until="commit")  # what was lost: the error page has no address
-        elif state == "lost":
-            go_at_once(tab, str(url))
+        if state == "lost" or (state == "coming" and tab in _CUT_OFF):
+            _CUT_OFF.discard(tab)
+            if url is None:
+                with suppress(Error):
+                    tab.reload(wait_until="commit")  # what was lost: an error page has no address
+            else:
+                go_at_once(tab, url)
         return bool(state == "there")
 
     wait_until(is_there, f"the page has no client: {tab.url}")
