@@ -20,10 +20,11 @@ from typing import Any, TextIO
 import jwt
 import requests
 
+from tests.live.length import LONG
 from tests.live.site import PASSWORD, Client, bearer
 
 #: How many processes there are, clients in each of them, and users of each client.
-PROCESSES, VISITORS, USERS = 2, 3, 2
+PROCESSES, VISITORS, USERS = 3 if LONG else 2, 3, 2
 
 COOKIE = "__Secure-refresh_token"
 

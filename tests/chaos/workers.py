@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.live.site import WORKERS, Server
+from tests.live.site import Server
 
 #: An answered request by the access log, and what the circuit breaker says.
 _LINE = re.compile(
@@ -55,7 +55,7 @@ class Workers:
 
     @property
     def _number(self) -> int:
-        return WORKERS * len(self._servers)
+        return sum(server.workers for server in self._servers)
 
     def _read(self) -> None:
         for server in self._servers:

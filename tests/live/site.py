@@ -58,6 +58,7 @@ class Server:
     address: str
     certificate: Path
     log: Path
+    workers: int
 
     def session(self) -> requests.Session:
         """Give a client that keeps cookies, as a browser does."""
@@ -108,7 +109,8 @@ class Server:
     def has_loaded(self, kid: str) -> bool:
         """Tell whether every worker has logged that it has loaded that key."""
         loaded = set(re.findall(rf"key_loaded .*{re.escape(kid)}.* pid=(\d+) ", self.read_log()))
-        return loaded.issuperset(map(str, self.worker_pids()))
+        pids = set(map(str, self.worker_pids()))
+        return len(pids) == self.workers and pids <= loaded
 
     def read_log(self) -> str:
         """Read what the server has logged so far."""
@@ -246,7 +248,13 @@ class Site:
             )
         address = f"https://{HOST}:{port}"
         try:
-            yield Server(process=process, address=address, certificate=self.certificate, log=log)
+            yield Server(
+                process=process,
+                address=address,
+                certificate=self.certificate,
+                log=log,
+                workers=self.workers,
+            )
         finally:
             _stop(process)
 

@@ -105,7 +105,7 @@ def test_gunicorn_signs_with_keys_from_the_database(
         renewed = site.using(**{VARIABLE: f"{new_kek()},{site.settings[VARIABLE]}"})
         assert "was encrypted under" in renewed.manage("rewrap_keys")
         assert "RuntimeWarning" not in server.read_log()
-    with renewed.serve() as server, server.session() as client:
+    with replace(renewed, workers=1).serve() as server, server.session() as client:
         assert published_kids(client) == both
     values = [str(value) for value in dump(site.database, django_db_blocker)]
     assert any(former in value for value in values)

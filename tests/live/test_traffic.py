@@ -12,7 +12,7 @@ import pytest
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.live.conftest import USERS
 from tests.live.length import LONG
-from tests.live.site import WORKERS, Server, Site
+from tests.live.site import Server, Site
 from tests.live.traffic import Seen, Traffic, loses_sockets
 from tests.live.waiting import wait_until
 
@@ -61,4 +61,4 @@ def rotate(site: Site, seen: Seen) -> None:
 def kill_a_worker(server: Server) -> None:
     """Kill one, and see that the master replaces it."""
     server.kill_worker()
-    wait_until(lambda: len(server.worker_pids()) == WORKERS, "the killed worker is replaced")
+    wait_until(lambda: len(server.worker_pids()) == server.workers, "the killed worker is replaced")
