@@ -99,7 +99,11 @@ class RedisServer:
             self._process = subprocess.Popen(
                 [*command, *self._arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_for(self._answers)
+        try:
+            wait_for(self._answers)
+        except BaseException:
+            self.stop()  # nobody else can: who starts it has no server to end yet
+            raise
 
     def stop(self) -> None:
         """Kill it: nothing more is saved."""
