@@ -81,7 +81,7 @@ ALL = (
     _other_users("users.StringKeyUser", SQLITE, is_measured=True),
     Job(name="redis", tests="redis and not (live or browser)", databases=_ANY, is_measured=True),
     Job(name="remote", tests="remote and not (live or browser)", is_measured=True),
-    Job(name="live", tests="live and not browser", databases=_ANY, is_measured=True),
+    Job(name="live", tests="live and not browser", databases=_ANY),
     Job(name="browser", tests="browser", databases=_ANY),
 )
 #: Every test on every database with every user model, in its long form.

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
+from coverage import Coverage
+
 from jwt_auth import signals
 from jwt_auth.exceptions import UnknownKey
 from jwt_auth.keys import active, loading
@@ -80,8 +82,8 @@ def _count_waiting(prefix: str) -> int:
     """How many threads of that name stand in an event's wait."""
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(prefix)]
     frames = sys._current_frames()
-    places = [frames[thread.ident] for thread in threads if thread.ident in frames]
-    return sum(frame.f_code.co_filename == threading.__file__ for frame in places)
+    codes = [frames[thread.ident].f_code for thread in threads if thread.ident in frames]
+    return sum((code.co_filename, code.co_name) == (threading.__file__, "wait") for code in codes)
 
 
 class Hanging:
@@ -192,5 +194,8 @@ def holds_in_child(check: Callable[[], bool]) -> bool:
         try:
             code = 0 if check() else 1
         finally:
+            if (measuring := Coverage.current()) is not None:
+                measuring.stop()
+                measuring.save()
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

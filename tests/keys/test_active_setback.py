@@ -78,7 +78,7 @@ def test_older_ring_is_told_with_both_versions(
 def test_older_ring_that_stays_is_taken_after_the_interval(
     loaded_store: MemoryKeyStore, ring: KeyRing, withdrawn: str, clock: Clock, now: datetime
 ) -> None:
-    """Who restores a backup means it, or disables the last version in Azure."""
+    """An operator has restored a backup, or has disabled the last version in Azure."""
     loaded_store.ring = ring
     for age in (60, 59.9):
         clock.time += age

@@ -25,19 +25,6 @@ COOKIE = "__Secure-refresh_token"
 USERS = ("alice", "bob", "carol", "dave", "erin")
 
 
-#: Axes locks for ever where it is told no time: there is none to say then.
-_FOR_EVER = """
-from django.conf import settings
-from django.test import RequestFactory
-from django.urls import resolve
-from jwt_auth.contrib.axes import locked_out
-settings.AXES_COOLOFF_TIME = None
-request = RequestFactory().get("/api/auth/login/")
-request.resolver_match = resolve("/api/auth/login/")
-print(locked_out(request, None, {}).headers)
-"""
-
-
 @pytest.fixture(scope="module")
 def site(
     tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
@@ -124,11 +111,6 @@ def test_lockout_of_a_page_is_axes_own(client: requests.Session, server: Server)
     answer = _submit(client, "/accounts/login/", login="mallory", password="wrong")
     assert answer.status_code == 429
     assert answer.text.startswith("Account locked")
-
-
-def test_lockout_without_an_end_names_no_time(site: Site) -> None:
-    """AXES_COOLOFF_TIME = None: only an operator opens the account again."""
-    assert "Retry-After" not in site.manage("shell", "-c", _FOR_EVER)
 
 
 # django-allauth
