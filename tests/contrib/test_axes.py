@@ -38,11 +38,7 @@ print(json.dumps([answer.status_code, answer.content.decode(), dict(answer.heade
 
 def answer_of(path: str, minutes: int | None) -> tuple[int, str, dict[str, Any]]:
     """Give status, body and headers of the answer to a login there, locked out for that long."""
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.neighbours.settings",
-        "DEBUG": "1",
-    }
+    own = {"DJANGO_SETTINGS_MODULE": "tests.neighbours.settings", "DEBUG": "1"}
     done = subprocess.run(
         [sys.executable, "-c", _ANSWER, json.dumps([path, minutes])],
         cwd=ROOT,
