@@ -34,7 +34,10 @@ return 1
 #: whole user or nothing, fields.
 #: A mark that nothing follows, because the database was rolled back, only costs SQL until the TTL.
 #: Run twice, because the first answer was lost, it is the same as once.
+#: A hash that a former server left goes first: the next lease would drop it, and the mark with it.
 MARK: Final = """
+local run = redis.call('HGET', KEYS[1], 'run')
+if run and run ~= ARGV[1] then redis.call('DEL', KEYS[1]) end
 for i = 4, #ARGV do
   if redis.call('HGET', KEYS[1], ARGV[i]) ~= '1' then redis.call('HSET', KEYS[1], ARGV[i], '?') end
 end

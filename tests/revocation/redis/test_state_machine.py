@@ -181,6 +181,10 @@ def _without_run_id(patch: Patch) -> None:
     _without(patch, "COMPLETE", "if ARGV[1] ~= ARGV[2] then return 0 end")
 
 
+def _without_mark_on_own_run(patch: Patch) -> None:
+    _without(patch, "MARK", "if run and run ~= ARGV[1] then redis.call('DEL', KEYS[1]) end")
+
+
 def _without_deny_first(patch: Patch) -> None:
     patch.setattr(RedisRevocation, "deny", lambda self, denial: None)
 
@@ -241,6 +245,16 @@ def _die_after_stale_read(world: World) -> None:
     world.write(filler)
 
 
+def _mark_what_a_former_server_left(world: World) -> None:
+    world.nodes[1].admits(world.sessions[0])
+    world.take_snapshot()
+    world.restart_from_snapshot()
+    revoker = world.deny(0)
+    world.nodes[1].admits(world.sessions[0])
+    world.commit(revoker)
+    world.die(revoker)
+
+
 def _revoke_in_an_outage_that_all_have_seen(world: World) -> None:
     world.nodes[1].admits(world.sessions[0])
     world.go_away()
@@ -267,6 +281,7 @@ _RULES = {
     "lease": (_without_lease, _evict_before_stale_write),
     "deny_after_commit": (_without_deny_after_commit, _evict_the_mark),
     "run_id": (_without_run_id, _restart_from_old_snapshot),
+    "mark_on_own_run": (_without_mark_on_own_run, _mark_what_a_former_server_left),
     "deny_first": (_without_deny_first, _die_after_stale_read),
     "additive_fill": (_without_additive_fill, _die_after_stale_read),
     "distrust_after_outage": (
