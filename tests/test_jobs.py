@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+
 import pytest
 
 from tests import conftest, jobs
-from tests.jobs import ALL, jobs_of
+from tests.jobs import ALL, ROOT, jobs_of
 
 
 @pytest.fixture
@@ -36,11 +40,20 @@ def test_marker_of_an_axis_adds_jobs() -> None:
     assert names("user_model") == ["quick", *jobs.USER_MODELS[1:]]
 
 
+def test_every_test_has_a_job() -> None:
+    """The list of jobs names those that have none."""
+    command = [sys.executable, "-m", "tests.jobs", "list"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    assert re.search(r"^\d+ tests, \d+ runs$", listed.stdout, re.MULTILINE)
+
+
 def test_test_without_a_job_stops_the_collection(
     item: pytest.Item, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is named, so that whoever has given it its markers can give it a job."""
     assert [job.name for job in jobs_of(item)] == ["quick"]
+    monkeypatch.delattr(item.config, "workerinput", raising=False)
     monkeypatch.setattr(jobs, "ALL", tuple(job for job in ALL if job.name != "quick"))
     with pytest.raises(pytest.UsageError, match=item.name):
         conftest.pytest_collection_modifyitems(item.config, [item])
