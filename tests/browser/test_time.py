@@ -294,9 +294,10 @@ def test_browser_killed_after_a_refresh_still_has_its_session(
     tab = device.open()
     assert ready(tab) is True
     assert device.cookie() != log_in_cookie
-    for pid in process_ids(tab):
-        os.kill(pid, signal.SIGKILL)
-    device.context.close()
+    pids = process_ids(tab)
+    with device.context.expect_event("close"):
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
 
     device = begin()
     tab = device.open()
