@@ -1,5 +1,10 @@
-"""The example project's settings, but a password is hashed in no time: clients log in often."""
+"""The example project's settings, but a password is hashed in no time, since clients log in often,
+and each answer names its worker.
+"""
 
 from example_project.settings import *  # noqa: F403
+from example_project.settings import MIDDLEWARE as _MIDDLEWARE
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+MIDDLEWARE = ["tests.live.workers.name_worker", *_MIDDLEWARE]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -23,6 +22,7 @@ import requests
 
 from tests.live.certificate import HOST, make_certificate
 from tests.live.waiting import wait_until
+from tests.live.workers import WORKER
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery staple"
@@ -106,11 +106,16 @@ class Server:
         # From then on nothing is sent to it any more.
         wait_until(lambda: pid not in self.worker_pids(), "the killed worker is gone")
 
-    def has_loaded(self, kid: str) -> bool:
-        """Tell whether every worker has logged that it has loaded that key."""
-        loaded = set(re.findall(rf"key_loaded .*{re.escape(kid)}.* pid=(\d+) ", self.read_log()))
+    def uses_everywhere(self, kid: str) -> bool:
+        """Tell whether every worker publishes that key, and so works with a ring that has it."""
+
+        def ask(client: requests.Session) -> str | None:
+            answer = client.get("/.well-known/jwks.json")
+            kids = {key["kid"] for key in answer.json()["keys"]}
+            return answer.headers[WORKER] if kid in kids else None
+
         pids = set(map(str, self.worker_pids()))
-        return len(pids) == self.workers and pids <= loaded
+        return len(pids) == self.workers and pids <= set(self.ask_many(ask))
 
     def read_log(self) -> str:
         """Read what the server has logged so far."""

@@ -111,7 +111,7 @@ class Cluster:
     def _skip_time_ahead_of(self, kid: str) -> None:
         servers = self.pair.servers
         wait_until(
-            lambda: all(each.has_loaded(kid) for each in servers), "every worker has the key"
+            lambda: all(each.uses_everywhere(kid) for each in servers), "every worker has the key"
         )
         fetches = self.verifier.counts["fetches"]
         self.verifier.let_pass(AHEAD)

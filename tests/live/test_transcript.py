@@ -91,11 +91,11 @@ def test_worker_with_an_old_ring_accepts_a_token_of_the_new_key(site: Site) -> N
     patient = site.using(JWT_AUTH_KEY_RELOAD_INTERVAL="3600", JWT_AUTH_KEY_PUBLISH_AHEAD="7200")
     with patient.serve() as server:
         (old, *_) = server.ask_many(log_in)
-        wait_until(lambda: server.has_loaded(kid_of(old)), "both workers have loaded the ring")
+        wait_until(lambda: server.uses_everywhere(kid_of(old)), "both workers have loaded the ring")
         site.manage("rotate_keys", "--now")
         server.kill_worker()  # its successor starts with the new ring, the other has the old one
         new = log_in_until_signed_anew(server, kid_of(old))
-        assert not server.has_loaded(kid_of(new))
+        assert not server.uses_everywhere(kid_of(new))
         wait_until(lambda: is_accepted_by_all(server, new), "the other worker has been asked")
 
 
@@ -114,7 +114,7 @@ def log_in_until_signed_anew(server: Server, old_kid: str) -> str:
 def is_accepted_by_all(server: Server, token: str) -> bool:
     """See that nobody refuses it; tell whether every worker has its key by now."""
     assert set(server.ask_many(lambda client: hello(client, token))) == {200}
-    return server.has_loaded(kid_of(token))
+    return server.uses_everywhere(kid_of(token))
 
 
 def test_refresh_cookie_has_every_attribute_on_the_wire(client: requests.Session) -> None:
