@@ -3,8 +3,8 @@ and each answer names its worker.
 """
 
 from example_project.settings import *  # noqa: F403
-from example_project.settings import MIDDLEWARE as _MIDDLEWARE
+from example_project.settings import MIDDLEWARE
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-MIDDLEWARE = ["tests.live.workers.name_worker", *_MIDDLEWARE]
+MIDDLEWARE = ["tests.live.workers.name_worker", *MIDDLEWARE]

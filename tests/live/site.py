@@ -108,14 +108,19 @@ class Server:
 
     def uses_everywhere(self, kid: str) -> bool:
         """Tell whether every worker publishes that key, and so works with a ring that has it."""
+        has_key: dict[str, bool] = {}
 
-        def ask(client: requests.Session) -> str | None:
+        def ask(client: requests.Session) -> tuple[str, bool]:
             answer = client.get("/.well-known/jwks.json")
-            kids = {key["kid"] for key in answer.json()["keys"]}
-            return answer.headers[WORKER] if kid in kids else None
+            return answer.headers[WORKER], kid in {key["kid"] for key in answer.json()["keys"]}
 
-        pids = set(map(str, self.worker_pids()))
-        return len(pids) == self.workers and pids <= set(self.ask_many(ask))
+        def has_asked_all() -> bool:
+            has_key.update(self.ask_many(ask))
+            pids = set(map(str, self.worker_pids()))
+            return len(pids) == self.workers and pids <= has_key.keys()
+
+        wait_until(has_asked_all, "every worker has answered")
+        return all(has_key.get(str(pid), False) for pid in self.worker_pids())
 
     def read_log(self) -> str:
         """Read what the server has logged so far."""
