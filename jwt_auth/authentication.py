@@ -12,7 +12,6 @@ from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from jwt_auth import flows
@@ -21,14 +20,11 @@ from jwt_auth.exceptions import AccessTokenRefused, KeyFailure
 from jwt_auth.http.addresses import client_of
 from jwt_auth.http.ambient import require_own_page, vary_on_cookie
 from jwt_auth.http.credentials import find_access_token
-from jwt_auth.http.problems import CHALLENGE, INVALID_TOKEN_CHALLENGE, Unavailable
+from jwt_auth.http.problems import CHALLENGE, Unavailable, refuse_token
+from jwt_auth.revocation.lazy import refuse_with
 from jwt_auth.tokens.claims import AccessToken
 
 logger: Final = logging.getLogger("jwt_auth")
-
-#: Where a refusal is noted for :meth:`JWTAuthentication.authenticate_header`, which gets a new
-#: instance.
-_REFUSED = "_jwt_auth_refused"
 
 
 class JWTAuthentication(BaseAuthentication):
@@ -47,15 +43,16 @@ class JWTAuthentication(BaseAuthentication):
                 vary_on_cookie(request)
                 # Before the token is looked at: another site's page gets nothing out of it.
                 require_own_page(request, sender=type(self))
-            return flows.authenticate(
+            user, token = flows.authenticate(
                 credential.value, client=client_of(request), now=datetime.now(UTC)
             )
         except AccessTokenRefused as refused:
-            setattr(request, _REFUSED, True)
-            raise AuthenticationFailed({"detail": str(refused), "code": refused.code}) from None
+            refuse_token(refused)
         except KeyFailure as failure:
             logger.error("Access tokens can't be verified: %s", failure)
             raise Unavailable from None
+        refuse_with(user, refuse_token)
+        return user, token
 
     def authenticate_header(self, request: Request) -> str:
-        return INVALID_TOKEN_CHALLENGE if hasattr(request, _REFUSED) else CHALLENGE
+        return CHALLENGE

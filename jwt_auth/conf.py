@@ -175,6 +175,13 @@ class Conf:
         return self._read("ROLES", None)
 
     @property
+    def tenant(self) -> str | None:
+        """Dotted path of a callable without arguments that names the tenant of the moment;
+        ``None``: its database and schema.
+        """
+        return self._read("TENANT", None)
+
+    @property
     def jwks_url(self) -> str | None:
         """Where a verify-only install gets its keys; it then has no private key."""
         return self._read("JWKS_URL", None)

@@ -21,6 +21,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from jwt_auth.retries import retried
 from jwt_auth.statements import Select, Slot, Update, composed_once
 
 USER_AGENT_LENGTH = 256
@@ -157,16 +158,16 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
 
     def rotate(self, family: RefreshTokenFamily, **changes: Any) -> bool:
         """Replace the token of a family if nobody was faster; True where this call has done it."""
-        update = _compose_rotate(write_database(self.model), tuple(changes))
-        return bool(update.execute(id=family.pk, presented=family.current_digest, **changes))
+        database = write_database(self.model)
+        update = _compose_rotate(database, tuple(changes))
+        values = {"id": family.pk, "presented": family.current_digest, **changes}
+        return bool(retried(lambda: update.execute(**values), using=database))
 
     def end(self, *, reason: Reason, ip_address: str | None, now: datetime) -> int:
         """Revoke those of these sessions that are not revoked yet; nothing brings one back."""
-        return (
-            self.deciding()
-            .filter(revoked_at=None)
-            .update(revoked_at=now, revocation_reason=reason, revoked_by_ip=ip_address)
-        )
+        live = self.deciding().filter(revoked_at=None)
+        changes = {"revoked_at": now, "revocation_reason": reason, "revoked_by_ip": ip_address}
+        return retried(lambda: live.update(**changes), using=live.db)
 
     def expired(self, before: datetime) -> Self:
         return self.deciding().filter(absolute_expires_at__lt=before)
@@ -235,7 +236,8 @@ class RevokedTokenQuerySet(models.QuerySet["RevokedToken"]):
     def deny(self, jti: str, *, user_id: Any, expires_at: datetime, now: datetime) -> None:
         """Write the denial; a second one of the same ``jti`` changes nothing."""
         denial = RevokedToken(jti=jti, user_id=user_id, revoked_at=now, expires_at=expires_at)
-        self.deciding().bulk_create([denial], ignore_conflicts=True)
+        denials = self.deciding()
+        retried(lambda: denials.bulk_create([denial], ignore_conflicts=True), using=denials.db)
 
     def expired(self, before: datetime) -> Self:
         return self.deciding().filter(expires_at__lt=before)

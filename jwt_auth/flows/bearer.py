@@ -7,7 +7,7 @@ from datetime import datetime
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from jwt_auth import signals
-from jwt_auth.exceptions import AccessTokenRefused
+from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import Client
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.tokens import access
@@ -26,9 +26,17 @@ def authenticate(
     token: AccessToken | None = None
     try:
         token = access.verify(text, now=now)
-        return get_backend().get_user(token), token
+        return _get_user(token), token
     except AccessTokenRefused as refused:
         signals.token_refused.send_robust(
             sender=AccessToken, reason=refused.reason, token=token, client=client
         )
         raise
+
+
+def _get_user(token: AccessToken) -> AbstractBaseUser:
+    user = get_backend().get_user(token)
+    # Databases and fields are generous: " 2" finds user 2, and a UUID is found in capitals.
+    if str(user.pk) != token.subject:
+        raise AccessTokenRefused(Refusal.USER_UNKNOWN)
+    return user

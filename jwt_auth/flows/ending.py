@@ -21,8 +21,8 @@ from jwt_auth.models import (
     RefreshTokenFamily,
     RevokedToken,
     TokenVersion,
-    write_database,
 )
+from jwt_auth.retries import retried
 from jwt_auth.revocation.base import Denial, revoking
 from jwt_auth.tokens import access, refresh
 from jwt_auth.tokens.claims import AccessToken
@@ -90,16 +90,32 @@ def end_user_sessions(
     user_id: Any, *, reason: Reason, client: Client | None, now: datetime
 ) -> list[UUID]:
     """End all sessions of a user and refuse every access token from before, in one transaction."""
-    sessions = RefreshTokenFamily.objects.deciding().filter(user_id=user_id, revoked_at=None)
-    with (
-        revoking(Denial(user_id=user_id, whole_user=True)),
-        transaction.atomic(using=write_database(RefreshTokenFamily)),
-    ):
-        TokenVersion.objects.bump(user_id)
-        session_ids = list(sessions.values_list("pk", flat=True))
-        sessions.end(reason=reason, ip_address=_address(client), now=now)
+    session_ids = _end_whole_user(user_id, reason=reason, client=client, now=now)
     _announce(user_id, session_ids, reason=reason, client=client)
     return session_ids
+
+
+def end_sessions_opened_meanwhile(user_id: Any, *, reason: Reason, now: datetime) -> None:
+    """End what was opened since :func:`end_user_sessions`, before the change was committed."""
+    session_ids = _end_whole_user(user_id, reason=reason, client=None, now=now)
+    if session_ids:
+        _announce(user_id, session_ids, reason=reason, client=None)
+
+
+def _end_whole_user(
+    user_id: Any, *, reason: Reason, client: Client | None, now: datetime
+) -> list[UUID]:
+    sessions = RefreshTokenFamily.objects.deciding().filter(user_id=user_id, revoked_at=None)
+
+    def end() -> list[UUID]:
+        with transaction.atomic(using=sessions.db):
+            TokenVersion.objects.bump(user_id)
+            session_ids = list(sessions.values_list("pk", flat=True))
+            sessions.end(reason=reason, ip_address=_address(client), now=now)
+        return session_ids
+
+    with revoking(Denial(user_id=user_id, whole_user=True)):
+        return retried(end, using=sessions.db)
 
 
 def end_deleted_user(user_id: Any) -> None:

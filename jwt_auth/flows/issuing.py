@@ -39,7 +39,7 @@ def issue_access_token(family: RefreshTokenFamily, *, now: datetime) -> IssuedAc
     """
     user = family.user
     return access.issue(
-        subject=str(user.pk),
+        subject=str(family.user_id),
         session_id=family.pk,
         token_version=token_version_of(user),
         roles=roles_of(user),

@@ -6,14 +6,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused
 from jwt_auth.flows.issuing import Issued, issue_access_token
 from jwt_auth.flows.sessions import log_in, new_family
 from jwt_auth.models import Client, write_database
+from jwt_auth.retries import retried
+from jwt_auth.users import key_of
 
 
 def change_password(
@@ -34,11 +38,18 @@ def change_password(
         raise NewPasswordRefused(refused.messages) from None
     # A trial, thrown away: who hears that it failed must not have another password already.
     issue_access_token(new_family(user, client=client, now=now), now=now)
-    user.set_password(new_password)
-    # jwt_auth.receivers ends the sessions, as for every password that is saved anywhere.
-    user.save(update_fields=["password"])
+    model = get_user_model()
+    database = write_database(model)
+
+    def change() -> None:
+        user.set_password(new_password)
+        # jwt_auth.receivers ends the sessions, as for every password that is saved anywhere.
+        with transaction.atomic(using=database):
+            user.save(update_fields=["password"])
+
+    retried(change, using=database)
     # Read anew: the version that the new access token must carry was bumped beside this instance.
-    current = type(user)._default_manager.using(write_database(type(user))).get(pk=user.pk)
+    current = model._default_manager.using(database).get(pk=key_of(user))
     if current.password != user.password:
         # Of two changes at the same time the later one counts, and only whoever made it stays.
         raise OldPasswordRefused

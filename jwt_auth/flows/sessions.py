@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import QuerySet
 from django.dispatch import Signal
@@ -23,10 +24,12 @@ from jwt_auth.models import (
     token_version_of,
     write_database,
 )
+from jwt_auth.retries import retried
 from jwt_auth.rotation import Retried, Rotated, Verdict, expiry, likely_mistake, rotate
 from jwt_auth.tokens import refresh as refresh_tokens
 from jwt_auth.tokens.access import IssuedAccessToken
 from jwt_auth.tokens.refresh import RefreshToken
+from jwt_auth.users import is_hidden, key_of
 
 __all__ = ["Issued", "list_sessions", "log_in", "refresh"]
 
@@ -40,13 +43,15 @@ def log_in(user: AbstractBaseUser, *, client: Client, now: datetime) -> Issued:
 
     Raises:
         LogInRefused: the user's password was changed since they were authenticated.
+        TypeError: it is no user of ``AUTH_USER_MODEL``.
         ClaimsInvalid, KeyFailure: no access token can be issued; no session is left behind.
     """
     family = new_family(_read_again(user), client=client, now=now)
     token = refresh_tokens.issue_first(family.pk)
     family.current_digest = token.digest
     access_token = issue_access_token(family, now=now)
-    family.save(force_insert=True, using=write_database(RefreshTokenFamily))
+    database = write_database(RefreshTokenFamily)
+    retried(lambda: family.save(force_insert=True, using=database), using=database)
     _announce(signals.session_opened, family, client=client)
     _end_oldest(family.user_id, client=client, now=now)
     return _issued(family, access_token, token, now=now)
@@ -122,13 +127,12 @@ def _read_again(user: AbstractBaseUser) -> AbstractBaseUser:
     Whoever authenticated them may have read a replica that lags, or just before the change. With a
     version of its own the row says so; else the password's hash does.
     """
-    # Not type(): the request.user of Django's sessions is wrapped, and its type is no model.
-    model = user.__class__
+    key, model = key_of(user), get_user_model()
     users = model._default_manager.using(write_database(model))
     if not has_version_field(model):
         # In one statement with the password: a change between two would give its own version away.
-        users = users.select_related("jwt_auth_token_version")  # type: ignore[misc]  # that of such models
-    current = users.filter(pk=user.pk).first()
+        users = users.select_related("jwt_auth_token_version")
+    current = users.filter(pk=key).first()
     if current is None or not current.is_active:
         raise LogInRefused
     if has_version_field(model):
@@ -150,6 +154,8 @@ def _get_live(token: RefreshToken, *, client: Client, now: datetime) -> RefreshT
         _refuse("expired", token, client=client)
     if not family.user.is_active:
         _refuse("user_inactive", token, client=client)
+    if is_hidden(family.user_id):
+        _refuse("user_hidden", token, client=client)
     if family.token_version != token_version_of(family.user):
         _refuse("token_version", token, client=client)
     return family

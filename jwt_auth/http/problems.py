@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NoReturn
 
 from rest_framework import status
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, AuthenticationFailed
 
 from jwt_auth.exceptions import AccessTokenRefused
 
@@ -18,6 +18,26 @@ CHALLENGE: Final = f'Bearer realm="{REALM}"'
 INVALID_TOKEN_CHALLENGE: Final = (
     f'{CHALLENGE}, error="invalid_token", error_description="{AccessTokenRefused.message}"'
 )
+
+
+class InvalidToken(AuthenticationFailed):
+    """A bearer token was refused, at once or when the user behind it was read."""
+
+    default_detail = {"detail": AccessTokenRefused.message, "code": AccessTokenRefused.code}
+
+    @property
+    def auth_header(self) -> str:
+        """The challenge, which REST framework would set to that of a request without a token."""
+        return INVALID_TOKEN_CHALLENGE
+
+    @auth_header.setter
+    def auth_header(self, challenge: str) -> None:
+        """Keep ours."""
+
+
+def refuse_token(refused: AccessTokenRefused) -> NoReturn:
+    """Translate the refusal for views of REST framework."""
+    raise InvalidToken from None
 
 
 class CrossSiteRequest(APIException):

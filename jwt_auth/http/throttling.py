@@ -26,6 +26,7 @@ from jwt_auth.exceptions import RefreshTokenRefused
 from jwt_auth.http.addresses import network_of
 from jwt_auth.models import Client
 from jwt_auth.tokens import refresh
+from jwt_auth.users import current_tenant, key_of
 
 logger: Final = logging.getLogger("jwt_auth")
 
@@ -138,7 +139,8 @@ class _RateParser(SimpleRateThrottle):
 
 
 def _key(scope: str, ident: str) -> str:
-    return f"jwt_auth:throttle:{scope}:{_digest(ident)}"
+    # Of each tenant by itself: user 1 of one is not user 1 of another.
+    return f"jwt_auth:throttle:{scope}:{_digest(f'{current_tenant()} {ident}')}"
 
 
 def _digest(ident: str) -> str:
@@ -148,7 +150,7 @@ def _digest(ident: str) -> str:
 
 
 def _account_of(user: AbstractBaseUser) -> str:
-    return f"PK {user.pk}"  # no folded name has a capital
+    return f"PK {key_of(user)}"  # no folded name has a capital
 
 
 def _account_of_name(username: str) -> str:

@@ -25,6 +25,7 @@ from django.utils.module_loading import import_string
 from jwt_auth.conf import conf
 from jwt_auth.models import RefreshTokenFamily, write_database
 from jwt_auth.tokens.claims import AccessToken
+from jwt_auth.users import current_tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,9 @@ class Denial:
     session_ids: Sequence[UUID] = ()
     jtis: Sequence[str] = ()
     whole_user: bool = False
+    #: Whose users these are (:func:`jwt_auth.users.current_tenant`), fixed here: a thread that
+    #: writes the denial later has no tenant. ``None``: those of every tenant.
+    tenant: str | None = field(default_factory=current_tenant)
     #: Tells this revocation from others of the same user that are under way at the same time.
     id: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
 

@@ -7,33 +7,98 @@ the first one brings them all, in one SELECT.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import wraps
+from threading import local
+from typing import Any, Final, NoReturn
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 
+from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import write_database
+
+#: The entry of an instance that has not been read yet: what raises a refusal, or ``None``.
+_UNREAD: Final = "_jwt_auth_unread"
+
+#: Models whose ``__init__`` reads fields, as change trackers do: their users are never lazy.
+_eager: Final[set[type[AbstractBaseUser]]] = set()
+
+_thread: Final = local()
+
+
+class _FieldReadError(Exception):
+    """A field was asked for before the instance was complete."""
 
 
 def lazy_user(user_model: type[AbstractBaseUser], subject: str) -> AbstractBaseUser | None:
-    """The user of that ``sub``, not read yet; ``None`` where the model has no such key."""
+    """The user of that ``sub``, not read yet; ``None`` where the model has no such key, or where
+    its instances read their fields as soon as they are made.
+    """
+    if user_model in _eager:
+        return None
     key = user_model._meta.pk
     try:
         value = key.to_python(subject)
     except ValidationError:
         return None
-    user = user_model.from_db(write_database(user_model), [key.attname], [value])
-    # An attribute of the instance: Django calls it for the first deferred field that is asked for.
-    user.refresh_from_db = partial(_load, user)  # type: ignore[method-assign]
+    _observe_loads(user_model)
+    _thread.has_read = False
+    _thread.is_making = True
+    try:
+        user = user_model.from_db(write_database(user_model), [key.attname], [value])
+    except _FieldReadError:
+        user = None
+    finally:
+        _thread.is_making = False
+    if user is None or _thread.has_read:
+        _eager.add(user_model)
+        return None
+    setattr(user, _UNREAD, None)
     return user
+
+
+def refuse_with(user: AbstractBaseUser, refuse: Callable[[AccessTokenRefused], NoReturn]) -> None:
+    """Have ``refuse`` translate what a lazy user raises when it is read, and may not be there."""
+    if _UNREAD in vars(user):
+        setattr(user, _UNREAD, refuse)
+
+
+def _observe_loads(user_model: type[AbstractBaseUser]) -> None:
+    """See to it that the first deferred field of an unread user loads the whole.
+
+    Django calls this method of the class for each deferred field. An attribute of the instance
+    would do, but a shallow copy would take it along, and load its original.
+    """
+    reload = user_model.refresh_from_db
+    if hasattr(reload, "loads_unread"):
+        return
+
+    @wraps(reload)
+    def refresh_from_db(
+        self: AbstractBaseUser,
+        using: str | None = None,
+        fields: Iterable[str] | None = None,
+        **options: Any,
+    ) -> None:
+        if getattr(_thread, "is_making", False):
+            _thread.has_read = True  # also where __init__ goes on after the error
+            raise _FieldReadError
+        if _UNREAD in vars(self):
+            _load(self, reload, using=using, fields=fields, **options)
+        else:
+            reload(self, using=using, fields=fields, **options)
+
+    refresh_from_db.loads_unread = True  # type: ignore[attr-defined]  # a mark on a function
+    user_model.refresh_from_db = refresh_from_db  # type: ignore[assignment,method-assign]  # narrower
 
 
 def _load(
     user: AbstractBaseUser,
-    using: str | None = None,
-    fields: Iterable[str] | None = None,
+    reload: Callable[..., None],
+    *,
+    using: str | None,
+    fields: Iterable[str] | None,
     **options: Any,
 ) -> None:
     """Load what is missing, and refuse whoever may not be there any more.
@@ -48,14 +113,20 @@ def _load(
     names = every if fields is None else {*fields, *missing}
     is_assigned = "is_active" in every - missing
     try:
-        model.refresh_from_db(
-            user, using=using or write_database(model), fields=sorted(names), **options
-        )
+        reload(user, using=using or write_database(model), fields=sorted(names), **options)
     except model.DoesNotExist:
         # Deleted since the request was authenticated: a refusal, where Django would answer 500.
-        raise PermissionDenied from None
+        _refuse(user, Refusal.USER_UNKNOWN)
     if not user.is_active and not is_assigned:
         for name in missing:
             user.__dict__.pop(name, None)
-        raise PermissionDenied
-    user.__dict__.pop("refresh_from_db", None)
+        _refuse(user, Refusal.USER_INACTIVE)
+    user.__dict__.pop(_UNREAD, None)
+
+
+def _refuse(user: AbstractBaseUser, reason: Refusal) -> NoReturn:
+    refused = AccessTokenRefused(reason)
+    translate = getattr(user, _UNREAD)
+    if translate is not None:
+        translate(refused)
+    raise refused from None

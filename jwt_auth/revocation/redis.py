@@ -2,7 +2,7 @@
 more than ``request.user.pk`` and the claims.
 
 The database stays the truth; Redis may forget everything at any moment and nothing revoked gets in
-by it. One hash for each user, in one slot of a cluster:
+by it. One hash for each user of each tenant, in one slot of a cluster:
 
 ``v``, ``a``
     token version, and whether the user is active. ``v`` marks the hash as complete.
@@ -40,6 +40,7 @@ from hashlib import sha256
 from threading import Lock
 from time import time
 from typing import Any, Final
+from urllib.parse import quote
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -60,6 +61,7 @@ from jwt_auth.revocation.link import Link
 from jwt_auth.revocation.redis_checks import check_cache, check_server
 from jwt_auth.revocation.statement import Standing, find_standing
 from jwt_auth.tokens.claims import AccessToken
+from jwt_auth.users import current_tenant, hides_users
 
 #: The layout of the hash; another one gets other keys, so that two releases can share a server.
 LAYOUT: Final = 1
@@ -117,6 +119,9 @@ class RedisRevocation(RevocationBackend):
         self._kept: deque[Denial] = deque()
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
+        if hides_users():
+            # Another tenant's request may have completed the hash, or one before a soft delete.
+            return self._database.get_user(token)
         asked = self._ask(token)
         if asked is None:
             return self._database.get_user(token)
@@ -145,9 +150,7 @@ class RedisRevocation(RevocationBackend):
         if answer.version != str(token.token_version).encode():
             raise AccessTokenRefused(Refusal.TOKEN_VERSION)
         user = lazy_user(get_user_model(), token.subject)
-        if user is None:
-            raise AccessTokenRefused(Refusal.USER_UNKNOWN)
-        return user
+        return self._database.get_user(token) if user is None else user
 
     def _ask(self, token: AccessToken) -> tuple[_Answer, bytes] | None:
         """What the hash says, and the run of the server; ``None``: Redis can't be believed."""
@@ -230,7 +233,7 @@ class RedisRevocation(RevocationBackend):
         if self.circuit.state is State.OPEN or denial.user_id is None:
             return  # of everybody, or of nobody we know: only the second step can find the hashes
         try:
-            self._run(scripts.MARK, self._key(denial.user_id), denial, whole=denial.whole_user)
+            self._run(scripts.MARK, self._key_of(denial), denial, whole=denial.whole_user)
         except RedisError as error:
             self._fail(error)
 
@@ -248,11 +251,12 @@ class RedisRevocation(RevocationBackend):
     def _write(self, denial: Denial) -> None:
         whole = denial.whole_user or not (denial.session_ids or denial.jtis)
         if denial.user_id is not None:
-            self._run(scripts.CONFIRM, self._key(denial.user_id), denial, whole=whole)
+            self._run(scripts.CONFIRM, self._key_of(denial), denial, whole=whole)
             return
-        # Of whatever else a project's prefix may mean to a pattern, nothing is special.
+        # Of whatever else a prefix or a tenant may mean to a pattern, nothing is special.
         namespace = re.sub(r"([*?\[\]\\^-])", r"\\\1", self._namespace())
-        for key in self.link.scan(f"{namespace}{{*".encode()):
+        tenant = "*" if denial.tenant is None else _quoted(denial.tenant)
+        for key in self.link.scan(f"{namespace}{tenant}:{{*".encode()):
             self._run(scripts.CONFIRM, key, denial, whole=whole)
 
     def _run(self, script: str, key: bytes, denial: Denial, *, whole: bool) -> None:
@@ -264,7 +268,7 @@ class RedisRevocation(RevocationBackend):
         with self._keeping:
             self._kept.extend(denials)
             if len(self._kept) > _KEPT:
-                self._kept = deque([Denial(user_id=None)])
+                self._kept = deque([Denial(user_id=None, tenant=None)])
         self.circuit.watch()
 
     def _probe(self) -> None:
@@ -296,17 +300,26 @@ class RedisRevocation(RevocationBackend):
 
     # ---- Names
 
-    def _key(self, subject: Any) -> bytes:
+    def _key_of(self, denial: Denial) -> bytes:
+        return self._key(denial.user_id, tenant=denial.tenant)
+
+    def _key(self, subject: Any, *, tenant: str | None = None) -> bytes:
         # In the one form that the user model's key has: a denial may bring a UUID and a token its
         # text. What no database can hold still needs a key of its own.
         with suppress(ValidationError):
             subject = get_user_model()._meta.pk.to_python(subject)
-        return f"{self._namespace()}{{{subject}}}".encode("utf-8", "surrogatepass")
+        name = _quoted(current_tenant() if tenant is None else tenant)
+        return f"{self._namespace()}{name}:{{{subject}}}".encode("utf-8", "surrogatepass")
 
     def _namespace(self) -> str:
         # Two projects that share a server have two issuers.
         prefix = self._prefix or f"jwt_auth:{sha256(conf.issuer.encode()).hexdigest()[:8]}"
         return f"{prefix}:{LAYOUT}:"
+
+
+def _quoted(tenant: str) -> str:
+    # Without braces, which would name the slot, and without what a pattern takes for its own.
+    return quote(tenant, safe="/")
 
 
 def _is_held(lease: bytes | None) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
+from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.revocation.base import RevocationBackend
 from jwt_auth.revocation.database import require_active
 from jwt_auth.revocation.statement import find_standing
@@ -14,7 +15,11 @@ from jwt_auth.tokens.claims import AccessToken
 
 
 class NoRevocation(RevocationBackend):
-    """Loads the user, and refuses only one who is gone or inactive."""
+    """Loads the user, and refuses only one who is gone or inactive, or of another tenant."""
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
-        return require_active(find_standing(token)).user
+        standing = require_active(find_standing(token))
+        if not standing.session_is_known:
+            # Opened in another database or schema, for whoever has this key there.
+            raise AccessTokenRefused(Refusal.SESSION_ENDED)
+        return standing.user

@@ -8,8 +8,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
-from django.db.models import Subquery
-from django.db.models.manager import BaseManager
+from django.db.models import BooleanField, ExpressionWrapper, Q, Subquery
 
 from jwt_auth.models import (
     RefreshTokenFamily,
@@ -20,6 +19,7 @@ from jwt_auth.models import (
 )
 from jwt_auth.statements import Select, Slot, composed_once
 from jwt_auth.tokens.claims import AccessToken
+from jwt_auth.users import hides_users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +29,16 @@ class Standing:
     user: AbstractBaseUser
     token_version: int
     session_is_live: bool
+    #: Whether the session is in this database at all, live or ended: rows outlive their tokens.
+    session_is_known: bool
     token_is_revoked: bool
 
 
 def find_standing(token: AccessToken) -> Standing | None:
     """Run the statement; ``None`` where there is no such user, or none can have such an id."""
     user_model = get_user_model()
-    compose = _compose if _filters(user_model._default_manager) else _compose_once
+    # What a default manager filters by may be the time or the tenant: never yesterday's.
+    compose = _compose if hides_users() else _compose_once
     statement = compose(write_database(user_model), user_model)
     try:
         users = statement.fetch(user=token.subject, session=token.session_id, jti=token.jti)
@@ -44,20 +47,14 @@ def find_standing(token: AccessToken) -> Standing | None:
     return _standing_of(users[0]) if users else None
 
 
-def _filters(users: Any) -> bool:
-    """Whether a default manager filters: by the time or the tenant, so never by yesterday's."""
-    if getattr(users.get_queryset, "__func__", None) is BaseManager.get_queryset:
-        return False
-    return bool(users.get_queryset().query.where)
-
-
 def _standing_of(user: Any) -> Standing:
     model: type[AbstractBaseUser] = type(user)
     version = user.token_version if has_version_field(model) else user.standing_version
     return Standing(
         user=user,
         token_version=version or 0,
-        session_is_live=user.standing_session is not None,
+        session_is_live=user.standing_session_ended is False,
+        session_is_known=user.standing_session_ended is not None,
         token_is_revoked=user.standing_jti is not None,
     )
 
@@ -69,12 +66,11 @@ def _compose(database: str, user_model: type[AbstractBaseUser]) -> Select:
     # By primary key, so each gives one value or none; EXISTS would take PostgreSQL longer to plan,
     # and so would the user's key by reference to the outer row.
     user = Slot("user", users)
-    sessions = RefreshTokenFamily.objects.filter(
-        pk=Slot("session", families), user=user, revoked_at=None
-    )
+    sessions: Any = RefreshTokenFamily.objects.filter(pk=Slot("session", families), user=user)
+    is_ended = ExpressionWrapper(Q(revoked_at__isnull=False), output_field=BooleanField())
     revoked = RevokedToken.objects.filter(pk=Slot("jti", denials))
     queryset: Any = user_model._default_manager.using(database).annotate(
-        standing_session=Subquery(sessions.values("pk")),
+        standing_session_ended=Subquery(sessions.values(is_ended=is_ended)),
         standing_jti=Subquery(revoked.values("pk")),
     )
     if not has_version_field(user_model):

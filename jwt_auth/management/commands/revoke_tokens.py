@@ -68,7 +68,8 @@ class Command(BaseCommand):
 
 def _find_user(name: str) -> Any | None:
     user_model = get_user_model()
-    users = user_model._default_manager.using(write_database(user_model))
+    # Not the default manager: whom it hides may have sessions to end.
+    users = user_model._base_manager.using(write_database(user_model))
     try:
         by_name = users.filter(**{user_model.USERNAME_FIELD: name}).first()
         return by_name or users.filter(pk=name).first()

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, models
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from jwt_auth.exceptions import Refusal
+from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import RefreshTokenFamily
 from jwt_auth.revocation.lazy import lazy_user
 from tests.flows.scene import log_in, refusal_of
@@ -105,10 +104,10 @@ def test_deactivated_self_may_still_be_looked_at(user: AbstractBaseUser, found: 
 
 
 def test_deleted_meanwhile_is_refused(user: AbstractBaseUser, found: Any) -> None:
-    """With 403, where Django would answer 500."""
+    """As a token is, where Django would answer 500."""
     user.delete()
     for _ in range(2):
-        with pytest.raises(PermissionDenied):
+        with pytest.raises(AccessTokenRefused):
             assert found.email
 
 
@@ -116,7 +115,7 @@ def test_deactivated_meanwhile_is_refused_every_time(user: AbstractBaseUser, fou
     """Asking a second time, or for another field, brings no more."""
     get_user_model()._default_manager.update(is_active=False)
     for name in ("email", "email", "password", "is_active"):
-        with pytest.raises(PermissionDenied):
+        with pytest.raises(AccessTokenRefused):
             getattr(found, name)
 
 
@@ -133,7 +132,7 @@ def test_failure_of_database_opens_no_door(
         with pytest.raises(DatabaseError):
             assert found.email
     get_user_model()._default_manager.update(is_active=False)
-    with pytest.raises(PermissionDenied):
+    with pytest.raises(AccessTokenRefused):
         assert found.email
 
 
