@@ -147,7 +147,9 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
         group.
         """
         user_model = get_user_model()
-        rows = _compose_load(write_database(self.model), user_model).fetch(id=family_id)
+        database = write_database(self.model)
+        select = _compose_load(database, user_model)
+        rows = retried(lambda: select.fetch(id=family_id), using=database)
         if not rows:
             return None
         family: RefreshTokenFamily = rows[0]

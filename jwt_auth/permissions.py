@@ -28,6 +28,9 @@ def requires_role(*roles: str) -> type[BasePermission]:
 def requires_claim(name: str, *values: Any) -> type[BasePermission]:
     """A permission for tokens that carry the claim ``name``, with one of ``values`` where some are
     given.
+
+    A value that is a callable is given the request and returns the value to compare with, as for
+    the tenant that the request is for: ``requires_claim("tenant", tenant_of)``.
     """
 
     class RequiresClaim(BasePermission):
@@ -35,6 +38,9 @@ def requires_claim(name: str, *values: Any) -> type[BasePermission]:
             token = request.auth
             if not isinstance(token, AccessToken) or name not in token.claims:
                 return False
-            return not values or token.claims[name] in values
+            claim = token.claims[name]
+            return not values or any(
+                claim == (value(request) if callable(value) else value) for value in values
+            )
 
     return RequiresClaim

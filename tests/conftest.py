@@ -125,3 +125,19 @@ def give_roles() -> GiveRoles:
 def api() -> APIClient:
     """A client without credentials, which keeps the cookies that it is given."""
     return APIClient()
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> set[Any]:
+    """Have the default manager hide the users with the keys in this set."""
+    hidden: set[Any] = set()
+    plain = type(get_user_model()._default_manager)
+
+    class Manager(plain):  # type: ignore[misc,valid-type]  # whatever the model has
+        def get_queryset(self) -> Any:
+            return super().get_queryset().exclude(pk__in=hidden | {None})
+
+    manager: Any = Manager()
+    manager.model, manager.name = get_user_model(), "objects"
+    monkeypatch.setitem(get_user_model()._meta.__dict__, "default_manager", manager)
+    return hidden

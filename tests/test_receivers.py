@@ -10,21 +10,23 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.forms import SetPasswordForm
+from django.contrib.auth.hashers import make_password
 from django.core import serializers
 from django.core.management import call_command
-from django.db import connection, models
+from django.db import OperationalError, connection, models
 from django.test.utils import isolate_apps
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from jwt_auth import receivers
 from jwt_auth.exceptions import RefreshTokenRefused, Refusal
-from jwt_auth.models import Reason, token_version_of
+from jwt_auth.models import Reason, RefreshTokenFamily, token_version_of
 from tests.flows.scene import log_in, refresh, refusal_of, row_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
 _NEW = "a quite different horse"
+_SCRYPT = "django.contrib.auth.hashers.ScryptPasswordHasher"
 
 
 def _fresh(user: AbstractBaseUser) -> Any:
@@ -60,6 +62,46 @@ def _deactivate_field_only(user: Any) -> None:
     user.save(update_fields={"is_active"})
 
 
+def _set_hash(user: Any) -> None:
+    user.password = make_password(_NEW)
+    user.save()
+
+
+def _set_hash_field_only(user: Any) -> None:
+    user.password = make_password(_NEW)
+    user.save(update_fields=["password"])
+
+
+def _set_hash_of_outdated(user: Any) -> None:
+    get_user_model()._default_manager.update(password=make_password("old", hasher="md5"))
+    _set_hash_field_only(user)
+
+
+def _set_hash_after_rehash(user: Any) -> None:
+    user.password = make_password("old", hasher="md5")
+    get_user_model()._default_manager.update(password=user.password)
+    assert user.check_password("old")
+    _set_hash_field_only(user)
+
+
+def _set_password_in_two_saves(user: Any) -> None:
+    user.set_password(_NEW)
+    user.save(update_fields=["last_login"])
+    user.save()
+
+
+def _set_outdated_password_in_two_saves(user: Any) -> None:
+    get_user_model()._default_manager.update(password=make_password("old", hasher="md5"))
+    user.set_password(_NEW)
+    user.save(update_fields=["last_login"])
+    user.save(update_fields=["password"])
+
+
+def _give_first_password(user: Any) -> None:
+    get_user_model()._default_manager.update(password=make_password(None))
+    _set_hash(user)
+
+
 def _change_by_form(user: Any) -> None:
     form = SetPasswordForm(user, {"new_password1": _NEW, "new_password2": _NEW})
     assert form.is_valid(), form.errors
@@ -79,6 +121,13 @@ def _change_by_command(user: Any) -> None:
     [
         (_set_password, Reason.PASSWORD_CHANGED),
         (_set_password_field_only, Reason.PASSWORD_CHANGED),
+        (_set_hash, Reason.PASSWORD_CHANGED),
+        (_set_hash_field_only, Reason.PASSWORD_CHANGED),
+        (_set_hash_of_outdated, Reason.PASSWORD_CHANGED),
+        (_set_hash_after_rehash, Reason.PASSWORD_CHANGED),
+        (_set_password_in_two_saves, Reason.PASSWORD_CHANGED),
+        (_set_outdated_password_in_two_saves, Reason.PASSWORD_CHANGED),
+        (_give_first_password, Reason.PASSWORD_CHANGED),
         (_change_by_form, Reason.PASSWORD_CHANGED),
         (_change_by_command, Reason.PASSWORD_CHANGED),
         (_take_password, Reason.PASSWORD_CHANGED),
@@ -87,14 +136,61 @@ def _change_by_command(user: Any) -> None:
     ],
 )
 def test_change_ends_sessions(
-    user: AbstractBaseUser, change: Callable[[Any], None], reason: Reason
+    user: AbstractBaseUser, change: Callable[[Any], None], reason: Reason, settings: Settings
 ) -> None:
     """Every session ends and the version goes up by one, by whatever way the change came."""
+    settings.PASSWORD_HASHERS = [_SCRYPT, *settings.PASSWORD_HASHERS]
     issued, version = log_in(user), _version(user)
     change(_fresh(user))
     assert row_of(issued).revocation_reason == reason
     assert _version(user) == version + 1
     assert refusal_of(issued) is not None
+
+
+@pytest.mark.parametrize("change", [_set_password, _deactivate])
+@pytest.mark.django_db(transaction=True)
+def test_change_fails_where_sessions_can_not_end(
+    user: AbstractBaseUser, change: Callable[[Any], None]
+) -> None:
+    """Both happen or neither: no thief's session lives on beside a new password."""
+    issued, before = log_in(user), _fresh(user)
+
+    def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("UPDATE") and RefreshTokenFamily._meta.db_table in sql:
+            raise OperationalError
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(refuse), pytest.raises(OperationalError):
+        change(_fresh(user))
+    assert (_fresh(user).password, _fresh(user).is_active) == (before.password, True)
+    assert refusal_of(issued) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_session_opened_with_the_old_password_meanwhile_ends(user: AbstractBaseUser) -> None:
+    """Between the end of the sessions and the commit of the new password."""
+    thieves = []
+
+    def break_in(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        changed = sql.partition("WHERE")[0]
+        if changed.startswith("UPDATE") and "password" in changed:
+            thieves.append(log_in(_fresh(user)))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(break_in):
+        _set_hash_field_only(_fresh(user))
+    assert row_of(thieves[0]).revocation_reason == Reason.PASSWORD_CHANGED
+    assert refusal_of(thieves[0]) is not None
+
+
+def _set_unusable_again(user: Any) -> None:
+    get_user_model()._default_manager.update(password=make_password(None))
+    user.set_unusable_password()
+    user.save()
+
+
+def _save_as_loaded(user: Any) -> None:
+    user.save()
 
 
 def _set_name(user: Any) -> None:
@@ -122,6 +218,8 @@ def _log_into_django(user: Any) -> None:
     "change",
     [
         _set_name,
+        _set_unusable_again,
+        _save_as_loaded,
         _set_password_but_save_other_field,
         _deactivate_but_save_other_field,
         _log_into_django,
@@ -157,10 +255,7 @@ def test_rehash_at_login_ends_nothing(
 ) -> None:
     """Newer parameters for the same password are no change of it."""
     issued, before = log_in(user), _fresh(user).password
-    settings.PASSWORD_HASHERS = [
-        "django.contrib.auth.hashers.ScryptPasswordHasher",
-        *settings.PASSWORD_HASHERS,
-    ]
+    settings.PASSWORD_HASHERS = [_SCRYPT, *settings.PASSWORD_HASHERS]
     assert api.post("/api/auth/login/", credentials, secure=True).status_code == 200
     assert _fresh(user).password != before
     assert refusal_of(issued) is None

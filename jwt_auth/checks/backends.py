@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from django.core.checks import CheckMessage
+from django.contrib.auth import get_user_model
+from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from jwt_auth.checks import messages
-from jwt_auth.conf import (
-    conf,
-)
+from jwt_auth.conf import conf
 from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys.signers.base import find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.models import RefreshTokenFamily, write_database
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.stateless import NoRevocation
 
@@ -102,7 +102,11 @@ def check_signer() -> Iterator[CheckMessage]:
 
 
 def check_callables() -> Iterator[CheckMessage]:
-    for number, setting, path in (("E021", "CLAIMS", conf.claims), ("E022", "ROLES", conf.roles)):
+    for number, setting, path, argument, line in (
+        ("E021", "CLAIMS", conf.claims, "takes the user", "example.accounts.claims_of"),
+        ("E022", "ROLES", conf.roles, "takes the user", "example.accounts.roles_of"),
+        ("E075", "TENANT", conf.tenant, "takes nothing", "example.tenants.name_of_tenant"),
+    ):
         if path is None:
             continue
         try:
@@ -113,6 +117,24 @@ def check_callables() -> Iterator[CheckMessage]:
             yield messages.error(
                 number,
                 setting,
-                "must be the dotted path of a callable that takes the user, or None.",
-                '"example.accounts.claims_of"',
+                f"must be the dotted path of a callable that {argument}, or None.",
+                f'"{line}"',
             )
+
+
+def check_databases() -> Iterator[CheckMessage]:
+    """Sessions refer to users, and both are read and locked in one statement or transaction."""
+    user_model = get_user_model()
+    users, sessions = write_database(user_model), write_database(RefreshTokenFamily)
+    if users == sessions:
+        return
+    label = user_model._meta.app_label
+    yield Error(
+        f"DATABASE_ROUTERS sends users ({label}) to the database {users!r} and jwt_auth's sessions "
+        f"to {sessions!r}: they have to be in one.",
+        hint=(
+            "Have the router that names the app of the users name jwt_auth, too: "
+            f'Write route_app_labels = {{"{label}", "contenttypes", "jwt_auth"}}'
+        ),
+        id="jwt_auth.E076",
+    )

@@ -10,7 +10,12 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from jwt_auth.checks import messages
-from jwt_auth.checks.backends import check_backends, check_callables, check_signer
+from jwt_auth.checks.backends import (
+    check_backends,
+    check_callables,
+    check_databases,
+    check_signer,
+)
 from jwt_auth.checks.cookies import check_cookie_types, check_cookies_together
 from jwt_auth.checks.cross_origin import check_cross_origin
 from jwt_auth.checks.durations import check_durations, check_durations_together
@@ -120,6 +125,7 @@ _CHECKS: Final = (
     check_backends,
     check_signer,
     check_callables,
+    check_databases,
     _check_numbers,
     _check_throttles,
     _check_planned,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import forms
 from rest_framework import serializers
 
 from jwt_auth.models import RefreshTokenFamily
@@ -27,8 +28,16 @@ class TextField(serializers.CharField):
         return str(super().to_internal_value(data))
 
 
+class UsernameField(TextField):
+    """A user name in the form in which Django's own log-in form looks it up (NFKC)."""
+
+    def to_internal_value(self, data: object) -> str:
+        form_field = forms.UsernameField(max_length=self.max_length, required=False)
+        return str(form_field.to_python(super().to_internal_value(data)))
+
+
 class LoginSerializer(serializers.Serializer[Any]):
-    username = TextField(max_length=1024)
+    username = UsernameField(max_length=1024)
     password = TextField(max_length=4096)
 
 

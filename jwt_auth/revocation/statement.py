@@ -17,6 +17,7 @@ from jwt_auth.models import (
     has_version_field,
     write_database,
 )
+from jwt_auth.retries import retried
 from jwt_auth.statements import Select, Slot, composed_once
 from jwt_auth.tokens.claims import AccessToken
 from jwt_auth.users import hides_users
@@ -39,9 +40,11 @@ def find_standing(token: AccessToken) -> Standing | None:
     user_model = get_user_model()
     # What a default manager filters by may be the time or the tenant: never yesterday's.
     compose = _compose if hides_users() else _compose_once
-    statement = compose(write_database(user_model), user_model)
+    database = write_database(user_model)
+    statement = compose(database, user_model)
+    values = {"user": token.subject, "session": token.session_id, "jti": token.jti}
     try:
-        users = statement.fetch(user=token.subject, session=token.session_id, jti=token.jti)
+        users = retried(lambda: statement.fetch(**values), using=database)
     except (ValidationError, ValueError, OverflowError):
         return None  # a subject that the user model's key has no form for
     return _standing_of(users[0]) if users else None

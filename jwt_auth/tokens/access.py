@@ -91,7 +91,11 @@ def issue(
         raise ClaimsInvalid("JWT_AUTH_CLAIMS gave a value that JSON has no form for.") from None
     text = f"{signing_input}.{base64url_encode(key.sign(signing_input.encode('ascii')))}"
     if len(text) > jws.MAX_LENGTH:
-        raise ClaimsInvalid("The claims make a token of over 8 KiB, which nobody accepts.")
+        raise ClaimsInvalid(
+            f"The roles and claims of user {subject} make an access token of {len(text)} bytes; "
+            f"{jws.MAX_LENGTH} is the limit. Have JWT_AUTH_ROLES give the roles that the API asks "
+            "for, or JWT_AUTH_CLAIMS less."
+        )
     return IssuedAccessToken(text=text, expires_in=over_at - issued_at)
 
 

@@ -16,6 +16,7 @@ from jwt_auth.exceptions import Refusal
 from jwt_auth.models import Reason
 from tests.conftest import MakeUser
 from tests.flows.scene import BROWSER, authenticate, log_in, refresh, refusal_of
+from tests.tokens.forging import forge as take_key
 
 
 class RevocationContract:
@@ -86,6 +87,22 @@ class RevocationContract:
         user.is_active = False
         user.save()
         assert refusal_of(issued) is Refusal.USER_INACTIVE
+
+    def test_hidden_user_is_refused(self, user: AbstractBaseUser, hidden: set[Any]) -> None:
+        """At once, whatever was known before of a user whom the default manager doesn't find."""
+        issued = log_in(user)
+        assert refusal_of(issued) is None
+        hidden.add(user.pk)
+        assert refusal_of(issued) is Refusal.USER_UNKNOWN
+
+    def test_subject_in_another_form_is_refused(self, user: AbstractBaseUser) -> None:
+        """Fields and databases read more than the one form in which we issue it."""
+        forge, issued = take_key(), log_in(user)
+        _, token = authenticate(issued)
+        subject = str(user.pk)
+        for other in (f" {subject}", f"{subject} ", f"0{subject}", f"+{subject}", subject.upper()):
+            text = forge.token(claims={**token.claims, "sub": other})
+            assert refusal_of(text) is (None if other == subject else Refusal.USER_UNKNOWN)
 
     def test_deleted_user_is_refused(self, user: Any) -> None:
         """At once; a new user with the key of the old one inherits nothing."""

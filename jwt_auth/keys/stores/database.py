@@ -119,6 +119,8 @@ class DatabaseKeyStore(KeyStore):
     def check(self) -> list[CheckMessage]:
         if not self._variable or not isinstance(self._variable, str):
             return [_error("E040", "KEY_ENCRYPTION_KEYS_VARIABLE names no variable.", _line())]
+        if hasattr(connections[self._database], "schema_name"):
+            return [_in_schemas()]
         text = os.environ.get(self._variable, "")
         try:
             keys = encryption.parse_keys(text) if text else ()
@@ -221,6 +223,17 @@ def _how_to_make(variable: str) -> str:
 def _line() -> str:
     return (
         'Write JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.keys.stores.database.DatabaseKeyStore"}'
+    )
+
+
+def _in_schemas() -> Error:
+    # django-tenants and its like: requests would load the ring of the tenant that happens to come
+    # first, and threads, which have no tenant, the public one.
+    return _error(
+        "E077",
+        "the ring can't be in a database with a schema for each tenant, since a process has one.",
+        'Write JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
+        '"OPTIONS": {"PATH": "/etc/example/keys"}}',
     )
 
 

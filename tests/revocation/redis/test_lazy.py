@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import RefreshTokenFamily
+from jwt_auth.revocation import lazy
 from jwt_auth.revocation.lazy import lazy_user
 from tests.flows.scene import log_in, refusal_of
 
@@ -137,7 +139,7 @@ def test_failure_of_database_opens_no_door(
 
 
 @pytest.mark.parametrize(
-    "duplicate", [copy.deepcopy, lambda user: pickle.loads(pickle.dumps(user))]
+    "duplicate", [copy.copy, copy.deepcopy, lambda user: pickle.loads(pickle.dumps(user))]
 )
 def test_duplicate_loads_itself(found: Any, duplicate: Any) -> None:
     """A user that went through a cache or a task queue is whole at the other end."""
@@ -184,3 +186,23 @@ def test_relations_need_no_load(
         assert list(found.refresh_token_families.all()) == [issued.family]
     with django_assert_num_queries(1):
         assert RefreshTokenFamily.objects.filter(user=found).count() == 1
+
+
+@pytest.mark.parametrize("is_swallowed", [False, True])
+def test_model_that_reads_its_fields_at_once_is_not_lazy(
+    user: Any, monkeypatch: pytest.MonkeyPatch, is_swallowed: bool
+) -> None:
+    """A change tracker's __init__ would load field by field, or without end."""
+    plain = get_user_model().__init__
+
+    def track(self: Any, *values: Any, **fields: Any) -> None:
+        plain(self, *values, **fields)
+        with suppress(Exception) if is_swallowed else nullcontext():
+            self.before = (self.email, self.is_active)
+
+    monkeypatch.setattr(get_user_model(), "__init__", track)
+    monkeypatch.setattr(lazy, "_eager", set())
+    for _ in range(2):
+        assert lazy_user(get_user_model(), str(user.pk)) is None
+    whole: Any = get_user_model()._default_manager.get()
+    assert whole.before == (user.email, True)

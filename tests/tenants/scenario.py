@@ -1,0 +1,130 @@
+"""What has to hold between two tenants whose user 1 is somebody else, with one revocation backend.
+
+Run as a program, since Django has one configuration in a process: `python -m tests.tenants.scenario
+BACKEND`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import django
+from django.conf import settings
+
+PASSWORD = "correct horse battery staple"
+TENANTS = ("a", "b")
+BACKENDS = {
+    "database": {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"},
+    "redis": {
+        "BACKEND": "jwt_auth.revocation.redis.RedisRevocation",
+        "OPTIONS": {"CACHE": "revocation", "TIMEOUT": 60.0},
+    },
+    "stateless": {"BACKEND": "jwt_auth.revocation.stateless.NoRevocation"},
+}
+
+
+def set_up_tenants() -> None:
+    """Make two tenants, and in each a user alice with the key 1."""
+    from django.core.management import call_command
+
+    call_command("generate_keys", verbosity=0)
+    if "django_tenants" in settings.INSTALLED_APPS:
+        from tests.tenants.customers.models import Customer, Domain
+
+        call_command("migrate_schemas", "--shared", "--run-syncdb", verbosity=0)
+        for name in TENANTS:
+            customer = Customer.objects.create(schema_name=f"tenant_{name}", name=name)
+            Domain.objects.create(domain=f"{name}.example.com", tenant=customer, is_primary=True)
+    else:
+        for name in TENANTS:
+            call_command("migrate", database=f"tenant_{name}", verbosity=0)
+    for name in TENANTS:
+        with inside(name):
+            make_user()
+
+
+@contextmanager
+def inside(name: str) -> Iterator[None]:
+    """Work as that tenant, outside of a request."""
+    if "django_tenants" in settings.INSTALLED_APPS:
+        from django_tenants.utils import schema_context
+
+        with schema_context(f"tenant_{name}"):
+            yield
+        return
+    from tests.tenants.recipe import in_database
+
+    token = in_database.set(f"tenant_{name}")
+    try:
+        yield
+    finally:
+        in_database.reset(token)
+
+
+def make_user() -> None:
+    """Make alice."""
+    from django.contrib.auth import get_user_model
+
+    user = get_user_model()._default_manager.create_user(username="alice", password=PASSWORD)
+    assert user.pk == 1
+
+
+class Visitor:
+    """A browser at one tenant's host."""
+
+    def __init__(self, tenant: str) -> None:
+        from rest_framework.test import APIClient
+
+        self.client, self.host, self.token = APIClient(), f"{tenant}.example.com", ""
+
+    def send(self, method: str, path: str, **extra: Any) -> Any:
+        """Send a request with the access token."""
+        headers = {"Host": self.host, "Authorization": f"Bearer {self.token}"}
+        call = getattr(self.client, method)
+        return call(f"/api/auth/{path}", headers=headers, secure=True, format="json", **extra)
+
+    def log_in(self, password: str = PASSWORD) -> int:
+        """Log in as alice."""
+        answer = self.send("post", "login/", data={"username": "alice", "password": password})
+        self.token = answer.json().get("access_token", "")
+        return int(answer.status_code)
+
+    def visit(self) -> int:
+        """Ask for what needs a token."""
+        return int(self.send("get", "me/").status_code)
+
+
+def play() -> dict[str, Any]:
+    """Let the tenants' users meet, and tell what they were answered."""
+    a, b, at_home = Visitor("a"), Visitor("b"), Visitor("b")
+    told: dict[str, Any] = {}
+    told["log_in"] = [a.log_in(), at_home.log_in()]
+    told["own"] = [a.visit(), at_home.visit(), a.visit()]
+    b.token, b.client.cookies = a.token, a.client.cookies
+    told["foreign_access_token"] = [b.visit(), b.visit()]
+    told["foreign_refresh_token"] = b.send("post", "refresh/").status_code
+    told["foreign_logout"] = [b.send("post", "logout/").status_code, a.visit()]
+    told["logout_all_of_other"] = [at_home.send("post", "logout-all/").status_code, a.visit()]
+    told["ended"] = at_home.visit()
+    told["guesses"] = [Visitor("b").log_in("wrong") for _ in range(3)]
+    told["guess_at_other"] = Visitor("a").log_in("wrong")
+    with inside("b"):
+        from django.core.management import call_command
+
+        call_command("revoke_tokens", all=True, verbosity=0)
+    told["revoke_all_of_other"] = a.visit()
+    with inside("a"):
+        call_command("revoke_tokens", all=True, verbosity=0)
+    told["revoke_all"] = a.visit()
+    return told
+
+
+if __name__ == "__main__":
+    django.setup()
+    settings.JWT_AUTH_REVOCATION = BACKENDS[sys.argv[1]]
+    set_up_tenants()
+    print(json.dumps(play()))  # noqa: T201

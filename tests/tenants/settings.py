@@ -1,0 +1,14 @@
+"""Several tenants in one process: what both ways of keeping them apart have in common."""
+
+import os
+
+from tests.live.settings import *  # noqa: F403
+from tests.live.settings import CACHES
+
+ALLOWED_HOSTS = [".example.com"]
+JWT_AUTH_CLAIMS = None  # type: ignore[assignment]  # a dotted path in the example
+JWT_AUTH_THROTTLE_RATES = {"login_address": None, "refresh": None, "login_account": "2/hour"}
+CACHES["revocation"] = {
+    "BACKEND": "django_redis.cache.RedisCache",
+    "LOCATION": os.environ["TENANTS_REDIS_URL"],
+}
