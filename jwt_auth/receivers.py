@@ -27,6 +27,7 @@ from django.db.models import Model
 from django.db.models.signals import post_save, pre_delete, pre_save
 
 from jwt_auth import flows
+from jwt_auth.flows.ending import end_sessions_opened_meanwhile
 from jwt_auth.models import Reason
 from jwt_auth.sessions import end_session_on_log_out
 from jwt_auth.users import key_of
@@ -87,7 +88,7 @@ def end_sessions_on_save(*, instance: Any, using: str, **kwargs: Any) -> None:
         if connections[using].in_atomic_block:
             flows.end_user_sessions(key, reason=reason, client=None, now=now)
         else:
-            flows.end_sessions_opened_meanwhile(key, reason=reason, now=now)
+            end_sessions_opened_meanwhile(key, reason=reason, now=now)
 
 
 def end_sessions_on_delete(*, instance: AbstractBaseUser, **kwargs: Any) -> None:

@@ -58,14 +58,16 @@ def test_role_of_the_token_decides(wanted: list[str], roles: list[str], expected
         ((), {}, False),
         (("acme", "other"), {"tenant": "acme"}, True),
         (("acme",), {"tenant": "acme corp"}, False),
+        ((lambda request: request.path,), {"tenant": "/"}, True),
+        ((lambda request: request.path,), {"tenant": "/acme/"}, False),
         (("acme",), {"tenant": ["acme"]}, False),
         (("acme",), {}, False),
     ],
 )
 def test_claim_of_the_token_decides(
-    values: tuple[str, ...], claims: dict[str, Any], expected: bool
+    values: tuple[Any, ...], claims: dict[str, Any], expected: bool
 ) -> None:
-    """Its presence, or its value where some are named."""
+    """Its presence, or its value where some are named or are read from the request."""
     assert _is_allowed(requires_claim("tenant", *values), _token(**claims)) is expected
 
 

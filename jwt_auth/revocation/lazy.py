@@ -17,6 +17,7 @@ from django.core.exceptions import ValidationError
 
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import write_database
+from jwt_auth.users import hides_users
 
 #: The entry of an instance that has not been read yet: what raises a refusal, or ``None``.
 _UNREAD: Final = "_jwt_auth_unread"
@@ -32,10 +33,12 @@ class _FieldReadError(Exception):
 
 
 def lazy_user(user_model: type[AbstractBaseUser], subject: str) -> AbstractBaseUser | None:
-    """The user of that ``sub``, not read yet; ``None`` where the model has no such key, or where
-    its instances read their fields as soon as they are made.
+    """The user of that ``sub``, not read yet.
+
+    ``None`` where the database has to be asked: the model has no such key, its default manager may
+    hide the user, or its instances read their fields as soon as they are made.
     """
-    if user_model in _eager:
+    if user_model in _eager or hides_users():
         return None
     key = user_model._meta.pk
     try:

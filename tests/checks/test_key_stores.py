@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.checks import CheckMessage
 from django.core.management import call_command
+from django.db import connection
 from pytest_django import Settings
 
 from jwt_auth import checks
@@ -75,6 +76,17 @@ def test_build_without_secrets_passes(settings: Settings, backend: str) -> None:
     """A key that is not there is no wrong setting."""
     use(settings, backend)
     assert check_settings(None) == []
+
+
+def test_ring_in_schemas_of_tenants_stops_the_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request would load that of its tenant, and a thread, which has none, another."""
+    use(settings, DATABASE)
+    monkeypatch.setattr(connection, "schema_name", "public", raising=False)
+    (problem,) = check_settings(None)
+    assert problem.id == "jwt_auth.E077"
+    assert "FileKeyStore" in str(problem.hint)
 
 
 def test_unfit_key_encryption_key_stops_the_start(

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error
 from pytest_django import Settings
 
@@ -90,6 +91,7 @@ WRONG: list[tuple[str, str, Any]] = [
     ("E020", "REVOCATION", {"BACKEND": "tests.checks.backends.Broken"}),
     *(("E021", "CLAIMS", v) for v in ("", "nothing", "no.such.thing", "os.sep", 5, print)),
     *(("E022", "ROLES", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
+    *(("E075", "TENANT", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
     ("E023", "JWKS_URL", "https://auth.example.com/.well-known/jwks.json"),
     ("E023", "JWKS_URL", "https://[/jwks.json"),
     *(("E024", "MAX_SESSIONS_PER_USER", value) for value in (0, -1, "1", True, 1.5)),
@@ -127,7 +129,7 @@ def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None
     (message,) = _messages(settings, **{name: value})
     line = str(message.hint).partition(" = ")[2]
     good = eval(line, {"timedelta": timedelta})
-    if name in {"CLAIMS", "ROLES"}:  # the example's path is the project's own to make
+    if name in {"CLAIMS", "ROLES", "TENANT"}:  # the example's path is the project's own to make
         good = "tests.users.models.roles_of"
     assert not [left for left in _messages(settings, **{name: good}) if isinstance(left, Error)]
 
@@ -313,3 +315,20 @@ def test_option_of_a_backend_is_not_quoted(name: str, settings: Settings) -> Non
     value = {"BACKEND": "tests.checks.backends.Broken", "OPTIONS": {"PASSWORD": "hunter2"}}
     (message,) = _messages(settings, **{name: value})
     assert "hunter2" not in f"{message.msg} {message.hint}"
+
+
+class AuthRouter:
+    """The router of Django's documentation, which knows the app of the users only."""
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        """Send users elsewhere."""
+        return "users" if model._meta.app_label == get_user_model()._meta.app_label else None
+
+
+def test_users_and_sessions_in_two_databases_are_an_error(settings: Settings) -> None:
+    """No statement could join them; the hint is the router's line."""
+    settings.DATABASE_ROUTERS = [f"{__name__}.AuthRouter"]
+    (problem,) = check_settings(None)
+    assert problem.id == "jwt_auth.E076"
+    assert "'users'" in problem.msg
+    assert '"jwt_auth"' in str(problem.hint)

@@ -15,6 +15,7 @@ from django.core.cache import cache
 from django.core.cache.backends import base as cache_base
 from django.core.cache.backends import locmem
 from django.core.cache.backends.locmem import LocMemCache
+from django.db import connection
 from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
@@ -357,3 +358,13 @@ def test_genuine_token_counts_by_its_family(settings: Settings) -> None:
     throttling.count_refresh(token.text, now=0.0)
     with pytest.raises(Throttled):
         throttling.count_refresh(token.successor(b"nonce").text, now=0.0)
+
+
+def test_tenants_are_counted_apart(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is kept out for guesses at a namesake in another schema."""
+    settings.JWT_AUTH_THROTTLE_RATES = {"refresh": "1/min"}
+    throttling.count("refresh", "PK 1", now=0.0)
+    monkeypatch.setattr(connection, "schema_name", "acme", raising=False)
+    throttling.count("refresh", "PK 1", now=0.0)
+    with pytest.raises(Throttled):
+        throttling.count("refresh", "PK 1", now=0.0)

@@ -14,6 +14,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connection, transaction
 from pytest_django import DjangoAssertNumQueries, Settings
+from rest_framework.test import APIClient
 
 from jwt_auth import flows
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
@@ -494,3 +495,55 @@ def _deny_many(user: AbstractBaseUser, expires_at: datetime, number: int) -> Non
             for count in range(number)
         ]
     )
+
+
+# ---- Tenants
+
+
+@pytest.mark.parametrize("everybodys", [False, True])
+def test_denial_keeps_the_tenant_that_it_was_made_for(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    everybodys: bool,
+) -> None:
+    """The thread that writes what was kept has another one, or none."""
+    issued = known(log_in(user))
+    (own,) = keys_of(server)
+    denial = Denial(user_id=None if everybodys else user.pk, session_ids=[issued.family.pk])
+    monkeypatch.setattr(connection, "schema_name", "acme", raising=False)
+    backend.confirm(denial)
+    assert keys_of(server) == [own]
+    assert hash_of_user(server)[f"s:{issued.family.pk}".encode()] == b"1"
+
+
+def test_denial_of_another_tenant_touches_nothing_here(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither that of a user with the same key, nor that of everybody there."""
+    issued = known(log_in(user))
+    before = hash_of_user(server)
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "schema_name", "a*{me", raising=False)
+        denials = [Denial(user_id=user.pk, whole_user=True), Denial(user_id=None)]
+    for denial in denials:
+        backend.confirm(denial)
+    with server.client() as client:
+        assert client.hgetall(backend._key(user.pk)) == before
+    assert refusal_of(issued) is None
+
+
+def test_user_who_turns_out_to_be_inactive_is_answered_401(
+    user: AbstractBaseUser, backend: RedisRevocation, api: APIClient
+) -> None:
+    """As every refused token is, though the view had begun when the user was read."""
+    issued = known(log_in(user))
+    get_user_model()._default_manager.update(is_active=False)
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {issued.access_token.text}")
+    answer = api.get("/api/auth/me/", secure=True)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
+    assert 'error="invalid_token"' in answer["WWW-Authenticate"]
