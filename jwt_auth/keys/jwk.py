@@ -51,6 +51,9 @@ class _Kind:
         return {"kty": self.kty} | ({} if self.crv is None else {"crv": self.crv})
 
 
+#: What a key signs before it is used; no token.
+_TRIAL: Final = b"jwt_auth tries a key"
+
 #: Characters.
 _MAX_KID: Final = 255
 
@@ -318,7 +321,17 @@ def _private_key(jwk: Mapping[str, Any], algorithm: str, kind: _Kind) -> Any:
     key = _from_jwk(algorithm, {**kind.names, **members})
     if key.public_key() != public_key:
         raise InvalidKey("The private part of the key does not match its public part.")
+    if not _signs_for(public_key, key, algorithm):
+        raise InvalidKey("What the key signs does not verify with its public part.")
     return key
+
+
+def _signs_for(public_key: Any, key: Any, algorithm: str) -> bool:
+    """Sign and verify once: of an RSA key with a very long exponent OpenSSL can do only the first,
+    and every token of it would be refused.
+    """
+    implementation = _IMPLEMENTATIONS[algorithm]
+    return implementation.verify(_TRIAL, public_key, implementation.sign(_TRIAL, key))
 
 
 def _secret(jwk: Mapping[str, Any], algorithm: str) -> Any:

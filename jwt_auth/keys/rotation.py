@@ -25,7 +25,7 @@ from jwt_auth.keys import active
 from jwt_auth.keys.changes import arrivals, departures, states
 from jwt_auth.keys.making import Maker
 from jwt_auth.keys.ring import KeyRing, RingKey
-from jwt_auth.keys.signers.base import NewKey
+from jwt_auth.keys.signers.base import NewKey, try_out
 from jwt_auth.keys.stores.base import KeyStore, load_ring, save_ring, send_event
 
 #: How often a change that has to happen starts again after a collision.
@@ -101,6 +101,7 @@ def add(store: KeyStore, new: NewKey, *, now: datetime, at_once: bool = False) -
     Raises:
         KeyTaken: the ring has a key of its kid.
         KeyWaiting: the next key is published already.
+        KeySignerError: its signer does not sign with it.
         KeyRingConflict: somebody else changed the ring at the same time.
         KeyStoreError: the store can't be read or written.
     """
@@ -115,6 +116,8 @@ def add(store: KeyStore, new: NewKey, *, now: datetime, at_once: bool = False) -
             )
         ahead = timedelta(0) if at_once else conf.key_publish_ahead
         return Change(before=ring, after=_with_key(ring, new, now, now + ahead))
+
+    try_out(new)
 
     try:
         return _apply(store, change, now=now, attempts=1, dry_run=False).newest(now)
