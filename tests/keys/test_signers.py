@@ -223,7 +223,7 @@ def test_compromised_key_is_replaced_by_one_from_there(
     ]
     done = rotation.replace_compromised(store, kid=key.kid, algorithm=None, now=now)
     assert LocalSigner.made == 1
-    assert done.newest(now).signer == SignerReference(backend="local", key="made-1")
+    assert done.newest.signer == SignerReference(backend="local", key="made-1")
 
 
 def test_signer_that_is_down_leaves_the_ring_alone(store: MemoryKeyStore, now: datetime) -> None:

@@ -45,6 +45,9 @@ from jwt_auth.keys.stores.base import KeyStore, read_document, torn
 
 _VARIABLE: Final = "JWT_AUTH_KEY_ENCRYPTION_KEYS"
 
+#: Seconds that a save waits for another transaction's lock on the row. A save takes some 10 ms.
+_LOCK_SECONDS: Final = 5
+
 #: The one row.
 _ROW: Final = 1
 
@@ -90,7 +93,8 @@ class DatabaseKeyStore(KeyStore):
                 self._insert(ring.version, document)
                 return
             row = self._rows.filter(pk=_ROW, version=expected_version)
-            saved = row.update(version=ring.version, document=document)
+            with _bounded_wait(self._database):
+                saved = row.update(version=ring.version, document=document)
         if not saved:
             raise KeyRingConflict
 
@@ -187,6 +191,11 @@ class DatabaseKeyStore(KeyStore):
                 yield
         except DatabaseError as error:
             reason = str(error).strip().partition("\n")[0]
+            if _is_lock_timeout(error):
+                reason = (
+                    f"another transaction has held its row for over {_LOCK_SECONDS} seconds."
+                    " See what it does, or end it, and run the command again"
+                )
             # What will pass, as a database that is restarted.
             kind = KeyStoreUnavailable if isinstance(error, OperationalError) else KeyStoreError
             if isinstance(error, ProgrammingError) or reason.startswith("no such "):
@@ -209,6 +218,39 @@ class DatabaseKeyStore(KeyStore):
             f"The key ring in {self.describe()} is encrypted under the key-encryption key"
             f" {unknown.id}, and {self._variable} has {known}: put that one back, after a comma."
         )
+
+
+@contextmanager
+def _bounded_wait(database: str) -> Iterator[None]:
+    """Wait for others who have locked the row no longer than anybody needs it who lives.
+
+    PostgreSQL would wait for ever, MySQL and MariaDB for 50 seconds, SQLite for its ``timeout`` of
+    five.
+    """
+    connection = connections[database]
+    match connection.vendor:
+        case "postgresql":
+            with transaction.atomic(using=database), connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{_LOCK_SECONDS}s"])
+                yield
+        case "mysql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT @@SESSION.innodb_lock_wait_timeout")
+                (former,) = cursor.fetchone()
+                cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", [_LOCK_SECONDS])
+                try:
+                    yield
+                finally:
+                    cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", [former])
+        case _:
+            yield
+
+
+def _is_lock_timeout(error: DatabaseError) -> bool:
+    """PostgreSQL's lock_not_available, MySQL's ER_LOCK_WAIT_TIMEOUT."""
+    cause = error.__cause__
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    return state == "55P03" or error.args[:1] == (1205,)
 
 
 def _model() -> type[Model]:
