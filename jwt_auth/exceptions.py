@@ -18,7 +18,7 @@
         ├── KeyRingExists         a ring stands where a first one was to be made
         ├── KeyRingConflict       somebody else saved the ring in between
         ├── KeyWaiting            the next key is published already, with another algorithm
-        ├── KeyTaken              the ring has a key of that kid
+        ├── KeyTaken              the ring has a key of that kid, or this key
         ├── KeySignerError        the service that holds a private key does not sign
         └── KeyStoreError         the store can't be read or written
             ├── KeyRingMissing    there is no ring yet

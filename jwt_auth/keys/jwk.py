@@ -62,6 +62,9 @@ _OKP: Final = _Kind(kty="OKP", crv="Ed25519", public=("x",), private=("d",), siz
 _RSA: Final = _Kind(kty="RSA", public=("n", "e"), private=("d", "p", "q", "dp", "dq", "qi"))
 _OCT: Final = _Kind(kty="oct", public=(), private=("k",))
 
+#: What makes a key that one: of a secret ``k``, else the public members.
+_MATERIAL: Final = ("kty", "crv", *_EC.public, *_RSA.public, *_OCT.private)
+
 _KINDS: Final = {"ES256": _EC, "EdDSA": _OKP, "PS256": _RSA, "RS256": _RSA, "HS256": _OCT}
 _IMPLEMENTATIONS: Final[Mapping[str, Algorithm]] = {
     name: implementation
@@ -209,6 +212,14 @@ def members_of(key: Any, algorithm: str) -> JWK:
 def is_private(jwk: Mapping[str, Any]) -> bool:
     """True where the JWK holds what signs."""
     return "d" in jwk or "k" in jwk
+
+
+def is_same_key(jwk: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """True where both are one key, whatever each is called and is for: who has one has the other.
+
+    Also of JWKs that are malformed.
+    """
+    return all(jwk.get(name) == other.get(name) for name in _MATERIAL)
 
 
 def algorithms_for(jwk: Mapping[str, Any]) -> list[str]:

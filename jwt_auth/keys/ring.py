@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn
 
 from jwt_auth.conf import ALGORITHMS
 from jwt_auth.exceptions import KeyRingTooNew, KeyRingTorn, NoSigningKey
-from jwt_auth.keys.jwk import JWK, is_private, is_symmetric
+from jwt_auth.keys.jwk import JWK, is_private, is_same_key, is_symmetric
 
 #: Number of the document's format; a document with a higher one was written by a newer version.
 FORMAT: Final = 2
@@ -111,6 +111,10 @@ class KeyRing:
 
     def find(self, kid: str) -> RingKey | None:
         return next((key for key in self.keys if key.kid == kid), None)
+
+    def same_keys(self, jwk: JWK) -> tuple[RingKey, ...]:
+        """Those that are this key, under whatever ``kid`` and for whatever algorithm."""
+        return tuple(key for key in self.keys if is_same_key(key.jwk, jwk))
 
     def state_of(self, key: RingKey, now: datetime) -> KeyState:
         if key.is_expired(now):

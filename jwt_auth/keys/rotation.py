@@ -24,6 +24,7 @@ from jwt_auth.exceptions import (
 )
 from jwt_auth.keys import active
 from jwt_auth.keys.changes import arrivals, departures, states
+from jwt_auth.keys.jwk import is_same_key
 from jwt_auth.keys.making import Maker
 from jwt_auth.keys.ring import KeyRing, RingKey
 from jwt_auth.keys.signers.base import NewKey, try_out
@@ -107,7 +108,7 @@ def add(
     """Publish a key that somebody brings as the next one, or make the first ring of it.
 
     Raises:
-        KeyTaken: the ring has a key of its kid.
+        KeyTaken: the ring has a key of its kid, or this key under another one.
         KeyWaiting: the next key is published already.
         KeySignerError: its signer does not sign with it.
         KeyRingConflict: somebody else changed the ring at the same time.
@@ -117,6 +118,11 @@ def add(
     def change(ring: KeyRing, now: datetime) -> Change:
         if ring.find(new.jwk["kid"]) is not None:
             raise KeyTaken
+        for former in ring.same_keys(new.jwk):
+            raise KeyTaken(
+                f"The ring has this key already, as {former.kid} for {former.algorithm}: a key has"
+                " one kid and one algorithm. Give another key."
+            )
         if ring.find_waiting(now) is not None:
             raise KeyWaiting(
                 "The next key is published already: run the command again once that one signs,"
@@ -203,7 +209,8 @@ def replace_compromised(
 ) -> Change:
     """Remove a key at once and make a new one that signs at once.
 
-    A key that waits goes too: it lay in the same store, and nobody would miss what it has signed.
+    So goes the same key under another kid or for another algorithm, and a key that waits: it lay in
+    the same store, and nobody would miss what it has signed.
     The new key's time has come also where the clock is behind: else a former one would sign there.
 
     Raises:
@@ -214,11 +221,12 @@ def replace_compromised(
     maker = Maker(dry_run=dry_run)
 
     def change(ring: KeyRing, now: datetime) -> Change:
-        if ring.find(kid) is None:
+        lost = ring.find(kid)
+        if lost is None:
             raise UnknownKey
-        kept = ring.without(kid)
+        kept = ring
         for key in ring.keys:
-            if key.is_waiting(now):
+            if key.is_waiting(now) or is_same_key(key.jwk, lost.jwk):
                 kept = kept.without(key.kid)
         new, at_once = maker.make(algorithm), now - CLOCK_DIFFERENCE
         return Change(before=ring, after=_with_key(kept, new, now, at_once), now=now)
@@ -270,7 +278,9 @@ def _apply(
 
 def _announce(store: KeyStore, done: Change, *, compromised: str | None) -> None:
     before, after = states(done.before, done.now), states(done.after, done.now)
+    key = None if compromised is None else done.before.find(compromised)
+    lost = set() if key is None else {same.kid for same in done.before.same_keys(key.jwk)}
     for kid in departures(before, after):
-        send_event("compromised" if kid == compromised else "retired", store, kid)
+        send_event("compromised" if kid in lost else "retired", store, kid)
     for event, kid in arrivals(before, after):
         send_event(event, store, kid)

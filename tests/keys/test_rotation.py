@@ -16,12 +16,14 @@ import pytest
 from pytest_django import Settings
 
 from jwt_auth import signals
-from jwt_auth.exceptions import KeyRingConflict, KeyWaiting, UnknownKey
+from jwt_auth.exceptions import KeyRingConflict, KeyTaken, KeyWaiting, UnknownKey
 from jwt_auth.keys import active, jwk, rotation
 from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.signers.base import NewKey
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.keys.timeline import next_step
 from tests.keys.stores import MemoryKeyStore
+from tests.keys.test_jwk import generated
 
 DAY = timedelta(days=1)
 
@@ -138,6 +140,49 @@ def test_compromised_key_takes_the_waiting_one_with_it(
     assert kids(store)[0] == former
     assert not {signing, waiting} & set(kids(store))
     assert active.signing_key(now).kid == kids(store)[1]
+
+
+def under_another_name(key: dict[str, Any], algorithm: str) -> dict[str, Any]:
+    return key | {"kid": f"for {algorithm}", "alg": algorithm}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "other"), [("RS256", "PS256"), ("ES256", "ES256"), ("HS256", "HS256")]
+)
+def test_compromised_key_goes_under_each_of_its_names(
+    store: MemoryKeyStore,
+    now: datetime,
+    algorithm: str,
+    other: str,
+    events: list[tuple[str, str | None]],
+) -> None:
+    """Whoever has it has it whole; a ring of an earlier version may have it twice."""
+    key = generated(algorithm)
+    assert store.ring is not None
+    (innocent,) = kids(store)
+    for jwk_ in (key, under_another_name(key, other)):
+        store.ring = store.ring.with_next_key(jwk_, now, now, DAY)
+    rotation.replace_compromised(store, kid=key["kid"], algorithm=None, now=now)
+    assert [kid for kid in kids(store) if kid in (innocent, key["kid"], f"for {other}")] == [
+        innocent
+    ]
+    compromised = [kid for event, kid in events if event == "compromised"]
+    assert compromised == [key["kid"], f"for {other}"]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "other"), [("RS256", "PS256"), ("ES256", "ES256"), ("HS256", "HS256")]
+)
+def test_key_that_is_there_under_another_name_is_refused(
+    store: MemoryKeyStore, now: datetime, algorithm: str, other: str
+) -> None:
+    """A key has one kid and one algorithm."""
+    key = generated(algorithm)
+    rotation.add(store, NewKey(jwk=key), now=now, at_once=True)
+    before = store.ring
+    with pytest.raises(KeyTaken, match=f"as {key['kid']} for {algorithm}"):
+        rotation.add(store, NewKey(jwk=under_another_name(key, other)), now=now, at_once=True)
+    assert store.ring == before
 
 
 def test_unknown_compromised_key_changes_nothing(
