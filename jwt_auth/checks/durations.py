@@ -10,7 +10,13 @@ from typing import Final
 from django.core.checks import CheckMessage
 
 from jwt_auth.checks import messages
-from jwt_auth.conf import CLOCK_DIFFERENCE, JWKS_MAX_AGE, MAX_ACCESS_TOKEN_LIFETIME, conf
+from jwt_auth.conf import (
+    CLOCK_DIFFERENCE,
+    JWKS_MAX_AGE,
+    MAX_ACCESS_TOKEN_LIFETIME,
+    MAX_KEY_PUBLISH_AHEAD,
+    conf,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +86,7 @@ _DURATIONS: Final = (
         id="E018",
         setting="KEY_PUBLISH_AHEAD",
         at_least=_ZERO,
-        at_most=30 * _DAY,
+        at_most=MAX_KEY_PUBLISH_AHEAD,
         example="timedelta(minutes=10)",
     ),
     _Duration(

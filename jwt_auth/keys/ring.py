@@ -162,6 +162,22 @@ class KeyRing:
             tuple(replace(key, activates_at=now) if key.kid == kid else key for key in self.keys)
         )
 
+    def with_redated(self, kid: str, now: datetime, retention: timedelta) -> KeyRing:
+        """Have a key sign from ``now`` whose times a wrong clock has set; the others verify for
+        ``retention`` from now at most.
+        """
+        activated = self.with_activated(kid, now)
+        latest = now + retention
+        return replace(
+            activated,
+            keys=tuple(
+                key
+                if key.kid == kid
+                else replace(key, expires_at=min(key.expires_at or latest, latest))
+                for key in activated.keys
+            ),
+        )
+
     def without(self, kid: str) -> KeyRing:
         """Take a key out at once: what it signed is refused from now on."""
         return self._changed(tuple(key for key in self.keys if key.kid != kid))

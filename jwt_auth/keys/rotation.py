@@ -13,8 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from jwt_auth.conf import CLOCK_DIFFERENCE, conf
+from jwt_auth.conf import (
+    CLOCK_DIFFERENCE,
+    MAX_ACCESS_TOKEN_LIFETIME,
+    MAX_KEY_PUBLISH_AHEAD,
+    conf,
+)
 from jwt_auth.exceptions import (
+    KeyMisdated,
     KeyRingConflict,
     KeyRingExists,
     KeyRingMissing,
@@ -61,10 +67,11 @@ class Change:
 def retention() -> timedelta:
     """How long a key verifies after its successor's activation: to the end of its last token.
 
-    A process whose copy of the ring is old goes on signing with it for up to a reload interval, by
-    a clock that may be ahead.
+    Of the longest lifetime that there can be: the setting may have been lowered since, and says
+    nothing of the tokens that are out there. A process whose copy of the ring is old goes on
+    signing with the key for up to a reload interval, by a clock that may be ahead.
     """
-    lifetime = conf.access_token_lifetime + conf.clock_leeway
+    lifetime = MAX_ACCESS_TOKEN_LIFETIME + conf.clock_leeway
     return lifetime + conf.key_reload_interval + CLOCK_DIFFERENCE
 
 
@@ -110,6 +117,7 @@ def add(
     Raises:
         KeyTaken: the ring has a key of its kid, or this key under another one.
         KeyWaiting: the next key is published already.
+        KeyMisdated: as :func:`rotate`.
         KeySignerError: its signer does not sign with it.
         KeyRingConflict: somebody else changed the ring at the same time.
         KeyStoreError: the store can't be read or written.
@@ -123,6 +131,7 @@ def add(
                 f"The ring has this key already, as {former.kid} for {former.algorithm}: a key has"
                 " one kid and one algorithm. Give another key."
             )
+        _refuse_misdated(ring, now)
         if ring.find_waiting(now) is not None:
             raise KeyWaiting(
                 "The next key is published already: run the command again once that one signs,"
@@ -157,6 +166,8 @@ def rotate(
     nothing changes before the interval has passed.
 
     Raises:
+        KeyMisdated: a key was made by a clock that was far ahead, and not ``at_once``, which
+            activates that one.
         KeyWaiting: the one that is waiting has another algorithm than was asked for.
         KeyRingConflict: somebody else changed the ring at the same time.
         KeyStoreError: the store can't be read or written.
@@ -164,6 +175,11 @@ def rotate(
     maker = Maker(dry_run=dry_run)
 
     def change(ring: KeyRing, now: datetime) -> Change:
+        misdated = _find_misdated(ring, now)
+        if misdated is not None and at_once:
+            after = ring.retired(now).with_redated(misdated.kid, now, retention())
+            return Change(before=ring, after=after, now=now)
+        _refuse_misdated(ring, now)
         waiting = ring.find_waiting(now)
         if if_due and (waiting is not None or not ring.is_due(now, conf.key_rotation_interval)):
             return Change(before=ring, after=ring, now=now)
@@ -235,6 +251,22 @@ def replace_compromised(
         done = _apply(store, change, now=now, attempts=_ATTEMPTS, dry_run=dry_run, compromised=kid)
         maker.keep(done.after)
     return done
+
+
+def _find_misdated(ring: KeyRing, now: datetime) -> RingKey | None:
+    """The key that no setting could have wait for so long: a clock was wrong, there or here."""
+    latest = now + MAX_KEY_PUBLISH_AHEAD + CLOCK_DIFFERENCE
+    return next((key for key in ring.keys if key.activates_at > latest), None)
+
+
+def _refuse_misdated(ring: KeyRing, now: datetime) -> None:
+    key = _find_misdated(ring, now)
+    if key is not None:
+        raise KeyMisdated(
+            f"Key {key.kid} is to sign from {key.activates_at:%Y-%m-%d} only: the clock of the"
+            f" machine that made it was wrong, or the clock of this one is ({now:%Y-%m-%d})."
+            " Set the clock, or have that key sign now with `manage.py rotate_keys --now`."
+        )
 
 
 def _with_key(ring: KeyRing, new: NewKey, now: datetime, activates_at: datetime) -> KeyRing:

@@ -44,12 +44,18 @@ def read_key(name: str) -> tuple[bytes, bool]:
 
 
 def write_key(name: str, content: bytes, *, private: bool) -> None:
-    """Write a new file; nothing is written over, and what is private only its owner can read."""
+    """Write a new file, whole or not at all; nothing is written over, and what is private only its
+    owner can read.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(name, flags, 0o600 if private else 0o644)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+        except BaseException:
+            Path(name).unlink()  # what is there would be in the way of the next attempt
+            raise
     except FileExistsError:
         raise CommandError(f"{name} is there already: name another file.") from None
     except OSError as error:

@@ -123,6 +123,13 @@ def test_saved_files_are_private_whatever_the_umask(saved: FileKeyStore, folder:
     }
 
 
+def test_folders_above_are_private_too(ring: KeyRing, tmp_path: Path) -> None:
+    """The umask would have let everybody put another folder in the place of the keys' one."""
+    inner = tmp_path / "share" / "jwt_auth" / "example"
+    FileKeyStore(PATH=inner).save(ring, expected_version=None)
+    assert [mode(path) for path in (inner, inner.parent, inner.parent.parent)] == [0o700] * 3
+
+
 def test_missing_ring_says_what_to_run(store: FileKeyStore, folder: Path) -> None:
     """Without the folder and without the file."""
     for _ in range(2):

@@ -122,7 +122,7 @@ def test_next_key_is_published_ahead(
     output = run(capsys, "rotate_keys")
     former, waiting = load().keys
     assert waiting.activates_at - waiting.created_at == timedelta(minutes=20)
-    assert former.expires_at == waiting.activates_at + timedelta(minutes=17)
+    assert former.expires_at == waiting.activates_at + timedelta(hours=24, minutes=2)
     sentence = rf"Key {waiting.kid} \(ES256\) signs from {TIME.pattern}\.\n"
     assert re.fullmatch(sentence, output)
     published = load()

@@ -191,6 +191,8 @@ class DatabaseKeyStore(KeyStore):
                 yield
         except DatabaseError as error:
             reason = str(error).strip().partition("\n")[0]
+            if _is_read_only(error):
+                reason = "it takes no writes (a standby?): run the command where it does"
             if _is_lock_timeout(error):
                 reason = (
                     f"another transaction has held its row for over {_LOCK_SECONDS} seconds."
@@ -248,9 +250,21 @@ def _bounded_wait(database: str) -> Iterator[None]:
 
 def _is_lock_timeout(error: DatabaseError) -> bool:
     """PostgreSQL's lock_not_available, MySQL's ER_LOCK_WAIT_TIMEOUT."""
+    return _state(error) == "55P03" or error.args[:1] == (1205,)
+
+
+def _is_read_only(error: DatabaseError) -> bool:
+    """PostgreSQL's read_only_sql_transaction; MySQL's ER_OPTION_PREVENTS_STATEMENT and
+    ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION; SQLite's SQLITE_READONLY.
+    """
+    is_sqlite = getattr(error.__cause__, "sqlite_errorname", "").startswith("SQLITE_READONLY")
+    return _state(error) == "25006" or error.args[:1] in ((1290,), (1792,)) or is_sqlite
+
+
+def _state(error: DatabaseError) -> object:
+    """SQLSTATE, as psycopg 3 and 2 have it."""
     cause = error.__cause__
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    return state == "55P03" or error.args[:1] == (1205,)
+    return getattr(cause, "sqlstate", getattr(cause, "pgcode", None))
 
 
 def _model() -> type[Model]:
