@@ -116,7 +116,7 @@ def check_durations_together() -> Iterator[CheckMessage]:
         return
     if conf.session_lifetime < conf.refresh_token_lifetime:
         yield messages.error(
-            "E006",
+            "E031",
             "SESSION_LIFETIME",
             "must not be shorter than JWT_AUTH_REFRESH_TOKEN_LIFETIME.",
             "timedelta(days=30)",
@@ -124,7 +124,7 @@ def check_durations_together() -> Iterator[CheckMessage]:
     needed = JWKS_MAX_AGE + conf.key_reload_interval
     if conf.key_publish_ahead < needed:
         yield messages.error(
-            "E018",
+            "E033",
             "KEY_PUBLISH_AHEAD",
             f"must be at least {needed}: the JWK Set's max-age and JWT_AUTH_KEY_RELOAD_INTERVAL, "
             "else a key signs before every verifier has it.",
