@@ -272,29 +272,41 @@ def test_reload_in_the_background_leaves_no_connection_open(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite waits for its own time-out")
+@pytest.mark.parametrize("is_first", [False, True])
 def test_row_that_another_transaction_holds_is_not_waited_for(
-    saved: DatabaseKeyStore, ring: KeyRing, now: datetime, monkeypatch: pytest.MonkeyPatch
+    store: DatabaseKeyStore,
+    ring: KeyRing,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    is_first: bool,
 ) -> None:
-    """A forgotten shell would else have `rotate_keys` hang without a word."""
+    """A forgotten shell would else have `rotate_keys`, or `generate_keys`, hang without a word."""
     monkeypatch.setattr(database_store, "_LOCK_SECONDS", 1)
+    if not is_first:
+        store.save(ring, expected_version=None)
+    expected, following = (None, ring) if is_first else (1, _next(ring, now))
     outcomes: list[BaseException | None] = []
 
     def save() -> None:
         try:
-            saved.save(_next(ring, now), expected_version=1)
+            store.save(following, expected_version=expected)
         except KeyStoreUnavailable as busy:
             outcomes.append(busy)
         finally:
             connections.close_all()
 
     with transaction.atomic():
-        list(StoredKeyRing.objects.select_for_update())
+        if is_first:
+            StoredKeyRing.objects.create(pk=1, version=1, document="of another command")
+        else:
+            list(StoredKeyRing.objects.select_for_update())
         thread = Thread(target=save)
         thread.start()
         thread.join(60)
+        transaction.set_rollback(True)
     (busy,) = outcomes
     assert "another transaction has held its row for over 1 seconds. See what" in str(busy)
-    saved.save(_next(ring, now), expected_version=1)
+    store.save(following, expected_version=expected)
 
 
 def test_ring_of_a_file_store_moves_here(

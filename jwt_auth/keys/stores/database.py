@@ -88,13 +88,12 @@ class DatabaseKeyStore(KeyStore):
 
     def save(self, ring: KeyRing, *, expected_version: int | None) -> None:
         document = encryption.seal(ring, self._read_keys()[0])
-        with self._translated():
+        with self._translated(), _bounded_wait(self._database):
             if expected_version is None:
                 self._insert(ring.version, document)
                 return
             row = self._rows.filter(pk=_ROW, version=expected_version)
-            with _bounded_wait(self._database):
-                saved = row.update(version=ring.version, document=document)
+            saved = row.update(version=ring.version, document=document)
         if not saved:
             raise KeyRingConflict
 
@@ -241,7 +240,8 @@ def _bounded_wait(database: str) -> Iterator[None]:
                 (former,) = cursor.fetchone()
                 cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", [_LOCK_SECONDS])
                 try:
-                    yield
+                    with transaction.atomic(using=database):
+                        yield
                 finally:
                     cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", [former])
         case _:
