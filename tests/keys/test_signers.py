@@ -305,10 +305,10 @@ def test_key_that_is_used_is_not_named(
 
 
 def test_dropped_key_is_named_to_whoever_drops_it(
-    store: MemoryKeyStore, capsys: pytest.CaptureFixture[str], settings: Settings
+    store: MemoryKeyStore, now: datetime, capsys: pytest.CaptureFixture[str], settings: Settings
 ) -> None:
     """The signer goes on signing with it for anybody who may ask; also where it is not set."""
-    call_command("rotate_keys", "--now")
+    rotation.rotate(store, algorithm=None, now=now, at_once=True)
     call_command("rotate_keys", "--retire", "--dry-run")
     assert "End" not in capsys.readouterr().out
     ring = store.load()

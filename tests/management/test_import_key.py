@@ -221,6 +221,12 @@ def test_rsa_key_with_a_long_exponent_is_refused(folder: Path) -> None:
         refuse(written(folder, pem), "--algorithm", algorithm, match="exponent 65537")
 
 
+def test_file_that_is_larger_than_any_key_is_refused(folder: Path) -> None:
+    """Another key could stand past the end of what is read."""
+    pem = jwk_to_pem(generated("ES256"))
+    refuse(written(folder, pem + b"\n" * 64 * 1024 + pem), match="larger than any key")
+
+
 def test_file_that_is_not_there_is_named(folder: Path) -> None:
     """With what the system says."""
     refuse(str(folder / "nothing"), match="nothing can't be read: No such file")
