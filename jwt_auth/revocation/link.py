@@ -12,13 +12,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from django_redis import get_redis_connection
 from redis import exceptions
 from redis.backoff import NoBackoff
-from redis.cluster import RedisCluster
+from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
@@ -31,6 +32,12 @@ _SCAN_COUNT: Final = 500
 
 #: Milliseconds that the key of a probe lives.
 _PROBE_TTL: Final = 1000
+
+#: A command is tried again after a lost connection, and where the slot has moved or is moving.
+_SECOND_TRIES: Final = 3
+
+#: Servers that have failed, by name, and by what. Within one round they are not asked again.
+Away: TypeAlias = dict[str, RedisError]
 
 #: What redis-py keeps in its pools for notifications that lengthen time-outs and reconnect.
 _NOTIFICATIONS: Final = ("maint", "orig_", "oss_")
@@ -113,21 +120,32 @@ class Link:
         """
         return self._call(lambda: self._server_of(key), name, key, *arguments)
 
-    def run_script(self, script: str, key: bytes, *arguments: Any) -> tuple[Any, bytes]:
+    def run_script(
+        self, script: str, key: bytes, *arguments: Any, away: Away | None = None
+    ) -> tuple[Any, bytes]:
         """Run a script on one key; its ``ARGV[1]`` is the run of the server, ``ARGV[2]`` the first
         argument. It may run twice, where the first answer was lost.
-        """
-        return self._call(lambda: self._server_of(key), "EVAL", script, 1, key, _Run, *arguments)
 
-    def ping(self) -> None:
-        """Ask every server for a sign of life.
+        A server in ``away`` is not asked but counts as failed; one that fails now is added.
+        """
+        command = ("EVAL", script, 1, key, _Run, *arguments)
+        return self._call(lambda: self._server_of(key), *command, away=away)
+
+    def ping(self) -> Away:
+        """Ask every server for a sign of life; gives those that give none.
 
         Raises:
-            RedisError: one of them gives none.
+            RedisError: not even their addresses are known.
         """
-        self._learn_topology()
+        away: Away = {}
+        try:
+            self._learn_topology()
+        except RedisError as error:
+            away[""] = error  # those known from before may answer all the same
         for server in self._servers():
-            self._ask(server, "PING")
+            with suppress(RedisError):
+                self._ask(server, "PING", away=away)
+        return away
 
     def put(self, key: bytes) -> None:
         """Have a server take a key, for a moment: it may be full, or a replica.
@@ -137,14 +155,23 @@ class Link:
         """
         self.call("SET", key, "1", "PX", _PROBE_TTL)
 
-    def scan(self, pattern: bytes) -> Iterator[bytes]:
-        """All keys that match, of all servers."""
-        for server in self._servers():
-            cursor = None
-            while cursor != b"0":
-                arguments = (cursor or b"0", "MATCH", pattern, "COUNT", _SCAN_COUNT)
-                cursor, keys = self._ask(server, "SCAN", *arguments)
-                yield from keys
+    def scan(self, pattern: bytes, away: Away) -> Iterator[bytes]:
+        """All keys that match, of all servers but those in ``away``, to which one that fails
+        meanwhile is added.
+
+        Raises:
+            RedisError: not even their addresses are known.
+        """
+        for server in [*self._servers(), *self._newcomers(away)]:
+            with suppress(RedisError):
+                yield from self._scan(server, pattern, away)
+
+    def _scan(self, server: _Server, pattern: bytes, away: Away) -> Iterator[bytes]:
+        cursor = None
+        while cursor != b"0":
+            arguments = (cursor or b"0", "MATCH", pattern, "COUNT", _SCAN_COUNT)
+            cursor, keys = self._ask(server, "SCAN", *arguments, away=away)
+            yield from keys
 
     def server_version(self, key: bytes) -> str:
         return self._wire(self._server_of(key)).version
@@ -176,6 +203,32 @@ class Link:
         cluster: Any = client
         return [_as_server(cluster, node) for node in cluster.get_primaries()]
 
+    def _newcomers(self, away: Away) -> Iterator[_Server]:
+        """The primaries of a cluster that have no slot yet; a first one may be on its way there."""
+        client: Any = self._client()
+        if not isinstance(client, RedisCluster):
+            return
+        for server in self._servers():
+            with suppress(RedisError):
+                listed = self._ask(server, "CLUSTER", "NODES", away=away).decode()
+                yield from self._without_slots(listed)
+                return
+
+    def _without_slots(self, listed: str) -> Iterator[_Server]:
+        for line in listed.splitlines():
+            _, address, flags, _, _, _, _, _, *slots = line.split(" ")
+            is_primary = {"master", "fail"} & set(flags.split(",")) == {"master"}
+            # In brackets: a slot that is on its way.
+            if is_primary and all(slot.startswith("[") for slot in slots):
+                host, _, port = address.partition("@")[0].rpartition(":")
+                yield self._server_at(host, int(port))
+
+    def _server_at(self, host: str, port: int) -> _Server:
+        client: Any = self._client()
+        host, port = client.nodes_manager.remap_host_port(host, port)
+        # One without a slot of its own is not listed by CLUSTER SLOTS.
+        return _as_server(client, client.get_node(host, port) or ClusterNode(host, port))
+
     def _learn_topology(self) -> None:
         client = self._client()
         if isinstance(client, RedisCluster):
@@ -192,30 +245,52 @@ class Link:
 
     # ---- One command
 
-    def _ask(self, server: _Server, *command: Any) -> Any:
-        answer, _ = self._call(lambda: server, *command)
+    def _ask(self, server: _Server, *command: Any, away: Away) -> Any:
+        answer, _ = self._call(lambda: server, *command, away=away)
         return answer
 
-    def _call(self, find: Callable[[], _Server], *command: Any) -> tuple[Any, bytes]:
-        try:
-            return self._try(find(), command)
-        except _Lost:
-            # A server that closed an idle connection has said nothing about itself yet.
-            pass
-        except exceptions.AskError:
-            # The cluster has moved the slot (MovedError is one, too): learn where to.
-            self._learn_topology()
-        return self._try(find(), command)
+    def _call(
+        self, find: Callable[[], _Server], *command: Any, away: Away | None = None
+    ) -> tuple[Any, bytes]:
+        away = {} if away is None else away
+        server, is_asking = find(), False
+        for _ in range(_SECOND_TRIES):
+            try:
+                return self._try(server, command, is_asking, away)
+            except _Lost:
+                # A server that closed an idle connection has said nothing about itself yet.
+                server, is_asking = find(), False
+            except exceptions.MovedError:  # an AskError, too
+                self._learn_topology()
+                server, is_asking = find(), False
+            except exceptions.AskError as error:
+                # The key's slot is being moved there. Only this once: others may still be here.
+                host = error.host or server.name.rpartition(":")[0]
+                server, is_asking = self._server_at(host, error.port), True
+        return self._try(server, command, is_asking, away)
 
-    def _try(self, server: _Server, command: tuple[Any, ...]) -> tuple[Any, bytes]:
-        wire = self._wire(server)
+    def _try(
+        self, server: _Server, command: tuple[Any, ...], is_asking: bool, away: Away
+    ) -> tuple[Any, bytes]:
+        if server.name in away:
+            raise away[server.name]
+        try:
+            wire = self._wire(server)
+        except RedisError as error:
+            away[server.name] = error
+            raise
         try:
             arguments = [wire.run if argument is _Run else argument for argument in command]
+            if is_asking:
+                wire.call("ASKING")
             return wire.call(*arguments), wire.run
         except (OSError, RedisError) as error:
             if wire.has_answered and not wire.is_clean and not _is_timeout(error):
                 raise _Lost(type(error).__name__) from None
-            raise _as_redis_error(error) from None
+            failure = _as_redis_error(error)
+            if not isinstance(failure, exceptions.ResponseError):
+                away[server.name] = failure
+            raise failure from None
 
     def _wire(self, server: _Server) -> _Wire:
         wires: dict[str, _Wire] = self._local.__dict__.setdefault("wires", {})

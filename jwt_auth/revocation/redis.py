@@ -57,7 +57,7 @@ from jwt_auth.revocation.base import Denial, RevocationBackend
 from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.database import DatabaseRevocation, judge
 from jwt_auth.revocation.lazy import lazy_user
-from jwt_auth.revocation.link import Link
+from jwt_auth.revocation.link import Away, Link
 from jwt_auth.revocation.redis_checks import check_cache, check_server
 from jwt_auth.revocation.statement import Standing, find_standing
 from jwt_auth.tokens.claims import AccessToken
@@ -117,6 +117,8 @@ class RedisRevocation(RevocationBackend):
         # A forked child has nobody to release the lock; what was kept is its parent's to write.
         self._keeping = Lock()
         self._kept: deque[Denial] = deque()
+        #: The servers that gave the last probe no sign of life; ``None``: it found none at all.
+        self._away: Away | None = None
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
         asked = self._ask(token)
@@ -236,30 +238,46 @@ class RedisRevocation(RevocationBackend):
 
     def confirm(self, denial: Denial) -> None:
         # Where only a request has failed, it is tried all the same: other nodes may believe Redis.
-        if not self.circuit.is_given_up:
+        # Where a probe has failed, too, so are the servers of a cluster that have answered it.
+        away = self._away if self.circuit.is_given_up else {}
+        if away is not None:
             try:
-                self._write(denial)
+                self._write(denial, dict(away))
             except RedisError as error:
                 self._fail(error)
             else:
                 return
         self._keep([denial])
 
-    def _write(self, denial: Denial) -> None:
+    def _write(self, denial: Denial, away: Away) -> None:
+        """Write it wherever that can be done; servers that fail are added to ``away``.
+
+        Raises:
+            RedisError: of the first place where it could not be done.
+        """
         whole = denial.whole_user or not (denial.session_ids or denial.jtis)
         if denial.user_id is not None:
-            self._run(scripts.CONFIRM, self._key_of(denial), denial, whole=whole)
+            self._run(scripts.CONFIRM, self._key_of(denial), denial, whole=whole, away=away)
             return
         # Of whatever else a prefix or a tenant may mean to a pattern, nothing is special.
         namespace = re.sub(r"([*?\[\]\\^-])", r"\\\1", self._namespace())
         tenant = "*" if denial.tenant is None else _quoted(denial.tenant)
-        for key in self.link.scan(f"{namespace}{tenant}:{{*".encode()):
-            self._run(scripts.CONFIRM, key, denial, whole=whole)
+        errors = []
+        for key in self.link.scan(f"{namespace}{tenant}:{{*".encode(), away):
+            try:
+                self._run(scripts.CONFIRM, key, denial, whole=whole, away=away)
+            except RedisError as error:
+                errors.append(error)
+        for error in (*errors[:1], *away.values()):
+            raise error
 
-    def _run(self, script: str, key: bytes, denial: Denial, *, whole: bool) -> None:
+    def _run(
+        self, script: str, key: bytes, denial: Denial, *, whole: bool, away: Away | None = None
+    ) -> None:
         fields = [f"s:{session_id}" for session_id in denial.session_ids]
         fields += [f"t:{jti}" for jti in denial.jtis]
-        self.link.run_script(script, key, self._ttl, denial.id if whole else "", *fields)
+        arguments = (self._ttl, denial.id if whole else "", *fields)
+        self.link.run_script(script, key, *arguments, away=away)
 
     def _keep(self, denials: Iterable[Denial]) -> None:
         with self._keeping:
@@ -272,20 +290,31 @@ class RedisRevocation(RevocationBackend):
         """Ask for a sign of life, write what was kept, the oldest first, then anything new.
 
         Raises:
-            RedisError: Redis is still away, and what could not be written stays; OutOfMemoryError:
-                it is full, but has taken what was kept.
+            RedisError: Redis is still away, or a part of it, and what could not be written stays;
+                OutOfMemoryError: it is full, but has taken what was kept.
         """
-        self.link.ping()
+        self._away = None
+        away = self.link.ping()
+        errors = self._write_kept(away)
+        self._away = away
+        for error in (*away.values(), *errors):
+            raise error
+        self.link.put(f"{self._namespace()}probe".encode())
+
+    def _write_kept(self, away: Away) -> list[RedisError]:
+        """Write what was kept, but for what needs a server in ``away``; gives what failed."""
         with self._keeping:
             kept, self._kept = self._kept, deque()
-        try:
-            while kept:
-                self._write(kept[0])
-                kept.popleft()
-        finally:
-            if kept:
-                self._keep(kept)
-        self.link.put(f"{self._namespace()}probe".encode())
+        rest, errors = [], []
+        for denial in kept:
+            try:
+                self._write(denial, away)
+            except RedisError as error:
+                rest.append(denial)
+                errors.append(error)
+        if rest:
+            self._keep(rest)
+        return errors
 
     # ---- Checks
 

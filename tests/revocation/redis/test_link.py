@@ -20,6 +20,7 @@ from redis.exceptions import InvalidResponse, OutOfMemoryError, ReadOnlyError, R
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jwt_auth.exceptions import Refusal
+from jwt_auth.revocation import link as module
 from jwt_auth.revocation import redis as redis_module
 from jwt_auth.revocation.base import Denial
 from jwt_auth.revocation.circuit import State
@@ -247,11 +248,25 @@ def test_broken_start_is_an_error(link: Link, monkeypatch: pytest.MonkeyPatch) -
         _say(link, "first")
 
 
+def test_command_is_not_tried_for_ever(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nodes of a cluster may each name the other."""
+    tries = []
+
+    def lose(*arguments: Any) -> Any:
+        tries.append(arguments)
+        raise module._Lost
+
+    monkeypatch.setattr(link, "_try", lose)
+    with pytest.raises(RedisConnectionError):
+        _say(link, "first")
+    assert len(tries) == 4
+
+
 def test_scan_finds_all_keys(link: Link, server: RedisServer) -> None:
     """In as many steps as it takes."""
     with server.client() as client:
         client.mset({f"a:{number}": "1" for number in range(1_200)} | {"b:1": "1"})
-    assert len(set(link.scan(b"a:*"))) == 1_200
+    assert len(set(link.scan(b"a:*", {}))) == 1_200
 
 
 def test_unknown_setting_has_no_value(link: Link) -> None:
