@@ -28,6 +28,8 @@ without any one of them there is a sequence of steps that lets a revoked token i
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
 import re
 import secrets
@@ -38,7 +40,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from threading import Lock
-from time import time
+from time import monotonic, sleep, time
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -63,6 +65,8 @@ from jwt_auth.revocation.statement import Standing, find_standing
 from jwt_auth.tokens.claims import AccessToken
 from jwt_auth.users import current_tenant
 
+logger: Final = logging.getLogger("jwt_auth")
+
 #: The layout of the hash; another one gets other keys, so that two releases can share a server.
 LAYOUT: Final = 1
 
@@ -71,6 +75,12 @@ _LEASE: Final = 5
 
 #: Denials that are kept while Redis is away; more of them become one, which drops every hash.
 _KEPT: Final = 10_000
+
+#: Seconds between two tries to write what was kept, while the process waits to end.
+_FLUSH_PAUSE: Final = 0.1
+
+#: Seconds that a process which ends, whatever it is, gives to what was kept.
+_EXIT_PATIENCE: Final = 2.0
 
 #: How far the clocks of two nodes may be apart.
 _CLOCKS_APART: Final = timedelta(minutes=1)
@@ -112,10 +122,12 @@ class RedisRevocation(RevocationBackend):
         self._database = DatabaseRevocation()
         self._renew()
         os.register_at_fork(after_in_child=self._renew)
+        atexit.register(self._flush_before_exit)
 
     def _renew(self) -> None:
-        # A forked child has nobody to release the lock; what was kept is its parent's to write.
+        # A forked child has nobody to release the locks; what was kept is its parent's to write.
         self._keeping = Lock()
+        self._writing = Lock()
         self._kept: deque[Denial] = deque()
         #: The servers that gave the last probe no sign of life; ``None``: it found none at all.
         self._away: Away | None = None
@@ -303,18 +315,37 @@ class RedisRevocation(RevocationBackend):
 
     def _write_kept(self, away: Away) -> list[RedisError]:
         """Write what was kept, but for what needs a server in ``away``; gives what failed."""
-        with self._keeping:
-            kept, self._kept = self._kept, deque()
         rest, errors = [], []
-        for denial in kept:
-            try:
-                self._write(denial, away)
-            except RedisError as error:
-                rest.append(denial)
-                errors.append(error)
-        if rest:
-            self._keep(rest)
+        # One at a time: until it is done, nobody else can tell whether anything is left.
+        with self._writing:
+            with self._keeping:
+                kept, self._kept = self._kept, deque()
+            for denial in kept:
+                try:
+                    self._write(denial, away)
+                except RedisError as error:
+                    rest.append(denial)
+                    errors.append(error)
+            if rest:
+                self._keep(rest)
         return errors
+
+    def flush(self, timeout: float) -> bool:
+        end = monotonic() + timeout
+        while self._write_kept({}):
+            if monotonic() >= end:
+                return False
+            sleep(_FLUSH_PAUSE)
+        return True
+
+    def _flush_before_exit(self) -> None:
+        if not self.flush(_EXIT_PATIENCE):
+            logger.error(
+                "The process ends, and Redis could not be told of %d revocations: other processes "
+                "may accept those access tokens for up to %g seconds.",
+                len(self._kept),
+                self._ttl / 1000,
+            )
 
     # ---- Checks
 
