@@ -1,10 +1,10 @@
-"""The wire to Redis: one connection for each thread, which knows the server process that it
-reached.
+"""The wire to Redis: one connection for each thread, which knows the server that it reached.
 
 Straight on redis-py's connection, without its pool and retries: a request pays one round trip, and
-a server that hangs costs one time-out. The ``run_id`` is learned when the connection opens. It
-tells a server from the one that was there before a restart or a failover, whose keys may have come
-back from an old snapshot.
+a server that hangs costs one time-out. Of the server it learns the *run*: a hash of its ``run_id``,
+which is another one after each restart, and of its ``master_replid``, which is another one after
+each promotion. So a server is told from the one that was there before, whose keys may have come
+back from an old snapshot or have missed what was written elsewhere meanwhile.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
+from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from django_redis import get_redis_connection
@@ -24,8 +26,12 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
-#: Characters of the 40 of a ``run_id`` that are kept: enough to tell two server processes apart.
+#: Characters of a run: enough to tell two servers apart.
 _RUN_LENGTH: Final = 16
+
+#: Seconds after which a connection asks the server anew who it is. A server that was demoted may go
+#: on answering, and be promoted again, without closing a connection.
+_KNOWN_FOR: Final = 1.0
 
 #: Keys that a scan asks for at once.
 _SCAN_COUNT: Final = 500
@@ -44,21 +50,46 @@ _NOTIFICATIONS: Final = ("maint", "orig_", "oss_")
 
 
 class _Wire:
-    """An open connection and the server process at its other end."""
+    """An open connection and the server at its other end.
 
-    def __init__(self, connection: Any) -> None:
+    A node of a cluster may be a replica, which says itself where the slot is.
+    """
+
+    def __init__(self, connection: Any, *, is_of_cluster: bool) -> None:
         self._connection = connection
+        self._is_of_cluster = is_of_cluster
         #: Nothing half sent, no answer half read.
         self.is_clean = True
         try:
             connection.connect()
             info = self.call("INFO", "server")
-            self.run = _field(info, b"run_id")[:_RUN_LENGTH]
+            self._process = _field(info, b"run_id")
             self.version = _field(info, b"redis_version").decode()
+            self._learn()
         except BaseException:
             self.close()
             raise
         self.has_answered = False
+
+    def keep_known(self) -> bool:
+        """Ask the server who it is, unless it has just said so; false where that fails, and the
+        connection must not be used again.
+        """
+        if monotonic() < self._learned_at + _KNOWN_FOR:
+            return True
+        with suppress(OSError, RedisError):
+            self._learn()
+            return True
+        return False
+
+    def _learn(self) -> None:
+        # The moment before the question: what changes during it is learned the next time.
+        self._learned_at = monotonic()
+        info = self.call("INFO", "replication")
+        if _field(info, b"role") != b"master" and not self._is_of_cluster:
+            raise exceptions.ReadOnlyError("The server is a replica.")
+        known_by = self._process + _field(info, b"master_replid")
+        self.run = sha256(known_by).hexdigest()[:_RUN_LENGTH].encode()
 
     def call(self, *command: Any) -> Any:
         connection = self._connection
@@ -81,6 +112,7 @@ class _Wire:
         return answer
 
     def close(self) -> None:
+        self.is_clean = False
         self._connection.disconnect()
 
 
@@ -295,12 +327,13 @@ class Link:
     def _wire(self, server: _Server) -> _Wire:
         wires: dict[str, _Wire] = self._local.__dict__.setdefault("wires", {})
         wire = wires.get(server.name)
-        if wire is not None and not wire.is_clean:
+        if wire is not None and not (wire.is_clean and wire.keep_known()):
             wire.close()
             wire = None
         if wire is None:
+            connection = self._connection(server.pool)
             try:
-                wire = wires[server.name] = _Wire(self._connection(server.pool))
+                wire = wires[server.name] = _Wire(connection, is_of_cluster=server.name != "")
             except OSError as error:
                 raise _as_redis_error(error) from None
         return wire

@@ -7,8 +7,9 @@ by it. One hash for each user of each tenant, in one slot of a cluster:
 ``v``, ``a``
     token version, and whether the user is active. ``v`` marks the hash as complete.
 ``run``
-    the server process on which it was completed. On any other it counts as incomplete: a server
-    that came back from a snapshot, or a replica that was promoted, may have missed a revocation.
+    the server on which it was completed: its process, and its last promotion. On any other it
+    counts as incomplete: a server that came back from a snapshot, or that was promoted, may have
+    missed a revocation.
 ``s:<sid>``
     a session that is live (``0``), revoked (``1``), or about to be (``?``: ask the database). Of
     any other session the hash says nothing: it is incomplete for that one.
@@ -37,7 +38,7 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from threading import Lock
 from time import monotonic, sleep, time
@@ -53,7 +54,7 @@ from redis.exceptions import RedisError
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
-from jwt_auth.models import RevokedToken, write_database
+from jwt_auth.models import RevokedToken, latest_past, write_database
 from jwt_auth.revocation import scripts
 from jwt_auth.revocation.base import Denial, RevocationBackend
 from jwt_auth.revocation.circuit import Circuit, State
@@ -81,9 +82,6 @@ _FLUSH_PAUSE: Final = 0.1
 
 #: Seconds that a process which ends, whatever it is, gives to what was kept.
 _EXIT_PATIENCE: Final = 2.0
-
-#: How far the clocks of two nodes may be apart.
-_CLOCKS_APART: Final = timedelta(minutes=1)
 
 _LIVE: Final = b"0"
 _REVOKED: Final = b"1"
@@ -223,8 +221,7 @@ class RedisRevocation(RevocationBackend):
         """
         user = standing.user
         revoked = RevokedToken.objects.deciding().of_user(user.pk)
-        # A little of what is over is read, too: another node's clock may be behind this one's.
-        recent = datetime.now(UTC) - conf.clock_leeway - _CLOCKS_APART
+        recent = latest_past(datetime.now(UTC))
         fields = [str(standing.token_version), "1" if user.is_active else "0"]
         fields += [f"s:{token.session_id}", "0" if standing.session_is_live else "1"]
         for jti in revoked.filter(expires_at__gte=recent).values_list("pk", flat=True):

@@ -158,11 +158,15 @@ def test_server_that_is_gone_is_an_error(tmp_path: Path, settings: Settings) -> 
 
 
 def test_frozen_server_costs_one_time_out(
-    tmp_path: Path, settings: Settings, opened: list[Connection]
+    tmp_path: Path,
+    settings: Settings,
+    opened: list[Connection],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It isn't asked a second time, and what it says later goes to nobody."""
     server = RedisServer(tmp_path, "--save", "")
     settings.CACHES = {**settings.CACHES, "frozen": cache_of(server)}
+    monkeypatch.setattr(module, "monotonic", lambda: 0.0)  # the connection has just been used
     link = Link("frozen", timeout=0.2)
     with running(server):
         _say_until_answered(link, "first")
