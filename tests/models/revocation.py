@@ -1,9 +1,9 @@
 """The protocol of revocation with Redis: every interleaving, in a small scope.
 
 One user, one session to revoke, two fillers (requests that find the hash incomplete), one revoker,
-one environment that may evict the hash, restart the server, empty or from a snapshot, cut it off, or
-fail over to a replica that lags behind, and back. A request is one step: it is
-refused if the hash is complete and denies, or if it is not complete and the database denies.
+one environment that may evict the hash, restart the server, empty or from a snapshot, cut it off,
+or fail over to a replica that lags behind, and back. A request is one step: it is refused if the
+hash is complete and denies, or if it is not complete and the database denies.
 
 ``CASES`` are what must hold:
 
