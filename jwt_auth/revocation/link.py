@@ -26,6 +26,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
+from jwt_auth.revocation.outages import as_redis_error, is_timeout, outage
+
 #: Characters of a run: enough to tell two servers apart.
 _RUN_LENGTH: Final = 16
 
@@ -77,7 +79,7 @@ class _Wire:
         """
         if monotonic() < self._learned_at + _KNOWN_FOR:
             return True
-        with suppress(OSError, RedisError):
+        with suppress(Exception):
             self._learn()
             return True
         return False
@@ -218,16 +220,15 @@ class Link:
 
     # ---- Which server
 
+    @outage()
     def _server_of(self, key: bytes) -> _Server:
         client = self._client()
         if not isinstance(client, RedisCluster):
             return _Server("", client.connection_pool)
         cluster: Any = client  # redis-py has types for some of its methods
-        try:
-            return _as_server(cluster, cluster.get_node_from_key(key))
-        except exceptions.RedisClusterException as error:
-            raise _as_redis_error(error) from None
+        return _as_server(cluster, cluster.get_node_from_key(key))
 
+    @outage()
     def _servers(self) -> list[_Server]:
         client = self._client()
         if not isinstance(client, RedisCluster):
@@ -255,25 +256,21 @@ class Link:
                 host, _, port = address.partition("@")[0].rpartition(":")
                 yield self._server_at(host, int(port))
 
+    @outage()
     def _server_at(self, host: str, port: int) -> _Server:
         client: Any = self._client()
         host, port = client.nodes_manager.remap_host_port(host, port)
         # One without a slot of its own is not listed by CLUSTER SLOTS.
         return _as_server(client, client.get_node(host, port) or ClusterNode(host, port))
 
+    @outage()
     def _learn_topology(self) -> None:
         client = self._client()
         if isinstance(client, RedisCluster):
-            try:
-                client.nodes_manager.initialize()
-            except (OSError, exceptions.RedisClusterException) as error:
-                raise _as_redis_error(error) from None
+            client.nodes_manager.initialize()
 
     def _client(self) -> Any:
-        try:
-            return get_redis_connection(self._cache)
-        except (OSError, exceptions.RedisClusterException) as error:
-            raise _as_redis_error(error) from None  # a cluster is asked for its nodes right away
+        return get_redis_connection(self._cache)  # a cluster is asked for its nodes right away
 
     # ---- One command
 
@@ -316,14 +313,15 @@ class Link:
             if is_asking:
                 wire.call("ASKING")
             return wire.call(*arguments), wire.run
-        except (OSError, RedisError) as error:
-            if wire.has_answered and not wire.is_clean and not _is_timeout(error):
+        except Exception as error:  # noqa: BLE001  as in outage()
+            if wire.has_answered and not wire.is_clean and not is_timeout(error):
                 raise _Lost(type(error).__name__) from None
-            failure = _as_redis_error(error)
+            failure = as_redis_error(error)
             if not isinstance(failure, exceptions.ResponseError):
                 away[server.name] = failure
             raise failure from None
 
+    @outage()
     def _wire(self, server: _Server) -> _Wire:
         wires: dict[str, _Wire] = self._local.__dict__.setdefault("wires", {})
         wire = wires.get(server.name)
@@ -332,10 +330,7 @@ class Link:
             wire = None
         if wire is None:
             connection = self._connection(server.pool)
-            try:
-                wire = wires[server.name] = _Wire(connection, is_of_cluster=server.name != "")
-            except OSError as error:
-                raise _as_redis_error(error) from None
+            wire = wires[server.name] = _Wire(connection, is_of_cluster=server.name != "")
         return wire
 
     def _connection(self, pool: Any) -> Any:
@@ -400,14 +395,4 @@ def _field(info: bytes, name: bytes) -> bytes:
         found, _, value = line.partition(b":")
         if found == name:
             return value
-    raise RedisError("The server does not say which process it is.")
-
-
-def _is_timeout(error: Exception) -> bool:
-    return isinstance(error, TimeoutError | exceptions.TimeoutError)
-
-
-def _as_redis_error(error: Exception) -> RedisError:
-    if isinstance(error, RedisError):
-        return error
-    return exceptions.ConnectionError(type(error).__name__)
+    raise exceptions.ResponseError("The server does not say which process it is.")
