@@ -1,21 +1,14 @@
-"""The wire to Redis: one connection for each thread, which knows the server that it reached.
+"""The way to Redis: which server has a key, and a connection to it that knows which server it is.
 
-Straight on redis-py's connection, without its pool and retries: a request pays one round trip, and
-a server that hangs costs one time-out. Of the server it learns the *run*: a hash of its ``run_id``,
-which is another one after each restart, and of its ``master_replid``, which is another one after
-each promotion. So a server is told from the one that was there before, whose keys may have come
-back from an old snapshot or have missed what was written elsewhere meanwhile.
+Connections are kept across requests and threads: under ASGI, each request has a thread of its own.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
-from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from django_redis import get_redis_connection
@@ -27,13 +20,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from jwt_auth.revocation.outages import as_redis_error, is_timeout, outage
-
-#: Characters of a run: enough to tell two servers apart.
-_RUN_LENGTH: Final = 16
-
-#: Seconds after which a connection asks the server anew who it is. A server that was demoted may go
-#: on answering, and be promoted again, without closing a connection.
-_KNOWN_FOR: Final = 1.0
+from jwt_auth.revocation.wire import IdleWires, Wire
 
 #: Keys that a scan asks for at once.
 _SCAN_COUNT: Final = 500
@@ -49,73 +36,6 @@ Away: TypeAlias = dict[str, RedisError]
 
 #: What redis-py keeps in its pools for notifications that lengthen time-outs and reconnect.
 _NOTIFICATIONS: Final = ("maint", "orig_", "oss_")
-
-
-class _Wire:
-    """An open connection and the server at its other end.
-
-    A node of a cluster may be a replica, which says itself where the slot is.
-    """
-
-    def __init__(self, connection: Any, *, is_of_cluster: bool) -> None:
-        self._connection = connection
-        self._is_of_cluster = is_of_cluster
-        #: Nothing half sent, no answer half read.
-        self.is_clean = True
-        try:
-            connection.connect()
-            info = self.call("INFO", "server")
-            self._process = _field(info, b"run_id")
-            self.version = _field(info, b"redis_version").decode()
-            self._learn()
-        except BaseException:
-            self.close()
-            raise
-        self.has_answered = False
-
-    def keep_known(self) -> bool:
-        """Ask the server who it is, unless it has just said so; false where that fails, and the
-        connection must not be used again.
-        """
-        if monotonic() < self._learned_at + _KNOWN_FOR:
-            return True
-        with suppress(Exception):
-            self._learn()
-            return True
-        return False
-
-    def _learn(self) -> None:
-        # The moment before the question: what changes during it is learned the next time.
-        self._learned_at = monotonic()
-        info = self.call("INFO", "replication")
-        if _field(info, b"role") != b"master" and not self._is_of_cluster:
-            raise exceptions.ReadOnlyError("The server is a replica.")
-        known_by = self._process + _field(info, b"master_replid")
-        self.run = sha256(known_by).hexdigest()[:_RUN_LENGTH].encode()
-
-    def call(self, *command: Any) -> Any:
-        connection = self._connection
-        # Packed here and sent without a health check: either would open the connection anew by
-        # itself, to whichever server is there now.
-        parts = connection.pack_command(*command)
-        # Whatever interrupts, a worker's time limit too, leaves a wire that must not be used again:
-        # its next answer would be somebody else's.
-        self.is_clean = False
-        for part in parts:
-            connection._sock.sendall(part)
-        try:
-            answer = connection.read_response(disable_decoding=True)
-        except exceptions.ReadOnlyError:
-            raise  # a primary that has become a replica: there is another one to find
-        except exceptions.ResponseError:
-            self.is_clean = self.has_answered = True
-            raise
-        self.is_clean = self.has_answered = True
-        return answer
-
-    def close(self) -> None:
-        self.is_clean = False
-        self._connection.disconnect()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +63,8 @@ class Link:
         os.register_at_fork(after_in_child=self.renew)
 
     def renew(self) -> None:
-        """Have every thread open its connections anew, to whichever servers are there then."""
-        self._local = threading.local()
+        """Open all connections anew, to whichever servers are there then."""
+        self._idle: dict[str, IdleWires] = {}
 
     def call(self, name: str, key: bytes, *arguments: Any) -> tuple[Any, bytes]:
         """Run one command on the server of ``key``: its answer, and the run of that server.
@@ -208,7 +128,9 @@ class Link:
             yield from keys
 
     def server_version(self, key: bytes) -> str:
-        return self._wire(self._server_of(key)).version
+        wire = self._wire(self._server_of(key), IdleWires())
+        wire.close()
+        return wire.version
 
     def config(self, name: str, key: bytes) -> str | None:
         """One value of the server's configuration; ``None`` where it may not be asked for."""
@@ -303,8 +225,10 @@ class Link:
     ) -> tuple[Any, bytes]:
         if server.name in away:
             raise away[server.name]
+        # Where it is put afterwards, too: renew() forgets it, and all that go back there.
+        idle = self._idle.setdefault(server.name, IdleWires())
         try:
-            wire = self._wire(server)
+            wire = self._wire(server, idle)
         except RedisError as error:
             away[server.name] = error
             raise
@@ -315,23 +239,18 @@ class Link:
             return wire.call(*arguments), wire.run
         except Exception as error:  # noqa: BLE001  as in outage()
             if wire.has_answered and not wire.is_clean and not is_timeout(error):
+                idle.close()  # the others are likely to be gone with it
                 raise _Lost(type(error).__name__) from None
             failure = as_redis_error(error)
             if not isinstance(failure, exceptions.ResponseError):
                 away[server.name] = failure
             raise failure from None
+        finally:
+            idle.put(wire)
 
     @outage()
-    def _wire(self, server: _Server) -> _Wire:
-        wires: dict[str, _Wire] = self._local.__dict__.setdefault("wires", {})
-        wire = wires.get(server.name)
-        if wire is not None and not (wire.is_clean and wire.keep_known()):
-            wire.close()
-            wire = None
-        if wire is None:
-            connection = self._connection(server.pool)
-            wire = wires[server.name] = _Wire(connection, is_of_cluster=server.name != "")
-        return wire
+    def _wire(self, server: _Server, idle: IdleWires) -> Wire:
+        return idle.take() or Wire(self._connection(server.pool), is_of_cluster=server.name != "")
 
     def _connection(self, pool: Any) -> Any:
         options = {
@@ -388,11 +307,3 @@ class _Lost(exceptions.ConnectionError):
 
 def _as_server(client: Any, node: Any) -> _Server:
     return _Server(node.name, client.get_redis_connection(node).connection_pool)
-
-
-def _field(info: bytes, name: bytes) -> bytes:
-    for line in info.splitlines():
-        found, _, value = line.partition(b":")
-        if found == name:
-            return value
-    raise exceptions.ResponseError("The server does not say which process it is.")

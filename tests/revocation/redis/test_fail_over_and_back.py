@@ -12,7 +12,7 @@ from pytest_django import Settings
 from redis.exceptions import ReadOnlyError
 
 from jwt_auth.exceptions import Refusal
-from jwt_auth.revocation import link as module
+from jwt_auth.revocation import wire as module
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.link import Link
