@@ -1,4 +1,4 @@
-"""What the commands that need tables say where there are none."""
+"""What the commands that need tables say when the database fails them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import OperationalError, ProgrammingError
 
+from jwt_auth.database_errors import remedy
+
 
 def requires_tables(handle: Callable[..., None]) -> Callable[..., None]:
     """Turn a database error of a command's ``handle`` into a sentence that says what to do."""
@@ -18,9 +20,6 @@ def requires_tables(handle: Callable[..., None]) -> Callable[..., None]:
         try:
             handle(*args, **options)
         except (OperationalError, ProgrammingError) as error:
-            raise CommandError(
-                "The database can't be used: check that it is up, then run `manage.py migrate`. "
-                f"It said: {error}"
-            ) from error
+            raise CommandError(f"{remedy(error)} It said: {error}") from error
 
     return guarded
