@@ -84,6 +84,6 @@ class PasswordChangeView(BearerView):
         user: Any = request.user
         # Whoever has stolen an access token could else guess the password here as often as they
         # like.
-        throttling.count_login(user, client, now=self.now.timestamp())
+        throttling.count_login(user.get_username(), client, now=self.now.timestamp())
         issued = flows.change_password(user, client=client, now=self.now, **body.validated_data)
         return self.token_response(request, issued)

@@ -29,12 +29,12 @@ class LoginView(AuthView):
         body.is_valid(raise_exception=True)
         username = body.validated_data["username"]
         client = client_of(request)
-        account = throttling.count_login(username, client, now=self.now.timestamp())
+        counters = throttling.count_login(username, client, now=self.now.timestamp())
         # With the request, as Django's own form does it, so that any authentication backend works.
         user = authenticate(request._request, **body.validated_data)
         if user is None or not user.is_active:
             raise LogInRefused
-        throttling.forget_login(account)
+        throttling.take_back(counters)
         issued = flows.log_in(user, client=client, now=self.now)
         if self.transport.is_ambient:
             renew_csrf_secret(request)
