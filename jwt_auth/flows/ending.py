@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth import signals
 from jwt_auth.exceptions import AccessTokenRefused, RefreshTokenRefused
@@ -28,6 +29,7 @@ from jwt_auth.tokens import access, refresh
 from jwt_auth.tokens.claims import AccessToken
 
 
+@sensitive_variables()
 def log_out(
     *, refresh_tokens: Sequence[str], access_token: str | None, client: Client, now: datetime
 ) -> None:

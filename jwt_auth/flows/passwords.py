@@ -11,6 +11,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused
 from jwt_auth.flows.issuing import Issued, issue_access_token
@@ -20,6 +21,7 @@ from jwt_auth.retries import retried
 from jwt_auth.users import key_of
 
 
+@sensitive_variables()
 def change_password(
     user: AbstractBaseUser, *, old_password: str, new_password: str, client: Client, now: datetime
 ) -> Issued:

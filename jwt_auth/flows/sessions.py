@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import QuerySet
 from django.dispatch import Signal
+from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth import signals
 from jwt_auth.conf import conf
@@ -38,6 +39,7 @@ __all__ = ["Issued", "list_sessions", "log_in", "refresh"]
 _LOOKS: Final = 3
 
 
+@sensitive_variables()
 def log_in(user: AbstractBaseUser, *, client: Client, now: datetime) -> Issued:
     """Open a session for a user whom somebody has authenticated.
 
@@ -72,6 +74,7 @@ def new_family(user: AbstractBaseUser, *, client: Client, now: datetime) -> Refr
     )
 
 
+@sensitive_variables()
 def refresh(presented: str, *, retry_key: str | None, client: Client, now: datetime) -> Issued:
     """Exchange a refresh token for its successor (RFC 9700 §4.14.2).
 
