@@ -83,6 +83,18 @@ def test_claims_that_cannot_be_issued_cost_nothing(
     refresh(issued)
 
 
+def test_replay_ends_the_session_while_no_claims_can_be_issued(
+    user: AbstractBaseUser, settings: Settings
+) -> None:
+    """A callable that is broken hides no thief."""
+    issued = log_in(user)
+    refresh(issued)
+    settings.JWT_AUTH_CLAIMS = "tests.flows.test_sessions.broken_claims"
+    with pytest.raises(RefreshTokenRefused):
+        refresh(issued)
+    assert row_of(issued).revocation_reason == Reason.REUSE_DETECTED
+
+
 def test_list_shows_live_sessions_of_user(user: AbstractBaseUser, make_user: MakeUser) -> None:
     """The one used last comes first; ended, expired and other people's are not there."""
     now = datetime.now(UTC)
