@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import check_password
+from django.db import transaction
 from django.db.models import QuerySet
 from django.views.decorators.debug import sensitive_variables
 
@@ -31,22 +34,25 @@ from jwt_auth.users import key_of
 
 
 @sensitive_variables()
-def log_in(user: AbstractBaseUser, *, client: Client, now: datetime) -> Issued:
-    """Open a session for a user whom somebody has authenticated.
+def log_in(
+    user: AbstractBaseUser, *, client: Client, now: datetime, password: str | None = None
+) -> Issued:
+    """Open a session for a user whom somebody has authenticated, with ``password`` where it was by
+    that.
 
     Raises:
         LogInRefused: the user's password was changed since they were authenticated.
         TypeError: it is no user of ``AUTH_USER_MODEL``.
         ClaimsInvalid, KeyFailure: no access token can be issued; no session is left behind.
     """
-    family = new_family(_read_again(user), client=client, now=now)
+    family = new_family(_read_again(user, password=password), client=client, now=now)
     token = refresh_tokens.issue_first(family.pk)
     family.current_digest = token.digest
     access_token = issue_access_token(family, now=now)
-    database = write_database(RefreshTokenFamily)
-    retried(lambda: family.save(force_insert=True, using=database), using=database)
+    surplus = retried(lambda: _open(family, now=now), using=write_database(RefreshTokenFamily))
     signals.session_opened.send_robust(sender=RefreshTokenFamily, family=family, client=client)
-    _end_oldest(family.user_id, client=client, now=now)
+    for session_id in surplus:
+        end_session(session_id, reason=Reason.SESSION_LIMIT, client=client, now=now)
     return pair(family, access_token, token, now=now)
 
 
@@ -75,7 +81,7 @@ def list_sessions(user_id: Any, *, now: datetime) -> QuerySet[RefreshTokenFamily
     )
 
 
-def _read_again(user: AbstractBaseUser) -> AbstractBaseUser:
+def _read_again(user: AbstractBaseUser, *, password: str | None) -> AbstractBaseUser:
     """Read the user from the write database, where a change of the password is seen at once.
 
     Whoever authenticated them may have read a replica that lags, or just before the change. With a
@@ -93,16 +99,29 @@ def _read_again(user: AbstractBaseUser) -> AbstractBaseUser:
         changed = token_version_of(current) != token_version_of(user)
     else:
         changed = current.password != user.password
+        # Another log-in may have hashed the same password anew.
+        if changed and password is not None:
+            changed = not check_password(password, current.password)
     if changed:
         raise LogInRefused
     return current
 
 
-def _end_oldest(user_id: Any, *, client: Client, now: datetime) -> None:
-    """Keep to ``JWT_AUTH_MAX_SESSIONS_PER_USER`` by ending the sessions that were opened first."""
-    limit = conf.max_sessions_per_user
+def _open(family: RefreshTokenFamily, *, now: datetime) -> list[UUID]:
+    """Save the session; gives those that are too many with it, by
+    ``JWT_AUTH_MAX_SESSIONS_PER_USER``: the others of the user that were opened first.
+
+    By its own time a session that was just opened may be the oldest: the clocks of nodes differ.
+    """
+    limit, database = conf.max_sessions_per_user, write_database(RefreshTokenFamily)
     if limit is None:
-        return
-    live = RefreshTokenFamily.objects.deciding().filter(user_id=user_id).live(now)
-    for session_id in live.order_by("-created_at", "pk").values_list("pk", flat=True)[limit:]:
-        end_session(session_id, reason=Reason.SESSION_LIMIT, client=client, now=now)
+        family.save(force_insert=True, using=database)
+        return []
+    users = get_user_model()._base_manager.using(database)
+    sessions = RefreshTokenFamily.objects.using(database).filter(user_id=family.user_id)
+    with transaction.atomic(using=database):
+        # One log-in of the user after the other: two at once would each end the other's session.
+        users.select_for_update().filter(pk=family.user_id).first()
+        family.save(force_insert=True, using=database)
+        others = sessions.live(now).exclude(pk=family.pk).order_by("-created_at", "pk")
+        return list(others.values_list("pk", flat=True)[limit - 1 :])

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from jwt_auth import flows
 from jwt_auth.exceptions import LogInRefused, RefreshTokenRefused
+from jwt_auth.flows.passwords import verifying
 from jwt_auth.http import throttling
 from jwt_auth.http.addresses import client_of
 from jwt_auth.http.ambient import renew_csrf_secret, require_own_page
@@ -27,15 +28,16 @@ class LoginView(AuthView):
     def post(self, request: Request, **kwargs: Any) -> Response:
         body = LoginSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        username = body.validated_data["username"]
+        username, password = body.validated_data["username"], body.validated_data["password"]
         client = client_of(request)
         counters = throttling.count_login(username, client, now=self.now.timestamp())
         # With the request, as Django's own form does it, so that any authentication backend works.
-        user = authenticate(request._request, **body.validated_data)
+        with verifying(password):
+            user = authenticate(request._request, username=username, password=password)
         if user is None or not user.is_active:
             raise LogInRefused
         throttling.take_back(counters)
-        issued = flows.log_in(user, client=client, now=self.now)
+        issued = flows.log_in(user, client=client, now=self.now, password=password)
         if self.transport.is_ambient:
             renew_csrf_secret(request)
         user_logged_in.send(sender=type(user), request=request._request, user=user)
