@@ -97,9 +97,7 @@ def test_log_ins_that_hash_the_password_anew_at_once_all_succeed(
     with _before_statement(statement, post):
         post()
     assert [answer.status_code for answer in answers] == [200] * len(answers)
-    assert [refusal_of(answer.json()["access_token"]) for answer in answers] == [None] * len(
-        answers
-    )
+    assert {refusal_of(answer.json()["access_token"]) for answer in answers} == {None}
 
 
 @pytest.mark.parametrize("statement", range(10))
@@ -109,15 +107,17 @@ def test_log_in_that_hashes_the_password_anew_is_refused_once_it_has_changed(
     """Another log-in's hash is of the same password; this one isn't."""
     settings.PASSWORD_HASHERS = [_NEWER, *settings.PASSWORD_HASHERS]
     with _before_statement(statement, lambda: _change_password(user)):
-        authenticated = authenticate(username=user.get_username(), password=password)
+        authenticated: Any = authenticate(username=user.get_username(), password=password)
+        if authenticated is None:
+            return
         try:
-            issued = authenticated and flows.log_in(
+            issued = flows.log_in(
                 authenticated, client=BROWSER, now=datetime.now(UTC), password=password
             )
         except LogInRefused:
             return
     unchanged = get_user_model()._default_manager.get(pk=user.pk).check_password(password)
-    assert issued is None or unchanged or _is_dead(issued)
+    assert unchanged or _is_dead(issued)
 
 
 @pytest.mark.parametrize("statement", range(2))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import authenticate, user_logged_in
+from django.core.exceptions import SuspiciousOperation
 from rest_framework import status
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -76,7 +78,7 @@ class LogoutView(AuthView):
     refuses_cross_site = True
 
     def post(self, request: Request, **kwargs: Any) -> Response:
-        refresh_tokens = self.transport.read(request)
+        refresh_tokens = self._refresh_tokens(request)
         flows.log_out(
             refresh_tokens=refresh_tokens,
             access_token=self._access_token(request, is_needed=not refresh_tokens),
@@ -84,6 +86,15 @@ class LogoutView(AuthView):
             now=self.now,
         )
         return self.forget_refresh_token(request, Response(status=status.HTTP_204_NO_CONTENT))
+
+    def _refresh_tokens(self, request: Request) -> list[str]:
+        """The refresh tokens, none of a body that holds something else: the access token may be a
+        good one all the same.
+        """
+        try:
+            return self.transport.read(request)
+        except (APIException, SuspiciousOperation):
+            return []
 
     def _access_token(self, request: Request, *, is_needed: bool) -> str | None:
         """The access token, one of a cookie only where the CSRF check is passed.
