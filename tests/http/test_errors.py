@@ -53,6 +53,11 @@ def answer() -> Answer:
         (DataError("a secret value"), 503, "unavailable"),
         (IntegrityError("a secret row"), 503, "unavailable"),
         (AccessTokenRefused(Refusal.EXPIRED), 401, "invalid_token"),
+        (
+            exceptions.AuthenticationFailed({"detail": "of another package", "code": "its_own"}),
+            403,
+            "its_own",
+        ),
     ],
 )
 def test_error_is_answered_with_detail_and_code(
