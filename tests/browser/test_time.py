@@ -12,6 +12,7 @@ import pytest
 
 from tests.browser.chromium import start_with_profile
 from tests.browser.devices import (
+    WATCH_PAUSES,
     Device,
     Stage,
     assert_still_logged_in,
@@ -32,17 +33,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserType, Page, Route
 
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
-
-
-#: Notes for how long the page pauses: neither the limit of a request nor the look each half minute.
-WATCH_PAUSES = """() => {
-  window.pauses = [];
-  const later = setTimeout;
-  window.setTimeout = (task, time, ...rest) => {
-    if (![15_000, 30_000].includes(time)) pauses.push(time);
-    return later(task, time, ...rest);
-  };
-}"""
 
 
 #: Milliseconds that an access token lives.

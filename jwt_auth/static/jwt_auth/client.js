@@ -66,8 +66,8 @@ class AuthClient extends EventTarget {
   }
 
   async changePassword(old_password, new_password) {
-    await this.#freshen();
-    return this.#exchange("password/change/", { old_password, new_password }, this.#claims?.sub);
+    const [token, sid] = await this.#own();
+    return this.#exchange("password/change/", { old_password, new_password }, token, sid);
   }
 
   refresh() {
@@ -76,15 +76,18 @@ class AuthClient extends EventTarget {
   }
 
   async logout() {
-    await this.#persist(() => this.#post("logout/", {}, this.#token));
-    this.#end("logout");
+    const [token, sid] = [this.#token, this.#claims?.sid ?? (await this.#shared())];
+    await this.#persist(() => this.#leave("logout/", token, sid), true);
   }
 
   async logoutAll() {
-    const init = { method: "POST", credentials: "include" };
-    const response = await this.fetch(`${this.#base}logout-all/`, init);
-    if (!response.ok) throw await refusal(response);
-    this.#end("logout");
+    const [token, sid] = await this.#own();
+    const leave = (token) => this.#leave("logout-all/", token, sid);
+    await inTurn(this.#name, () => leave(token), true).catch(async (error) => {
+      if (error.status !== 401 || !(await this.refresh()) || this.#claims.sid !== sid) throw error;
+      const renewed = this.#token;
+      return inTurn(this.#name, () => leave(renewed), true);
+    });
   }
 
   fetch = async (input, init) => {
@@ -148,29 +151,66 @@ class AuthClient extends EventTarget {
       if (error.code !== "invalid_refresh_token") throw error;
       this.#end(this.#elapsed() < this.#lifetime ? "revoked" : "expired");
     }
-    update(this.#name, (record) =>
-      record.key === key ? { ...record, answered: Date.now() } : record,
-    ).catch(() => {});
+    const answered = Date.now();
+    await this.#share((record) => (record.key === key ? { ...record, answered } : record));
     return !!this.#token;
   }
 
-  #exchange(path, fields, user) {
+  async #exchange(path, fields, token, sid) {
+    const former = sid ?? (await this.#shared());
     const headers = { "Content-Type": "application/json" };
-    return inTurn(this.#name, async () => {
-      const token = this.#is(user) && this.#token;
+    const exchange = async () => {
+      const current = await this.#shared();
+      const isNew = current && current !== former && current !== this.#claims?.sid;
+      if (isNew || !this.#has(sid, current)) throw new AuthError(409, "session_changed");
       await this.#post(path, { headers, body: JSON.stringify(fields) }, token);
+      await this.#share();
       return this.#claims;
-    });
+    };
+    return inTurn(this.#name, exchange, true);
+  }
+
+  // Without cookies where they are another session's by now: only the one that was meant ends.
+  async #leave(path, token, sid) {
+    const isCurrent = this.#has(sid, await this.#shared());
+    await this.#post(path, { credentials: isCurrent ? "include" : "omit" }, token);
+    if (isCurrent || this.#claims?.sid === sid) this.#end("logout", sid);
+    else this.#tell({ ended: sid, reason: "logout" });
+    if (isCurrent) await this.#share();
+  }
+
+  // The token and session at the call, not those that another tab has opened meanwhile.
+  async #own() {
+    const former = this.#claims?.sid;
+    await this.#freshen();
+    const { sid } = this.#claims ?? {};
+    if (former && sid && former !== sid) throw new AuthError(409, "session_changed");
+    return [this.#token, sid];
+  }
+
+  // Messages may be late, so what is shared on disk has its say.
+  #has(sid, current) {
+    return !sid || [current, this.#claims?.sid].every((other) => !other || other === sid);
+  }
+
+  async #shared() {
+    return (await update(this.#name, (record) => record)).sid;
+  }
+
+  #share(change = (record) => record) {
+    const { sid } = this.#claims ?? {};
+    return update(this.#name, (record) => ({ ...change(record), sid }));
   }
 
   // In turn for each try, so that nobody waits for a pause.
-  async #persist(task) {
+  async #persist(task, isAlone) {
     for (let tries = 1; ; tries++) {
       await online();
       try {
-        return await inTurn(this.#name, task);
+        return await inTurn(this.#name, task, isAlone);
       } catch (error) {
-        if (!error.temporary || tries === TRIES || error.retryAfter > 60) throw error;
+        const isOver = !error.temporary || error.code === "busy" || tries === TRIES;
+        if (isOver || error.retryAfter > 60) throw error;
         await sleep(error.retryAfter * 1000 || 500 * 2 ** tries * (0.5 + Math.random() / 2));
       }
     }
@@ -207,23 +247,28 @@ class AuthClient extends EventTarget {
     this.#look();
   }
 
-  #end(reason, told) {
-    const [token, ended] = [this.#token, this.#claims?.sid];
+  #end(reason, ended = this.#claims?.sid, told = false) {
+    const [token, shown] = [this.#token, this.#claims];
     this.#token = this.#claims = null;
-    if (ended) this.dispatchEvent(new CustomEvent("sessionend", { detail: { reason } }));
+    if (shown) this.dispatchEvent(new CustomEvent("sessionend", { detail: { reason } }));
     const news = ended || reason === "logout";
     if (news || token !== null) this.#changed(false, news && !told && { ended, reason });
   }
 
   #changed(found, message) {
     this.#settle(found);
-    if (message && !this.#open.signal.aborted) this.#channel?.postMessage(message);
+    if (message) this.#tell(message);
     this.dispatchEvent(new Event("change"));
+  }
+
+  #tell(message) {
+    if (!this.#open.signal.aborted) this.#channel?.postMessage(message);
   }
 
   #hear({ sid, ended, reason }) {
     const own = this.#claims?.sid;
-    if (own && own === ended) return this.#end(reason, true);
+    if (ended && ended !== own) return; // not this tab's
+    if (ended) return this.#end(reason, ended, true);
     if (own === sid) return this.dispatchEvent(new Event("change"));
     this.#token = this.#flight = undefined; // nothing more in the former user's name
     this.#look();
@@ -258,16 +303,35 @@ function online() {
   return Promise.race([event, sleep(LOOK)]); // not all say so
 }
 
-async function inTurn(name, task) {
-  let end;
-  const ended = new Promise((resolve) => (end = resolve));
-  await new Promise((begin) => {
-    const hold = () => (begin(), ended);
+// Alone: nothing else is under way that may set or delete the cookie. A refresh overtakes a tab that
+// stands still; its key makes that safe, as long as only refreshes do it.
+async function inTurn(name, task, isAlone) {
+  const turns = [];
+  try {
+    try {
+      turns.push(await take(name));
+    } catch (error) {
+      if (isAlone) throw error;
+    }
+    if (isAlone || !turns.length) turns.push(await take(`${name} overtaking`));
+    return await task();
+  } finally {
+    turns.forEach((end) => end());
+  }
+}
+
+// Resolves in turn, with what ends it.
+function take(name) {
+  return new Promise((begin, giveUp) => {
+    let isLate = false;
+    const hold = () => isLate || new Promise(begin);
     const lock = navigator.locks ? navigator.locks.request(name, hold) : lease(name, hold);
-    lock.catch(begin);
-    setTimeout(begin, PATIENCE);
+    lock.catch(() => begin(() => {}));
+    setTimeout(() => {
+      isLate = true;
+      giveUp(new AuthError(0, "busy"));
+    }, PATIENCE);
   });
-  return task().finally(end);
 }
 
 async function lease(name, hold) {
