@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,6 +188,72 @@ def test_retry_after_is_waited_for(device: Device) -> None:
     assert tab.evaluate("outcome") is True
     assert len(requests) == 3
     assert_still_logged_in(device, [tab], sid)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0", "-5", "-99999999999", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"],
+)
+def test_retry_after_that_is_no_time_to_wait_is_as_none(device: Device, value: str) -> None:
+    """A failing server is not asked any sooner for it, and nobody hangs."""
+    tab, sid = log_in_at_a_standstill(device)
+    requests = answers(tab, 503, 429, headers={"Retry-After": value})
+    tab.evaluate(WATCH_PAUSES)
+    start_refresh(tab)
+    for tries, least in enumerate((500, 1000), start=1):
+        assert least <= next_pause(tab, tries) <= 2 * least
+        assert len(requests) == tries
+        device.context.clock.run_for(2 * least)
+    assert tab.evaluate("outcome") is True
+    assert_still_logged_in(device, [tab], sid)
+
+
+def test_date_to_wait_for_is_measured_by_the_servers_clock(device: Device) -> None:
+    """The device's stands decades behind."""
+    tab, _ = log_in_at_a_standstill(device)
+    now = 1_800_000_000
+    headers = {
+        "Retry-After": formatdate(now + 7, usegmt=True),
+        "Date": formatdate(now, usegmt=True),
+    }
+    answers(tab, 503, headers=headers)
+    tab.evaluate(WATCH_PAUSES)
+    start_refresh(tab)
+    assert next_pause(tab, 1) == 7000
+    device.context.clock.run_for(7000)
+    assert tab.evaluate("outcome") is True
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "minutes"),
+    [("120", 120, 2), ("7200", 7200, 60), ("9" * 30, 86_400, 60)],
+    ids=["two minutes", "two hours", "for ever"],
+)
+def test_long_wait_is_told_and_kept_within_an_hour(
+    device: Device, value: str, told: int, minutes: int
+) -> None:
+    """Nobody hangs for it: calls that need a token fail for the time being and say for how long."""
+    tab, sid = log_in_at_a_standstill(device)
+    requests = answers(tab, 503, headers={"Retry-After": value})
+    tab.goto(device.stage.url(), wait_until="commit")
+    wait_for_client(tab)
+    assert error_of(tab, "refresh()") == [503, True, told]
+    device.context.clock.run_for(60_000)
+    rest = 60 * minutes - 60
+    assert error_of(tab, "refresh()") == [503, True, rest]
+    assert error_of(tab, "fetch('/api/hello/')") == [503, True, rest]
+    assert len(requests) == 1
+    device.context.clock.run_for(rest * 1000 + 30_000)  # it looks each half minute
+    assert ready(tab) is True
+    assert len(requests) == 2
+    assert_still_logged_in(device, [tab], sid)
+
+
+def error_of(tab: Page, call: str) -> list[object]:
+    """Give the status of the error, whether it is temporary, and the seconds to wait."""
+    error = "(error) => [error.status, error.temporary, error.retryAfter]"
+    found: list[object] = tab.evaluate(f"auth.{call}.then(() => [], {error})")
+    return found
 
 
 def test_failing_server_is_asked_less_and_less_and_then_no_more(device: Device) -> None:

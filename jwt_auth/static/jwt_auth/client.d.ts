@@ -46,7 +46,7 @@ export class AuthError extends Error {
   readonly name: "AuthError";
   readonly status: number;
   readonly code: string;
-  /** Seconds to wait, where the server said so. */
+  /** Seconds to wait, where the server said so: 1 to 86,400. */
   readonly retryAfter: number | null;
   /** The same may succeed later; it says nothing against the session. */
   readonly temporary: boolean;

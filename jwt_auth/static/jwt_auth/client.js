@@ -6,6 +6,8 @@ const LEASE = 3_000; // in the lock's place
 const LOOK = 30_000; // after sleep
 const KEEP = 60_000; // of an answered key: cookies reach the disk late
 const TRIES = 6;
+const LONGEST = 3_600_000; // that a server may keep us from asking
+const DAY = 86_400; // seconds; whoever says more has a wrong clock
 
 export class AuthError extends Error {
   name = "AuthError";
@@ -24,7 +26,8 @@ class AuthClient extends EventTarget {
   #lifetime = 0;
   #due = 0;
   #wall = 0;
-  #steady = 0;
+  #elapsed = () => Infinity;
+  #barred; // by Retry-After: the error and how long
   #base;
   #origins;
   #name;
@@ -70,8 +73,11 @@ class AuthClient extends EventTarget {
     return this.#exchange("password/change/", { old_password, new_password }, token, sid);
   }
 
-  refresh() {
-    this.#flight ??= this.#persist(() => this.#rotate()).finally(() => (this.#flight = null));
+  async refresh() {
+    this.#heed();
+    this.#flight ??= this.#persist(() => this.#rotate())
+      .catch((error) => this.#bar(error))
+      .finally(() => (this.#flight = null));
     return this.#flight;
   }
 
@@ -118,9 +124,18 @@ class AuthClient extends EventTarget {
     return this.#token && this.#claims.sub === user;
   }
 
-  // The wall clock may be set, the steady one may stop in sleep.
-  #elapsed() {
-    return Math.max(Date.now() - this.#wall, performance.now() - this.#steady);
+  #bar(error) {
+    const time = Math.min(error.retryAfter * 1000, LONGEST);
+    if (time > PATIENCE) this.#barred = { error, time, elapsed: stopwatch() };
+    throw error;
+  }
+
+  #heed() {
+    if (!this.#barred) return;
+    const { error, time, elapsed } = this.#barred;
+    const rest = Math.ceil((time - elapsed()) / 1000);
+    if (rest > 0) throw new AuthError(error.status, error.code, error.message, rest);
+    this.#barred = null;
   }
 
   async #freshen() {
@@ -209,9 +224,11 @@ class AuthClient extends EventTarget {
       try {
         return await inTurn(this.#name, task, isAlone);
       } catch (error) {
+        const pause = 500 * 2 ** tries * (0.5 + Math.random() / 2);
+        const asked = error.retryAfter * 1000;
         const isOver = !error.temporary || error.code === "busy" || tries === TRIES;
-        if (isOver || error.retryAfter > 60) throw error;
-        await sleep(error.retryAfter * 1000 || 500 * 2 ** tries * (0.5 + Math.random() / 2));
+        if (isOver || asked > PATIENCE) throw error;
+        await sleep(Math.max(pause, asked));
       }
     }
   }
@@ -220,13 +237,13 @@ class AuthClient extends EventTarget {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), TIMEOUT);
     const { signal } = abort;
-    const [wall, steady] = [Date.now(), performance.now()];
+    const [wall, elapsed] = [Date.now(), stopwatch()];
     const common = { method: "POST", credentials: "include", redirect: "error", signal };
     try {
       const request = new Request(this.#base + path, { ...common, ...init });
       const response = await this.#send(token ? authorize(request, token) : request);
       if (!response.ok) throw await refusal(response);
-      if (response.status !== 204) this.#accept(await response.json(), wall, steady);
+      if (response.status !== 204) this.#accept(await response.json(), wall, elapsed);
     } catch (error) {
       // Not as it is: it may quote what it could not read.
       throw error instanceof AuthError ? error : new AuthError(0, "network_error");
@@ -235,14 +252,14 @@ class AuthClient extends EventTarget {
     }
   }
 
-  #accept({ access_token: token, expires_in: seconds }, wall, steady) {
+  #accept({ access_token: token, expires_in: seconds }, wall, elapsed) {
     const text = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
     const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
     this.#claims = Object.freeze(JSON.parse(new TextDecoder().decode(bytes)));
     this.#token = token;
     this.#lifetime = seconds * 1000;
     this.#due = this.#lifetime * (0.7 + Math.random() * 0.2);
-    [this.#wall, this.#steady] = [wall, steady];
+    [this.#wall, this.#elapsed, this.#barred] = [wall, elapsed, null];
     this.#changed(true, { sid: this.#claims.sid });
     this.#look();
   }
@@ -270,7 +287,7 @@ class AuthClient extends EventTarget {
     if (ended && ended !== own) return; // not this tab's
     if (ended) return this.#end(reason, ended, true);
     if (own === sid) return this.dispatchEvent(new Event("change"));
-    this.#token = this.#flight = undefined; // nothing more in the former user's name
+    this.#token = this.#flight = this.#barred = undefined; // nothing more in the former user's name
     this.#look();
   }
 }
@@ -282,9 +299,22 @@ function authorize(request, token) {
 
 async function refusal(response) {
   const { code = "http_error", detail, errors } = await response.json().catch(() => ({}));
-  const after = response.headers.get("Retry-After");
-  const seconds = after && (+after || (Date.parse(after) - Date.now()) / 1000 || null);
+  const seconds = waitOf(response.headers);
   return Object.assign(new AuthError(response.status, code, detail, seconds), { errors });
+}
+
+// In seconds, or null. A date is measured by the server's own clock where the page may read it.
+function waitOf(headers) {
+  const after = headers.get("Retry-After");
+  const now = Date.parse(headers.get("Date")) || Date.now();
+  const seconds = /^\d+$/.test(after) ? +after : (Date.parse(after) - now) / 1000;
+  return seconds > 0 ? Math.min(Math.ceil(seconds), DAY) : null;
+}
+
+// The wall clock may be set, the steady one may stop in sleep.
+function stopwatch() {
+  const [wall, steady] = [Date.now(), performance.now()];
+  return () => Math.max(Date.now() - wall, performance.now() - steady);
 }
 
 const unless = (signal, task) =>

@@ -157,7 +157,7 @@ export class Session {
 
 function unavailable(answer: Response): Unavailable {
   const seconds = Number(answer.headers.get("Retry-After"));
-  return new Unavailable(answer.status, seconds || null);
+  return new Unavailable(answer.status, seconds > 0 ? seconds : null); // NaN for a date
 }
 
 function userOf(token: string): string {
