@@ -13,7 +13,6 @@ from tests.browser.devices import (
     call,
     go_at_once,
     heard,
-    locks,
     log_in,
     ready,
     seen,
@@ -208,10 +207,11 @@ def test_news_of_another_session_is_followed_by_a_refresh_of_its_own(device: Dev
     held = hold(tab, "**/api/auth/refresh/")
     tab.evaluate("() => { auth.refresh() }")
     wait_until(lambda: held, "no refresh", tab)
-    name = "'jwt_auth ' + new URL('/api/auth/', location.href)"
+    channel = "new BroadcastChannel('jwt_auth ' + new URL('/api/auth/', location.href))"
+    tab.evaluate(f"() => {{ {channel}.onmessage = () => events.push('news') }}")
     somewhere = device.open("/stage/empty/")
-    somewhere.evaluate(f"new BroadcastChannel({name}).postMessage({{ sid: 'another' }})")
-    wait_until(lambda: locks(tab) == [1, 1], "the news has not come")
+    somewhere.evaluate(f"{channel}.postMessage({{ sid: 'another' }})")
+    wait_until(lambda: "news" in seen(tab), "the news has not come")
     held[0].continue_()
     wait_until(lambda: len(held) > 1, "no refresh of its own", tab)
     held[1].continue_()

@@ -34,6 +34,7 @@ class AuthClient extends EventTarget {
   #send = fetch.bind(globalThis);
   #channel;
   #flight;
+  #heard; // of another session, while a refresh is under way
   #timer;
   #open = new AbortController();
   #settle;
@@ -160,6 +161,7 @@ class AuthClient extends EventTarget {
       const kept = Math.abs(Date.now() - record.answered) < KEEP;
       return { ...record, key: kept ? record.key : fresh, answered: 0 };
     });
+    this.#heard = undefined; // what was heard before the request is in the cookie by now
     try {
       await this.#post("refresh/", { headers: { "Idempotency-Key": key } });
     } catch (error) {
@@ -205,7 +207,8 @@ class AuthClient extends EventTarget {
 
   // Messages may be late, so what is shared on disk has its say.
   #has(sid, current) {
-    return !sid || [current, this.#claims?.sid].every((other) => !other || other === sid);
+    const others = [current, this.#claims?.sid, this.#heard];
+    return !sid || others.every((other) => !other || other === sid);
   }
 
   async #shared() {
@@ -243,7 +246,9 @@ class AuthClient extends EventTarget {
       const request = new Request(this.#base + path, { ...common, ...init });
       const response = await this.#send(token ? authorize(request, token) : request);
       if (!response.ok) throw await refusal(response);
-      if (response.status !== 204) this.#accept(await response.json(), wall, elapsed);
+      if (response.status === 204) return;
+      const answer = await response.json();
+      this.#accept(answer, wall, elapsed, path === "refresh/" && this.#heard);
     } catch (error) {
       // Not as it is: it may quote what it could not read.
       throw error instanceof AuthError ? error : new AuthError(0, "network_error");
@@ -252,10 +257,12 @@ class AuthClient extends EventTarget {
     }
   }
 
-  #accept({ access_token: token, expires_in: seconds }, wall, elapsed) {
+  #accept({ access_token: token, expires_in: seconds }, wall, elapsed, heard) {
     const text = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
     const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
-    this.#claims = Object.freeze(JSON.parse(new TextDecoder().decode(bytes)));
+    const claims = Object.freeze(JSON.parse(new TextDecoder().decode(bytes)));
+    if (heard && heard !== claims.sid) throw new AuthError(409, "session_changed");
+    [this.#claims, this.#heard] = [claims, undefined];
     this.#token = token;
     this.#lifetime = seconds * 1000;
     this.#due = this.#lifetime * (0.7 + Math.random() * 0.2);
@@ -287,7 +294,9 @@ class AuthClient extends EventTarget {
     if (ended && ended !== own) return; // not this tab's
     if (ended) return this.#end(reason, ended, true);
     if (own === sid) return this.dispatchEvent(new Event("change"));
-    this.#token = this.#flight = this.#barred = undefined; // nothing more in the former user's name
+    // Nothing more in the former user's name. A refresh that waits for its turn will do.
+    this.#token = this.#barred = undefined;
+    this.#heard = sid;
     this.#look();
   }
 }
