@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jwt_auth.http.problems import INVALID_TOKEN_CHALLENGE
 from tests.browser.devices import (
     Device,
     Stage,
@@ -34,6 +35,13 @@ BODIES = {
     "form": ("new URLSearchParams({ a: '1 2' })", "a=1+2"),
     "bytes": ("new Uint8Array([104, 105])", "hi"),
     "blob": ("new Blob(['a'.repeat(200000)])", "a" * 200_000),
+}
+
+
+#: The answer to a token that is refused.
+REFUSED: dict[str, Any] = {
+    "status": 401,
+    "headers": {"WWW-Authenticate": INVALID_TOKEN_CHALLENGE},
 }
 
 
@@ -119,12 +127,52 @@ def test_second_401_is_given_to_the_caller(device: Device) -> None:
 
     def refuse(route: Route) -> None:
         refused.append(route.request.url)
-        route.fulfill(status=401)
+        route.fulfill(**REFUSED)
 
     tab.route("**/stage/echo/", refuse)
     assert tab.evaluate("auth.fetch('/stage/echo/').then((response) => response.status)") == 401
     assert len(refused) == 2
     assert session_of(tab) == sid
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"headers": {"WWW-Authenticate": 'Bearer realm="api"'}},
+        {"json": {"detail": "The PIN is wrong.", "code": "wrong_pin"}},
+        {"body": "<h1>Log in</h1>", "content_type": "text/html"},
+        {"body": "{", "content_type": "application/json"},
+        {"body": "null", "content_type": "application/json"},
+    ],
+    ids=["no token", "wrong PIN", "a proxy", "broken", "null"],
+)
+def test_applications_own_401_is_given_to_the_caller(
+    device: Device, stage: Stage, answer: dict[str, Any]
+) -> None:
+    """The request has been acted upon: it is not sent a second time, and nothing is refreshed."""
+    tab, sid = log_in(device)
+    sent: list[str] = []
+
+    def refuse(route: Route) -> None:
+        sent.append(route.request.method)
+        route.fulfill(status=401, **answer)
+
+    tab.route("**/stage/echo/", refuse)
+    post = "auth.fetch('/stage/echo/', { method: 'POST', body: 'pin=1234' })"
+    status, body = tab.evaluate(f"{post}.then(async (r) => [r.status, await r.text()])")
+    assert status == 401
+    assert body == answer.get("body", body)  # nobody has read it before
+    assert sent == ["POST"]
+    assert stage.events(sid, "session_refreshed") == 0
+
+
+def test_refused_token_is_known_by_the_code_of_the_body(device: Device, stage: Stage) -> None:
+    """CORS may hide the header."""
+    tab, sid = log_in(device)
+    body = {"detail": "", "code": "invalid_token"}
+    tab.route("**/stage/echo/", lambda route: route.fulfill(status=401, json=body), times=1)
+    assert echo(tab, "/stage/echo/")["status"] == 200
+    assert stage.events(sid, "session_refreshed") == 1
 
 
 def hold(tab: Page, pattern: str) -> list[Route]:
@@ -146,7 +194,7 @@ def test_request_of_one_user_is_not_repeated_as_another(device: Device) -> None:
     wait_until(lambda: held, "no request", tab)
     other = device.stage.make_user()
     log_in_as(tab, other)
-    held[0].fulfill(status=401)
+    held[0].fulfill(**REFUSED)
     assert tab.evaluate("late") == 401
     assert len(held) == 1
 
@@ -178,7 +226,7 @@ def test_request_that_a_password_change_overtakes_is_repeated(device: Device) ->
     tab.evaluate("([old, word]) => auth.changePassword(old, word)", [PASSWORD, PASSWORD + "!"])
     wait_until(lambda: refreshes, "no refresh", other)
     with other.expect_response("**/stage/echo/"):
-        calls[0].fulfill(status=401)
+        calls[0].fulfill(**REFUSED)
     refreshes[0].continue_()
     wait_until(lambda: len(calls) > 1, "the request is not repeated", other)
     calls[1].fulfill(status=200)

@@ -82,7 +82,9 @@ export interface AuthClient extends EventTarget {
   /** True: a new token. False: no session. Rejects with an `AuthError` where there's no telling. */
   refresh(): Promise<boolean>;
   /**
-   * As `window.fetch`, with the token. A 401 is answered by one refresh and one repetition.
+   * As `window.fetch`, with the token. Where the answer says that the token was refused, by
+   * `WWW-Authenticate` or by the `code` "invalid_token" of its body, one refresh and one repetition
+   * follow. Any other 401 is given to the caller.
    * Rejects with an `AuthError` where a token is needed and can't be had now.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;

@@ -109,7 +109,7 @@ class AuthClient extends EventTarget {
     if (!this.#is(user)) return this.#send(request, this.#token && { credentials: "omit" });
     const again = request.clone();
     const response = await this.#send(authorize(request, token));
-    if (response.status !== 401) return response;
+    if (!(await isRefused(response))) return response;
     await unless(signal, token === this.#token ? this.refresh() : this.#freshen());
     return this.#is(user) ? this.#send(authorize(again, this.#token)) : response;
   };
@@ -304,6 +304,17 @@ class AuthClient extends EventTarget {
 function authorize(request, token) {
   request.headers.set("Authorization", `Bearer ${token}`);
   return request;
+}
+
+// By its challenge (RFC 6750 §3.1) or, where CORS hides that, by the body. Any other 401 is the
+// application's own: its request has been acted upon.
+async function isRefused(response) {
+  if (response.status !== 401) return false;
+  const { headers } = response;
+  if (/\berror="?invalid_token\b/.test(headers.get("WWW-Authenticate"))) return true;
+  if (!/json/.test(headers.get("Content-Type"))) return false;
+  const body = await response.clone().json().catch(() => null);
+  return body?.code === "invalid_token";
 }
 
 async function refusal(response) {
