@@ -5,6 +5,7 @@ session.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -12,18 +13,29 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused
+from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused, RefreshTokenRefused
 from jwt_auth.flows.issuing import Issued, issue_access_token
-from jwt_auth.flows.sessions import log_in, new_family
+from jwt_auth.flows.sessions import Former, find_former, log_in, new_family
 from jwt_auth.models import Client, write_database
 from jwt_auth.retries import retried
+from jwt_auth.tokens import refresh as refresh_tokens
 from jwt_auth.users import key_of
 
 
 def change_password(
-    user: AbstractBaseUser, *, old_password: str, new_password: str, client: Client, now: datetime
+    user: AbstractBaseUser,
+    *,
+    old_password: str,
+    new_password: str,
+    client: Client,
+    now: datetime,
+    presented: str | None = None,
+    retry_key: str | None = None,
 ) -> Issued:
     """Set the new password and open a new session; saving it has ended every other one.
+
+    With ``presented``, the refresh token of a session that ends by it, and a ``retry_key``, the
+    answer can be had again if it is lost: :func:`refresh` gives it for the same two.
 
     Raises:
         OldPasswordRefused: it is not the current one, or is no longer once the new one is saved.
@@ -53,4 +65,17 @@ def change_password(
     if current.password != user.password:
         # Of two changes at the same time the later one counts, and only whoever made it stays.
         raise OldPasswordRefused
-    return log_in(current, client=client, now=now)
+    former = _find_former(presented, retry_key, user_id=key_of(user), now=now)
+    return log_in(current, client=client, now=now, former=former)
+
+
+def _find_former(
+    presented: str | None, retry_key: str | None, *, user_id: Any, now: datetime
+) -> Former | None:
+    if presented is None or retry_key is None:
+        return None
+    try:
+        token = refresh_tokens.parse(presented)
+    except RefreshTokenRefused:
+        return None
+    return find_former(token, user_id=user_id, retry_key=retry_key, now=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
@@ -25,7 +26,17 @@ from jwt_auth.models import (
     write_database,
 )
 from jwt_auth.retries import retried
-from jwt_auth.rotation import Retried, Rotated, Verdict, expiry, likely_mistake, rotate
+from jwt_auth.rotation import (
+    Retried,
+    Rotated,
+    Verdict,
+    begin_in_place,
+    expiry,
+    first_again,
+    likely_mistake,
+    newest_of,
+    rotate,
+)
 from jwt_auth.tokens import refresh as refresh_tokens
 from jwt_auth.tokens.access import IssuedAccessToken
 from jwt_auth.tokens.refresh import RefreshToken
@@ -38,8 +49,23 @@ __all__ = ["Issued", "list_sessions", "log_in", "refresh"]
 _LOOKS: Final = 3
 
 
-def log_in(user: AbstractBaseUser, *, client: Client, now: datetime) -> Issued:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Former:
+    """The newest token of the session in whose place another one is opened, and the key of the
+    request that asks for it.
+    """
+
+    token: RefreshToken
+    retry_key: str
+
+
+def log_in(
+    user: AbstractBaseUser, *, client: Client, now: datetime, former: Former | None = None
+) -> Issued:
     """Open a session for a user whom somebody has authenticated.
+
+    With ``former``, the session that a password change has ended, a lost answer can be had again
+    (:func:`refresh`).
 
     Raises:
         LogInRefused: the user's password was changed since they were authenticated.
@@ -47,7 +73,10 @@ def log_in(user: AbstractBaseUser, *, client: Client, now: datetime) -> Issued:
         ClaimsInvalid, KeyFailure: no access token can be issued; no session is left behind.
     """
     family = new_family(_read_again(user), client=client, now=now)
-    token = refresh_tokens.issue_first(family.pk)
+    if former is None:
+        token = refresh_tokens.issue_first(family.pk)
+    else:
+        token = begin_in_place(family, former.token, retry_key=former.retry_key, now=now)
     family.current_digest = token.digest
     access_token = issue_access_token(family, now=now)
     database = write_database(RefreshTokenFamily)
@@ -73,7 +102,8 @@ def new_family(user: AbstractBaseUser, *, client: Client, now: datetime) -> Refr
 
 
 def refresh(presented: str, *, retry_key: str | None, client: Client, now: datetime) -> Issued:
-    """Exchange a refresh token for its successor (RFC 9700 §4.14.2).
+    """Exchange a refresh token for its successor (RFC 9700 §4.14.2), or for the first token of the
+    session that a password change with this retry key has opened in the place of the token's own.
 
     Raises:
         RefreshTokenRefused: forged, unknown, expired, revoked or reused; a reuse has ended the
@@ -88,7 +118,10 @@ def refresh(presented: str, *, retry_key: str | None, client: Client, now: datet
         signals.refresh_token_forged.send_robust(sender=RefreshTokenFamily, client=client)
         raise
     for _ in range(_LOOKS):
-        family = _get_live(token, client=client, now=now)
+        family = _load(token, client=client)
+        if again := _after_password_change(family, token, retry_key, client=client, now=now):
+            return again
+        _require_live(family, token, client=client, now=now)
         # Before the rotation: what can't be issued must not cost the client its refresh token.
         access_token = issue_access_token(family, now=now)
         match rotate(family, token, retry_key=retry_key, client=client, now=now):
@@ -144,10 +177,66 @@ def _read_again(user: AbstractBaseUser) -> AbstractBaseUser:
     return current
 
 
-def _get_live(token: RefreshToken, *, client: Client, now: datetime) -> RefreshTokenFamily:
+def find_former(
+    token: RefreshToken, *, user_id: Any, retry_key: str, now: datetime
+) -> Former | None:
+    """What a password change needs of the session that it has ended, by a token of it; ``None`` if
+    that isn't the newest one, nor one that was consumed for it with this key.
+    """
+    family = RefreshTokenFamily.objects.load(token.family_id)
+    if family is None or family.user_id != user_id:
+        return None
+    newest = _newest_before_change(family, token, retry_key, now=now)
+    return None if newest is None else Former(token=newest, retry_key=retry_key)
+
+
+def _newest_before_change(
+    family: RefreshTokenFamily, token: RefreshToken, retry_key: str | None, *, now: datetime
+) -> RefreshToken | None:
+    if retry_key is None or family.revocation_reason != Reason.PASSWORD_CHANGED:
+        return None
+    return newest_of(family, token, retry_key=retry_key, now=now)
+
+
+def _after_password_change(
+    family: RefreshTokenFamily,
+    token: RefreshToken,
+    retry_key: str | None,
+    *,
+    client: Client,
+    now: datetime,
+) -> Issued | None:
+    """The lost answer of the password change that has ended the family."""
+    newest = _newest_before_change(family, token, retry_key, now=now)
+    if newest is None or retry_key is None:
+        return None
+    earliest = now - conf.refresh_retry_window
+    opened = list_sessions(family.user_id, now=now).filter(created_at__gte=earliest)
+    for session_id in opened.values_list("pk", flat=True):
+        other = RefreshTokenFamily.objects.load(session_id)
+        outcome = other and first_again(other, newest, retry_key=retry_key, now=now)
+        if other is None or outcome is None:
+            continue
+        _require_live(other, token, client=client, now=now)
+        _announce(
+            signals.refresh_retried, other, client=client, superseded=outcome is Verdict.SUPERSEDED
+        )
+        if not isinstance(outcome, Retried):
+            raise RefreshSuperseded
+        return _issued(other, issue_access_token(other, now=now), outcome.successor, now=now)
+    return None
+
+
+def _load(token: RefreshToken, *, client: Client) -> RefreshTokenFamily:
     family = RefreshTokenFamily.objects.load(token.family_id)
     if family is None:
         _refuse("unknown", token, client=client)
+    return family
+
+
+def _require_live(
+    family: RefreshTokenFamily, token: RefreshToken, *, client: Client, now: datetime
+) -> None:
     if family.revoked_at is not None:
         _refuse("revoked", token, client=client)
     if not family.is_live(now):
@@ -158,7 +247,6 @@ def _get_live(token: RefreshToken, *, client: Client, now: datetime) -> RefreshT
         _refuse("user_hidden", token, client=client)
     if family.token_version != token_version_of(family.user):
         _refuse("token_version", token, client=client)
-    return family
 
 
 def _refuse(reason: str, token: RefreshToken, *, client: Client) -> NoReturn:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from tests.browser.stage.faults import DELAY, HOLD, KILL
+from tests.browser.stage.faults import CAME, DELAY, HOLD, KILL, STALL
 from tests.live.site import PASSWORD, Server, Site
 
 if TYPE_CHECKING:
@@ -88,6 +88,21 @@ class Stage:
             yield
         finally:
             switch.unlink(missing_ok=True)
+
+    @contextmanager
+    def stalling(self, endpoint: str) -> Iterator[None]:
+        """Have an endpoint begin its work only at the end."""
+        switch = self.faults / f"{STALL}{endpoint}"
+        switch.touch()
+        try:
+            yield
+        finally:
+            switch.unlink(missing_ok=True)
+            (self.faults / f"{CAME}{endpoint}").unlink(missing_ok=True)
+
+    def has_come(self, endpoint: str) -> bool:
+        """Whether a request has come to a stalling endpoint."""
+        return (self.faults / f"{CAME}{endpoint}").exists()
 
     def kill_after_next_rotation(self) -> None:
         """Have a worker die after it rotated and before it answers."""

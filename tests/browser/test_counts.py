@@ -83,8 +83,7 @@ def test_another_session_in_one_of_many_tabs_is_one_refresh_for_each_of_the_othe
     tab.evaluate(f"(given) => auth.{what}(...given)", given[what])
     sid = session_of(tab)
     assert sid != former
-    for each in others:
-        wait_until(lambda each=each: session_of(each) == sid, "still the former session", each)
+    wait_until(lambda: {session_of(each) for each in others} == {sid}, "not followed", tab)
     settle([tab, *others])
     assert count(responses, f"{what} in one of {number} tabs") < number
 

@@ -71,7 +71,16 @@ class AuthClient extends EventTarget {
 
   async changePassword(old_password, new_password) {
     const [token, sid] = await this.#own();
-    return this.#exchange("password/change/", { old_password, new_password }, token, sid);
+    const sub = this.#claims?.sub;
+    try {
+      return await this.#exchange("password/change/", { old_password, new_password }, token, sid);
+    } catch (error) {
+      const isLost = error.code === "network_error" || error.status >= 500;
+      // A refresh with its key brings the answer, if the server has given one.
+      if (!isLost || !(await this.refresh())) throw error;
+      if (this.#claims.sub !== sub || this.#claims.sid === sid) throw error;
+      return this.#claims;
+    }
   }
 
   async refresh() {
@@ -154,13 +163,18 @@ class AuthClient extends EventTarget {
     this.#timer = setTimeout(() => this.#look(), rest > 0 && rest < LOOK ? rest : LOOK);
   }
 
-  async #rotate() {
+  async #key() {
     const fresh = newKey(); // one, also where `update` has two tries at it
     const { key } = await update(this.#name, (record) => {
       if (record.key && !record.answered) return record;
       const kept = Math.abs(Date.now() - record.answered) < KEEP;
       return { ...record, key: kept ? record.key : fresh, answered: 0 };
     });
+    return key;
+  }
+
+  async #rotate() {
+    const key = await this.#key();
     this.#heard = undefined; // what was heard before the request is in the cookie by now
     try {
       await this.#post("refresh/", { headers: { "Idempotency-Key": key } });
@@ -168,8 +182,7 @@ class AuthClient extends EventTarget {
       if (error.code !== "invalid_refresh_token") throw error;
       this.#end(this.#elapsed() < this.#lifetime ? "revoked" : "expired");
     }
-    const answered = Date.now();
-    await this.#share((record) => (record.key === key ? { ...record, answered } : record));
+    await this.#share(key);
     return !!this.#token;
   }
 
@@ -180,8 +193,15 @@ class AuthClient extends EventTarget {
       const current = await this.#shared();
       const isNew = current && current !== former && current !== this.#claims?.sid;
       if (isNew || !this.#has(sid, current)) throw new AuthError(409, "session_changed");
-      await this.#post(path, { headers, body: JSON.stringify(fields) }, token);
-      await this.#share();
+      const key = token && (await this.#key());
+      if (key) headers["Idempotency-Key"] = key;
+      try {
+        await this.#post(path, { headers, body: JSON.stringify(fields) }, token);
+      } catch (error) {
+        if (!error.temporary) await this.#share(key);
+        throw error;
+      }
+      await this.#share(key);
       return this.#claims;
     };
     return inTurn(this.#name, exchange, true);
@@ -215,9 +235,11 @@ class AuthClient extends EventTarget {
     return (await update(this.#name, (record) => record)).sid;
   }
 
-  #share(change = (record) => record) {
-    const { sid } = this.#claims ?? {};
-    return update(this.#name, (record) => ({ ...change(record), sid }));
+  // What the answer to a request with that key has brought.
+  #share(key) {
+    const [sid, answered] = [this.#claims?.sid, Date.now()];
+    const change = (record) => (record.key === key ? { ...record, answered, sid } : { ...record, sid });
+    return update(this.#name, change);
   }
 
   // In turn for each try, so that nobody waits for a pause.

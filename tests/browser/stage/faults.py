@@ -19,6 +19,9 @@ KILL = "kill"
 DELAY = "delay"
 #: Don't answer as long as the file is there; an endpoint's name follows.
 HOLD = "hold-"
+#: Don't begin as long as the file is there; an endpoint's name follows. What came is in "came-".
+STALL = "stall-"
+CAME = "came-"
 
 
 def middleware(
@@ -28,8 +31,11 @@ def middleware(
     folder = Path(os.environ["STAGE_FAULTS"])
 
     def disturbed(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
         endpoint = request.path.rstrip("/").rpartition("/")[2]
+        if (folder / f"{STALL}{endpoint}").exists():
+            (folder / f"{CAME}{endpoint}").touch()
+            _hold(folder / f"{STALL}{endpoint}")
+        response = get_response(request)
         if endpoint == "refresh":
             _delay(folder / DELAY)
         _hold(folder / f"{HOLD}{endpoint}")
