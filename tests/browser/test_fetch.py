@@ -279,6 +279,35 @@ def test_call_that_waits_for_a_token_can_be_aborted(device: Device) -> None:
     assert len(held) <= 1  # the refresh is not given up yet
 
 
+#: Counts the listeners that signals have.
+COUNT_LISTENERS = """
+window.listening = 0;
+for (const [name, step] of [["addEventListener", 1], ["removeEventListener", -1]]) {
+  AbortSignal.prototype[name] = function (...given) {
+    listening += step;
+    return EventTarget.prototype[name].apply(this, given);
+  };
+}
+"""
+
+
+def test_signal_that_outlives_its_requests_keeps_no_listeners(device: Device) -> None:
+    """One for a whole page, for example; a listener would keep each request alive with it."""
+    device.context.add_init_script(COUNT_LISTENERS)
+    tab, _ = log_in(device)
+    before = tab.evaluate("listening")
+    calls = "auth.fetch('/api/hello/', { signal }).then((response) => response.status)"
+    statuses = tab.evaluate(
+        f"""() => {{
+          window.controller = new AbortController();
+          const {{ signal }} = controller;
+          return Promise.all(Array.from({{ length: 20 }}, () => {calls}));
+        }}"""
+    )
+    assert set(statuses) == {200}
+    assert tab.evaluate("listening") == before
+
+
 def test_log_out_everywhere_that_is_refused_is_told(
     device: Device, new_device: Callable[..., Device]
 ) -> None:

@@ -18,6 +18,7 @@ from tests.browser.devices import (
     Stage,
     assert_still_logged_in,
     call,
+    go_at_once,
     heard,
     log_in,
     process_ids,
@@ -114,6 +115,56 @@ def test_device_whose_clock_is_wrong_refreshes_no_more_than_others(
     assert [call(tab) for _ in range(3)] == [200] * 3
     assert refreshes(device, sid) == 0
     assert 0 < tab.evaluate("auth.expiresAt - Date.now()") <= LIFETIME
+
+
+def keys(device: Device) -> list[str]:
+    """List the keys of the refreshes from now on."""
+    sent: list[str] = []
+
+    def note(route: Route) -> None:
+        sent.append(route.request.headers["idempotency-key"])
+        route.fallback()
+
+    device.context.route("**/refresh/", note)
+    return sent
+
+
+def test_key_does_not_live_on_from_one_refresh_to_the_next(device: Device) -> None:
+    """A page that is loaded every few seconds refreshes before its former key has lapsed."""
+    tab, sid = log_in_at_a_standstill(device)
+    sent = keys(device)
+    for _ in range(20):  # a quarter of an hour
+        assert tab.evaluate("auth.refresh()") is True
+        device.context.clock.run_for(45_000)
+    times = [sent.count(key) for key in dict.fromkeys(sent)]
+    assert len(times) == 2
+    assert times[0] * 45 <= 600 + 45
+    assert_still_logged_in(device, [tab], sid)
+
+
+@pytest.mark.parametrize(("minutes", "is_kept"), [(9, True), (11, False)])
+def test_key_without_an_answer_is_kept_as_long_as_a_server_may_know_it(
+    device: Device, minutes: int, is_kept: bool
+) -> None:
+    """The longest window is five minutes."""
+    tab, sid = log_in(device)
+    sent: list[str] = keys(device)
+
+    def abort(route: Route) -> None:  # a tab's routes come before its context's
+        sent.append(route.request.headers["idempotency-key"])
+        route.abort()
+
+    tab.route("**/refresh/", abort)
+    tab.evaluate("() => { auth.refresh().catch(() => {}) }")
+    wait_until(lambda: sent, "no refresh", tab)
+    tab.close()
+    other = device.blank()
+    other.add_init_script(
+        f"{{ const now = Date.now; Date.now = () => now.call(Date) + {minutes * 60_000}; }}"
+    )
+    go_at_once(other, device.stage.url())
+    assert_still_logged_in(device, [other], sid)
+    assert (sent[-1] == sent[0]) is is_kept
 
 
 def test_clock_set_back_while_logged_in_is_no_trouble(device: Device) -> None:

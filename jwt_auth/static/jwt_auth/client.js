@@ -5,6 +5,7 @@ const PATIENCE = 30_000; // for the lock
 const LEASE = 3_000; // in the lock's place
 const LOOK = 30_000; // after sleep
 const KEEP = 60_000; // of an answered key: cookies reach the disk late
+const LIFE = 600_000; // of a key that is used again and again
 const TRIES = 6;
 const LONGEST = 3_600_000; // that a server may keep us from asking
 const DAY = 86_400; // seconds; whoever says more has a wrong clock
@@ -166,9 +167,13 @@ class AuthClient extends EventTarget {
   async #key() {
     const fresh = newKey(); // one, also where `update` has two tries at it
     const { key } = await update(this.#name, (record) => {
-      if (record.key && !record.answered) return record;
-      const kept = Math.abs(Date.now() - record.answered) < KEEP;
-      return { ...record, key: kept ? record.key : fresh, answered: 0 };
+      const sent = Date.now();
+      const isRecent = (time, limit) => Math.abs(sent - (time ?? sent)) < limit;
+      const isKept = record.answered
+        ? isRecent(record.answered, KEEP) && isRecent(record.made, LIFE)
+        : isRecent(record.sent, LIFE) && isRecent(record.made, DAY * 1000);
+      const { key, made } = isKept && record.key ? record : { key: fresh, made: sent };
+      return { ...record, key, made, sent, answered: 0 };
     });
     return key;
   }
@@ -359,11 +364,16 @@ function stopwatch() {
   return () => Math.max(Date.now() - wall, performance.now() - steady);
 }
 
-const unless = (signal, task) =>
-  Promise.race([
-    task,
-    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
-  ]);
+async function unless(signal, task) {
+  let abort;
+  const aborted = new Promise((_, reject) => (abort = () => reject(signal.reason)));
+  signal.addEventListener("abort", abort);
+  try {
+    await Promise.race([task, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort); // it may outlive many requests
+  }
+}
 
 const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
