@@ -9,6 +9,8 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import Error as DatabaseError
 
+from jwt_auth.database_errors import remedy
+
 
 def requires_tables(handle: Callable[..., None]) -> Callable[..., None]:
     """Turn a database error of a command's ``handle`` into a sentence that says what to do."""
@@ -18,9 +20,6 @@ def requires_tables(handle: Callable[..., None]) -> Callable[..., None]:
         try:
             handle(*args, **options)
         except DatabaseError as error:
-            raise CommandError(
-                "The database can't be used: check that it is up and can be written, which a"
-                f" standby can't, then run `manage.py migrate`. It said: {error}"
-            ) from error
+            raise CommandError(f"{remedy(error)} It said: {error}") from error
 
     return guarded

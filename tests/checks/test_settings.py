@@ -162,7 +162,7 @@ def test_limits_themselves_are_allowed(
         {"AUDIENCE": ["a", "b"]},
         {"AUDIENCE": ("a", "b")},
         {"REFRESH_COOKIE_PATH": "/"},
-        {"REFRESH_COOKIE_PATH": "/", "REFRESH_COOKIE_NAME": "__Host-x"},
+        {"REFRESH_COOKIE_PATH": "/", "REFRESH_COOKIE_NAME": "__Host-token"},
         {"REFRESH_COOKIE_DOMAIN": ".example.com"},
         {"REFRESH_COOKIE_SAMESITE": "Lax"},
         {"REFRESH_COOKIE_SECURE": False},

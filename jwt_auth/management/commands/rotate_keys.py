@@ -18,6 +18,7 @@ from jwt_auth.keys.rotation import Change
 from jwt_auth.keys.signers.base import how_to_end
 from jwt_auth.keys.stores.base import KeyStore, get_key_store
 from jwt_auth.keys.timeline import rotation_due, timestamp
+from jwt_auth.management.denials import write_kept_denials
 from jwt_auth.models import Reason
 
 #: The second half of an emergency, where the first was not known to be done.
@@ -113,6 +114,7 @@ class Command(BaseCommand):
                 f" {_END_SESSIONS} once the database is up."
             ) from error
         self._say(f"Ended {ended} sessions.")
+        write_kept_denials()
 
     def _confirm(self) -> None:
         try:
