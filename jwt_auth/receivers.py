@@ -21,7 +21,6 @@ from django.apps import apps
 from django.contrib.auth import get_user_model, user_logged_out
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import get_hasher, identify_hasher, is_password_usable
-from django.core.exceptions import FieldDoesNotExist
 from django.db import connections
 from django.db.models import Model
 from django.db.models.signals import post_save, pre_delete, pre_save
@@ -142,11 +141,9 @@ def _tables() -> Iterable[type[Model]]:
     """The user model, and the parents that have its password or its standing in their tables."""
     user_model = get_user_model()
     yield user_model
-    for name in ("password", "is_active"):
-        try:
-            yield user_model._meta.get_field(name).model
-        except FieldDoesNotExist:
-            continue
+    for field in user_model._meta.concrete_fields:
+        if field.name in ("password", "is_active"):
+            yield field.model
 
 
 def _keys_of(instance: Any, using: str) -> list[Any]:

@@ -54,7 +54,7 @@ def check_cookies_together() -> Iterator[CheckMessage]:
     if conf.refresh_cookie_samesite == "None":
         if not conf.refresh_cookie_secure:
             yield messages.error(
-                "E014",
+                "E032",
                 "REFRESH_COOKIE_SAMESITE",
                 'is "None", which browsers refuse without JWT_AUTH_REFRESH_COOKIE_SECURE.',
                 '"Strict"',

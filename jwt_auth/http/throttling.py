@@ -49,13 +49,13 @@ def take_back(counters: Sequence[str]) -> None:
     The attempts before stay counted: they may be a guesser's, whom no log-in of the account's owner
     may give more.
     """
-    try:
-        for counter in counters:
+    for counter in counters:
+        try:
             cache.decr(counter)
-    except ValueError:
-        return  # the window has ended
-    except Exception:
-        logger.exception("The cache is not available: attempts are not being throttled.")
+        except ValueError:
+            continue  # the window has ended
+        except Exception as error:  # noqa: BLE001
+            _log_failure(type(error).__name__)
 
 
 def count_refresh(presented: str, *, now: float) -> None:
@@ -88,17 +88,31 @@ def count(scope: str, ident: str, *, now: float) -> str | None:
         started = _window(scope, ident, period=period, now=now)
         counter = f"{_key(scope, ident)}:{started}"
         cache.add(counter, 0, timeout=period)
-        attempts = cache.incr(counter)
-    except ValueError:
-        return None  # the counter expired between the two steps: as good as a first attempt
-    except Exception:
+        attempts = _incremented(counter)
+    except Exception as error:  # noqa: BLE001
         # Any cache, any error: a log-in must not answer 500 because a counter is away.
-        logger.exception("The cache is not available: attempts are not being throttled.")
+        _log_failure(type(error).__name__)
+        return None
+    if attempts is None:
+        _log_failure("it gave no count")
         return None
     if attempts > limit:
         signals.attempt_throttled.send_robust(sender=Throttled, scope=scope, ident=_digest(ident))
         raise Throttled(wait=max(1, math.ceil(started + period - now)))
     return counter
+
+
+def _incremented(counter: str) -> int | None:
+    """The new count. A cache that swallows its errors, as django-redis can, gives ``None``."""
+    try:
+        return cache.incr(counter)
+    except ValueError:
+        return 0  # it expired between the two steps: as good as a first attempt
+
+
+def _log_failure(reason: str) -> None:
+    # Not the error's text, nor a traceback: a client may quote a part of the cache's password.
+    logger.error("The cache is not available (%s): attempts are not being throttled.", reason)
 
 
 def _window(scope: str, ident: str, *, period: int, now: float) -> float:

@@ -22,13 +22,13 @@ from tests.browser.devices import (
     locks,
     log_in,
     open_at_once,
-    process_ids,
     ready,
     start_refresh,
     wait_for_client,
     wait_for_rotations,
     wait_until,
 )
+from tests.browser.engines import process_ids
 from tests.chaos.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_device_asleep_in_the_middle_of_a_refresh_keeps_the_session(
         until_asleep.enter_context(stage.holding_answers())
         start_refresh(tab)
         wait_for_rotations(stage, sid)
-        with asleep(process_ids(tab)):
+        with asleep(process_ids()):
             until_asleep.close()
             time.sleep(0.5)
     assert tab.evaluate("outcome") is True

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.chromium import start_with_profile
 from tests.browser.devices import (
     Device,
     Stage,
@@ -18,7 +17,6 @@ from tests.browser.devices import (
     call,
     heard,
     log_in,
-    process_ids,
     ready,
     seen,
     session_of,
@@ -27,6 +25,7 @@ from tests.browser.devices import (
     wait_for_client,
     wait_until,
 )
+from tests.browser.engines import process_ids, start_with_profile
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserType, Page, Route
@@ -276,12 +275,12 @@ def test_wrong_address_is_told_and_not_waited_for(device: Device) -> None:
 
 
 def test_browser_killed_after_a_refresh_still_has_its_session(
-    chromium: BrowserType, stage: Stage, tmp_path: Path
+    browser_type: BrowserType, stage: Stage, tmp_path: Path
 ) -> None:
     """Its cookies are written to disk up to half a minute late; the key was there in time."""
 
     def begin() -> Device:
-        context = start_with_profile(chromium, tmp_path)
+        context = start_with_profile(browser_type, tmp_path)
         return Device(context=context, stage=stage, username=username)
 
     username = stage.make_user()
@@ -294,7 +293,7 @@ def test_browser_killed_after_a_refresh_still_has_its_session(
     tab = device.open()
     assert ready(tab) is True
     assert device.cookie() != log_in_cookie
-    pids = process_ids(tab)
+    pids = process_ids(str(tmp_path))
     with device.context.expect_event("close"):
         for pid in pids:
             os.kill(pid, signal.SIGKILL)

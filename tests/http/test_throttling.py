@@ -295,7 +295,39 @@ def test_forged_tokens_do_not_count_on_the_victims_session(
     assert site.post("refresh/", headers=session.cookie).status_code == 200
 
 
+_DJANGO_REDIS = "django_redis.cache.RedisCache"
+
+
+@pytest.mark.parametrize(
+    ("cache", "reason"),
+    [
+        (
+            # Nobody listens there.
+            {
+                "BACKEND": "django.core.cache.backends.redis.RedisCache",
+                "LOCATION": "redis://127.0.0.1:1/0",
+            },
+            "ConnectionError",
+        ),
+        (
+            {"BACKEND": _DJANGO_REDIS, "LOCATION": "redis://127.0.0.1:1/0"},
+            "ConnectionError",
+        ),
+        (
+            {
+                "BACKEND": _DJANGO_REDIS,
+                "LOCATION": "redis://127.0.0.1:1/0",
+                "OPTIONS": {"IGNORE_EXCEPTIONS": True},
+            },
+            "it gave no count",
+        ),
+        ({"BACKEND": _DJANGO_REDIS, "LOCATION": "redis://user:ab#cd@127.0.0.1:1/0"}, "ValueError"),
+    ],
+    ids=["django", "django-redis", "swallows its errors", "password not encoded"],
+)
 def test_cache_that_is_down_lets_people_in_and_is_logged(
+    cache: dict[str, Any],
+    reason: str,
     site: Site,
     credentials: dict[str, str],
     settings: Settings,
@@ -303,13 +335,16 @@ def test_cache_that_is_down_lets_people_in_and_is_logged(
 ) -> None:
     """A log-in must not answer 500, nor 429 to everybody, because a counter is away."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min", "refresh": "1/min"}
-    settings.CACHES = NO_CACHE
+    settings.CACHES = {"default": cache}
     assert [site.post("login/", credentials).status_code for _ in range(2)] == [200, 200]
     assert [site.post("refresh/").status_code for _ in range(2)] == [200, 200]
+    bearer = {"Authorization": f"Bearer {site.post('refresh/').json()['access_token']}"}
+    passwords = {"old_password": credentials["password"], "new_password": "another-one-4711"}
+    assert site.post("password/change/", passwords, headers=bearer).status_code == 200
     errors = [record for record in log.records if record.levelno == logging.ERROR]
-    assert {record.getMessage() for record in errors} == {
-        "The cache is not available: attempts are not being throttled."
-    }
+    said = f"The cache is not available ({reason}): attempts are not being throttled."
+    assert {record.getMessage() for record in errors} == {said}
+    assert not any(record.exc_info for record in errors)
 
 
 def test_cache_that_fails_during_a_log_in_is_logged(
