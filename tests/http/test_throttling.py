@@ -146,6 +146,11 @@ def test_name_that_only_another_backend_may_know_is_counted_by_its_letters(
     assert [_guess(site, "alice"), _guess(site, name)] == [401, 429]
 
 
+def test_blanks_at_the_end_make_no_other_name(db: None) -> None:
+    """Wherever a name comes from: MariaDB pads it with blanks before it compares."""
+    assert spellings.count_names("alice  ") == spellings.count_names("alice")
+
+
 def test_name_that_the_column_cannot_hold_is_counted_by_its_letters(
     site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
