@@ -182,8 +182,9 @@ class Link:
     def _server_at(self, host: str, port: int) -> _Server:
         client: Any = self._client()
         host, port = client.nodes_manager.remap_host_port(host, port)
+        make_node: Any = ClusterNode  # without types
         # One without a slot of its own is not listed by CLUSTER SLOTS.
-        return _as_server(client, client.get_node(host, port) or ClusterNode(host, port))
+        return _as_server(client, client.get_node(host, port) or make_node(host, port))
 
     @outage()
     def _learn_topology(self) -> None:
