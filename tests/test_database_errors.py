@@ -31,7 +31,7 @@ def _remedy(text: str, cause: Exception | None) -> str:
 def test_missing_table_or_column_asks_for_a_migration(cause: Exception) -> None:
     """Only where it is one of ours."""
     assert "migrate" in _remedy("jwt_auth_session", cause)
-    assert _remedy("shop_order", cause) == "The database failed."
+    assert _remedy("shop_order", cause).startswith("The database can't be used")
 
 
 @pytest.mark.parametrize(
@@ -51,5 +51,5 @@ def test_lock_is_no_missing_table(cause: Exception) -> None:
 @pytest.mark.parametrize("cause", [None, DriverError(), DriverError("connection refused")])
 def test_anything_else_has_failed(cause: Exception | None) -> None:
     """Nothing is guessed."""
-    assert _remedy("jwt_auth_session", cause) == "The database failed."
-    assert remedy(DatabaseError()) == "The database failed."
+    assert _remedy("jwt_auth_session", cause).startswith("The database can't be used")
+    assert remedy(DatabaseError()).startswith("The database can't be used")

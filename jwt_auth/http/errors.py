@@ -84,6 +84,7 @@ def _answer(exc: JWTAuthError) -> Response:
 
 
 def _body(exc: APIException) -> dict[str, Any]:
+    # As other packages raise them, which want REST framework's handler to answer the code, too.
     if isinstance(exc.detail, dict) and {"detail", "code"} <= exc.detail.keys():
         return exc.detail
     if isinstance(exc, exceptions.ValidationError):

@@ -11,21 +11,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from tests.browser.stage.faults import DELAY, HOLD, KILL
+from tests.browser.stage.faults import CAME, DELAY, HOLD, KILL, STALL
 from tests.live.site import PASSWORD, Server, Site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page, Request
+    from playwright.sync_api import BrowserContext, Error, Page, Request
 
 COOKIE = "__Secure-refresh_token"
 
 #: Seconds. Only a failure takes them.
 PATIENCE = 120
 
+#: Keeps what the page wants to do after half a minute, to be done when the test says so.
+KEEP_HALF_MINUTES = """
+window.halfMinutes = [];
+const later = window.setTimeout;
+window.setTimeout = (task, time, ...rest) =>
+  time === 30_000 ? (halfMinutes.push(task), 0) : later(task, time, ...rest);
+"""
+
+#: Notes for how long the page pauses: neither the limit of a request nor the look each half minute.
+WATCH_PAUSES = """() => {
+  window.pauses = [];
+  const later = setTimeout;
+  window.setTimeout = (task, time, ...rest) => {
+    if (![15_000, 30_000].includes(time)) pauses.push(time);
+    return later(task, time, ...rest);
+  };
+}"""
+
+WITHOUT_LOCKS = "Object.defineProperty(navigator, 'locks', { value: undefined })"
+
 #: What a tab says of its page. An error page and a page whose script was lost are complete, too.
 _STATE = """window.auth ? "there"
   : document.readyState === "complete" && location.href !== "about:blank" ? "lost" : "coming"
 """
+#: What Firefox names what a policy has refused: to it, that is an error like any other.
+_POLICIES = {"Content-Security-Policy", "Cross-Origin Request Blocked"}
 #: Tabs whose page was cut off, by a killed server for example. They would wait for the rest of it.
 _CUT_OFF: WeakSet[Page] = WeakSet()
 
@@ -60,13 +82,29 @@ class Stage:
         switch.with_suffix(".new").rename(switch)
 
     @contextmanager
-    def holding_answers(self) -> Iterator[None]:
-        """Have every refresh answered only at the end; it has been rotated by then."""
-        (self.faults / HOLD).touch()
+    def holding_answers(self, endpoint: str = "refresh") -> Iterator[None]:
+        """Have an endpoint answer only at the end; it has done its work by then."""
+        switch = self.faults / f"{HOLD}{endpoint}"
+        switch.touch()
         try:
             yield
         finally:
-            (self.faults / HOLD).unlink(missing_ok=True)
+            switch.unlink(missing_ok=True)
+
+    @contextmanager
+    def stalling(self, endpoint: str) -> Iterator[None]:
+        """Have an endpoint begin its work only at the end."""
+        switch = self.faults / f"{STALL}{endpoint}"
+        switch.touch()
+        try:
+            yield
+        finally:
+            switch.unlink(missing_ok=True)
+            (self.faults / f"{CAME}{endpoint}").unlink(missing_ok=True)
+
+    def has_come(self, endpoint: str) -> bool:
+        """Whether a request has come to a stalling endpoint."""
+        return (self.faults / f"{CAME}{endpoint}").exists()
 
     def kill_after_next_rotation(self) -> None:
         """Have a worker die after it rotated and before it answers."""
@@ -105,7 +143,7 @@ class Device:
     def blank(self) -> Page:
         """Open a tab that is nowhere yet."""
         tab = self.context.new_page()
-        tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        tab.on("pageerror", lambda error: note_error(self.errors, error))
         tab.on("framenavigated", lambda _: _CUT_OFF.discard(tab))
         tab.on("requestfailed", lambda request: _note_cut(tab, request))
         return tab
@@ -134,6 +172,12 @@ def stop_clock(context: BrowserContext) -> None:
     """Have no time pass on the clocks of the pages that are opened from now on."""
     context.clock.install(time=0)
     context.clock.pause_at(1_000_000_000)
+
+
+def note_error(errors: list[str], error: Error) -> None:
+    """Note what a script has thrown."""
+    if error.name not in _POLICIES:
+        errors.append(str(error))
 
 
 def _note_cut(tab: Page, failed: Request) -> None:
@@ -217,14 +261,6 @@ def seen(tab: Page) -> list[str]:
     """List the events that a tab got."""
     events: list[str] = tab.evaluate("events")
     return events
-
-
-def process_ids(tab: Page) -> list[int]:
-    """List the browser's processes, the browser itself first."""
-    browser = tab.context.browser
-    assert browser
-    answer = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")
-    return [int(process["id"]) for process in answer["processInfo"]]
 
 
 def wait_for_rotations(stage: Stage, sid: str, number: int = 1) -> None:

@@ -12,7 +12,6 @@ from pytest_django import Settings
 from jwt_auth.checks.cross_origin import DEFAULT_HEADERS
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.models import RefreshTokenFamily
-from tests.browser.chromium import CHROMIUM, start
 from tests.browser.cross_origin_site import (
     API,
     APP,
@@ -24,6 +23,7 @@ from tests.browser.cross_origin_site import (
     keeping_third_party_cookies,
     serve,
 )
+from tests.browser.engines import CHROMIUM, start
 from tests.neighbours.packages import optional, required_file
 
 optional("corsheaders")
@@ -32,6 +32,7 @@ required_file(Path(CHROMIUM))
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.chromium,
     pytest.mark.live,
     pytest.mark.django_db(transaction=True),
 ]
@@ -56,7 +57,7 @@ def hosts(settings: Settings, tmp_path: Path) -> Iterator[Hosts]:
     settings.ALLOWED_HOSTS = [API]
     settings.CORS_ALLOW_CREDENTIALS = True
     settings.CORS_ALLOW_HEADERS = (*DEFAULT_HEADERS, "idempotency-key")
-    settings.CORS_EXPOSE_HEADERS = ["retry-after"]
+    settings.CORS_EXPOSE_HEADERS = ["www-authenticate", "retry-after"]
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "corsheaders"]
     settings.MIDDLEWARE = ["corsheaders.middleware.CorsMiddleware", *settings.MIDDLEWARE]
     settings.CORS_PREFLIGHT_MAX_AGE = -1  # no memory: a test changes what is allowed

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.devices import (
+    KEEP_HALF_MINUTES,
+    WITHOUT_LOCKS,
     Device,
     Stage,
     assert_still_logged_in,
@@ -22,13 +24,13 @@ from tests.browser.devices import (
     locks,
     log_in,
     open_at_once,
-    process_ids,
     ready,
     start_refresh,
     wait_for_client,
     wait_for_rotations,
     wait_until,
 )
+from tests.browser.engines import process_ids
 from tests.chaos.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -37,16 +39,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 
 TABS = 10
-
-#: Keeps what the page wants to do after half a minute, to be done when the test says so.
-KEEP_HALF_MINUTES = """
-window.halfMinutes = [];
-const later = window.setTimeout;
-window.setTimeout = (task, time, ...rest) =>
-  time === 30_000 ? (halfMinutes.push(task), 0) : later(task, time, ...rest);
-"""
-
-WITHOUT_LOCKS = "Object.defineProperty(navigator, 'locks', { value: undefined })"
 
 
 def test_ten_tabs_opened_at_once_share_one_session(device: Device, stage: Stage) -> None:
@@ -152,7 +144,7 @@ def test_device_asleep_in_the_middle_of_a_refresh_keeps_the_session(
         until_asleep.enter_context(stage.holding_answers())
         start_refresh(tab)
         wait_for_rotations(stage, sid)
-        with asleep(process_ids(tab)):
+        with asleep(process_ids()):
             until_asleep.close()
             time.sleep(0.5)
     assert tab.evaluate("outcome") is True

@@ -203,9 +203,23 @@ def test_command_that_waits_for_a_lock_asks_for_no_migration(locked_table: None)
 
 
 def test_logout_with_broken_keys_ends_the_cookies_session_all_the_same(
-    broken_keys: tuple[Path, str], site: Site, session: Session
+    broken_keys: tuple[Path, str], site: Site, session: Session, log: pytest.LogCaptureFixture
 ) -> None:
-    """The bearer token can't be judged, the refresh token can."""
+    """The bearer token can't be judged, the refresh token can, and the cookie goes."""
     answer = site.post("logout/", headers=session.bearer | session.cookie)
-    assert answer.status_code == 503
+    assert answer.status_code == 204
+    assert answer.cookies[COOKIE].value == ""
     assert RefreshTokenFamily.objects.get().revocation_reason == "logout"
+    assert len(_errors(log)) == 1
+
+
+def test_logout_with_broken_keys_and_an_access_token_alone_is_204(
+    broken_keys: tuple[Path, str], site: Site, session: Session, log: pytest.LogCaptureFixture
+) -> None:
+    """Nobody can say whose it is; the log says why the session goes on."""
+    before = everything()
+    answer = site.post("logout/", headers=session.bearer | {"Cookie": "other=1"})
+    assert answer.status_code == 204
+    assert everything() == before
+    (error,) = _errors(log)
+    assert error.startswith("An access token can't be verified, nor its session ended: ")
