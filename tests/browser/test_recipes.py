@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.devices import PATIENCE
+from tests.browser.devices import PATIENCE, stop_clock, wait_until
 from tests.live.site import PASSWORD
 from tests.revocation.redis.servers import free_port
 
@@ -152,6 +152,23 @@ def test_react_in_strict_mode_refreshes_once_and_keeps_users_apart(
         assert (paths[REFRESH], paths["/api/auth/me/"]) == (1, 1)
         tab.get_by_role("button").click()
         expect(tab.get_by_role("heading")).to_have_count(0)
+
+
+def test_react_waits_on_where_an_answer_makes_no_sense(recipes: Path, device: Device) -> None:
+    """An ingress answers 404 in its place during a deployment, and then no longer."""
+    from playwright.sync_api import expect
+
+    log_in(device, recipes)
+    stop_clock(device.context)
+    said: list[str] = []
+    device.context.on("console", lambda message: said.append(message.text))
+    device.context.route(f"**{REFRESH}", lambda route: route.fulfill(status=404), times=1)
+    tab = open_recipe(device, recipes / "out" / "react" / "main.js")
+    wait_until(lambda: "can't be asked for" in str(said), "no word", tab)
+    expect(tab.get_by_role("status")).to_have_text("One moment …")
+    device.context.clock.run_for(31_000)
+    device.context.clock.resume()
+    expect(tab.get_by_role("heading")).to_have_text(f"Hello, {device.username}")
 
 
 def test_react_shows_nothing_of_the_user_before(recipes: Path, device: Device) -> None:
