@@ -52,7 +52,7 @@ def recipes(npm: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         ignore=shutil.ignore_patterns("node_modules"),
     )
-    for name in ("axios", "mobile", "node-server", "react"):
+    for name in ("axios", "front-end-tests", "mobile", "node-server", "react"):
         shutil.copytree(RECIPES / name, folder / name)
     run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], folder)
     shutil.copytree(CLIENT, folder / "node_modules" / "django-jwt-sessions-client")
@@ -200,6 +200,11 @@ def test_axios_refreshes_once_for_many_refused_requests(recipes: Path, device: D
     tab.evaluate("auth.logout()")
     assert tab.evaluate("get('hello/')") == 401
     assert tab.evaluate("loginNeeded") == 1
+
+
+def test_front_end_tests_run_without_a_browser(recipes: Path) -> None:
+    """The client in jsdom, with a server that MSW plays."""
+    run([tool(recipes, "vitest"), "run"], recipes / "front-end-tests")
 
 
 @pytest.fixture

@@ -113,7 +113,9 @@ class AuthClient extends EventTarget {
   }
 
   fetch = async (input, init) => {
-    const request = new Request(input, init);
+    // Resolved here: in tests under Node, Request knows no page.
+    const base = globalThis.document?.baseURI ?? location.href;
+    const request = new Request(input instanceof Request ? input : new URL(input, base), init);
     const own = this.#origins.includes(new URL(request.url).origin);
     if (!own || request.headers.has("Authorization")) return this.#send(request);
     const { signal } = request;
