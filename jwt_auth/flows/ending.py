@@ -73,6 +73,16 @@ def log_out_everywhere(user_id: Any, *, client: Client, now: datetime) -> None:
     end_user_sessions(user_id, reason=Reason.LOGOUT_ALL, client=client, now=now)
 
 
+def is_of_another_user(refresh_token: str, user_id: Any) -> bool:
+    """Whether it is a genuine token of somebody else's session that goes on."""
+    try:
+        session_id = refresh.parse(refresh_token).family_id
+    except RefreshTokenRefused:
+        return False
+    live = RefreshTokenFamily.objects.deciding().filter(pk=session_id, revoked_at=None)
+    return live.exclude(user_id=user_id).exists()
+
+
 def end_session(
     session_id: UUID,
     *,

@@ -15,7 +15,7 @@ from tests.browser.stage.faults import CAME, DELAY, HOLD, KILL, STALL
 from tests.live.site import PASSWORD, Server, Site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Error, Page, Request
+    from playwright.sync_api import BrowserContext, Error, Page, Request, Route
 
 COOKIE = "__Secure-refresh_token"
 
@@ -277,6 +277,17 @@ def heard(target: Any, event: str) -> list[Any]:
 
     target.on(event, keep)
     return reports
+
+
+def hold(tab: Page, pattern: str) -> list[Route]:
+    """Keep the tab's requests to there back; they are in the list as they come."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    tab.route(pattern, keep)
+    return held
 
 
 def locks(tab: Page) -> list[int]:

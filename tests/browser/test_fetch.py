@@ -14,6 +14,7 @@ from tests.browser.devices import (
     call,
     go_at_once,
     heard,
+    hold,
     log_in,
     ready,
     seen,
@@ -177,17 +178,6 @@ def test_refused_token_is_known_by_the_code_of_the_body(device: Device, stage: S
     tab.route("**/stage/echo/", lambda route: route.fulfill(status=401, json=body), times=1)
     assert echo(tab, "/stage/echo/")["status"] == 200
     assert stage.events(sid, "session_refreshed") == 1
-
-
-def hold(tab: Page, pattern: str) -> list[Route]:
-    """Keep the tab's requests to there back; they are in the list as they come."""
-    held: list[Route] = []
-
-    def keep(route: Route) -> None:
-        held.append(route)
-
-    tab.route(pattern, keep)
-    return held
 
 
 def test_request_of_one_user_is_not_repeated_as_another(device: Device) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.devices import PATIENCE
+from tests.browser.devices import PATIENCE, stop_clock, wait_until
 from tests.live.site import PASSWORD
 from tests.revocation.redis.servers import free_port
 
@@ -54,7 +54,7 @@ def recipes(npm: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         ignore=shutil.ignore_patterns("node_modules"),
     )
-    for name in ("axios", "mobile", "node-server", "react"):
+    for name in ("axios", "front-end-tests", "mobile", "node-server", "react"):
         shutil.copytree(RECIPES / name, folder / name)
     run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], folder)
     shutil.copytree(CLIENT, folder / "node_modules" / "django-jwt-sessions-client")
@@ -156,6 +156,23 @@ def test_react_in_strict_mode_refreshes_once_and_keeps_users_apart(
         expect(tab.get_by_role("heading")).to_have_count(0)
 
 
+def test_react_waits_on_where_an_answer_makes_no_sense(recipes: Path, device: Device) -> None:
+    """An ingress answers 404 in its place during a deployment, and then no longer."""
+    from playwright.sync_api import expect
+
+    log_in(device, recipes)
+    stop_clock(device.context)
+    said: list[str] = []
+    device.context.on("console", lambda message: said.append(message.text))
+    device.context.route(f"**{REFRESH}", lambda route: route.fulfill(status=404), times=1)
+    tab = open_recipe(device, recipes / "out" / "react" / "main.js")
+    wait_until(lambda: "can't be asked for" in str(said), "no word", tab)
+    expect(tab.get_by_role("status")).to_have_text("One moment …")
+    device.context.clock.run_for(31_000)
+    device.context.clock.resume()
+    expect(tab.get_by_role("heading")).to_have_text(f"Hello, {device.username}")
+
+
 def test_react_shows_nothing_of_the_user_before(recipes: Path, device: Device) -> None:
     """When somebody else logs in, in another tab, the cache and the components begin anew."""
     from playwright.sync_api import expect
@@ -185,6 +202,11 @@ def test_axios_refreshes_once_for_many_refused_requests(recipes: Path, device: D
     tab.evaluate("auth.logout()")
     assert tab.evaluate("get('hello/')") == 401
     assert tab.evaluate("loginNeeded") == 1
+
+
+def test_front_end_tests_run_without_a_browser(recipes: Path) -> None:
+    """The client in jsdom, with a server that MSW plays."""
+    run([tool(recipes, "vitest"), "run"], recipes / "front-end-tests")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,7 @@ from tests.browser.devices import (
     call,
     go_at_once,
     heard,
+    hold,
     log_in,
     ready,
     seen,
@@ -368,6 +369,112 @@ def test_page_opened_while_the_server_is_away_waits_for_it(device: Device) -> No
     tab.unroute_all()
     wait_until(lambda: tab.evaluate("found") is True, "it was never ready")
     assert session_of(tab) == sid
+
+
+#: Makes a client, and keeps what its first `ready` comes to.
+MAKE = """async (options) => {
+  const { createAuthClient } = await import("/static/jwt_auth/client.js");
+  window.events = [];
+  window.auth = createAuthClient({ baseUrl: "/api/auth/", ...options });
+  window.first = auth.ready.catch((error) => [error.status, error.code, error.temporary]);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ({"status": 403, "body": "No"}, [403, "http_error", False]),
+        ({"status": 404, "body": "default backend"}, [404, "http_error", False]),
+        ({"status": 200, "body": "<h1>Soon</h1>"}, [0, "unreadable_answer", True]),
+        ({"status": 200, "json": {"access_token": "a.b.c"}}, [0, "unreadable_answer", True]),
+    ],
+    ids=["403", "404", "a page", "nonsense"],
+)
+def test_answer_that_makes_no_sense_at_the_start_is_told_and_asked_for_again(
+    device: Device, answer: dict[str, Any], error: list[object]
+) -> None:
+    """An ingress may give it during a deployment: `ready` is another promise then, and holds."""
+    _, sid = log_in_at_a_standstill(device)
+    tab = device.open("/stage/empty/")
+    given = list[object]()
+
+    def give(route: Route) -> None:
+        given.append(answer)
+        route.fulfill(**answer)
+
+    tab.route("**/refresh/", give, times=2)
+    tab.evaluate(MAKE, {})
+    assert tab.evaluate("first") == error
+    device.context.clock.run_for(30_000)
+    wait_until(lambda: len(given) == 2, "not asked again", tab)
+    device.context.clock.run_for(30_000)
+    assert tab.evaluate("auth.ready") is True
+    assert session_of(tab) == sid
+
+
+def test_closed_client_tries_no_more(device: Device) -> None:
+    """What waits for another try is told."""
+    tab, _ = log_in_at_a_standstill(device)
+    requests = answers(tab, *[503] * 9)
+    tab.evaluate(WATCH_PAUSES)
+    tab.evaluate("() => { window.outcome = auth.refresh().catch((error) => error.code) }")
+    next_pause(tab, 1)
+    tab.evaluate("auth.close()")
+    device.context.clock.run_for(60_000)
+    assert tab.evaluate("outcome") == "closed"
+    assert tab.evaluate("auth.refresh().catch((error) => error.code)") == "closed"
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"origins": ["localhost:9000"]},
+        {"origins": ["https://api.example.com", "data:text/html,"]},
+        {"baseUrl": "localhost:9000/api/auth/"},
+    ],
+)
+def test_address_without_an_origin_is_an_error(device: Device, options: dict[str, object]) -> None:
+    """A scheme was forgotten: nothing would ever be sent there, without a word."""
+    tab = device.open("/stage/empty/")
+    name = tab.evaluate(f"(options) => ({MAKE})(options).catch((error) => error.name)", options)
+    assert name == "TypeError"
+
+
+#: Chrome before 98, Firefox before 97 and Safari before 15.4.
+OLD = """
+delete AbortSignal.prototype.reason;
+const add = EventTarget.prototype.addEventListener;
+EventTarget.prototype.addEventListener = function (type, listener, options) {
+  const { signal, ...others } = Object(options);
+  return add.call(this, type, listener, others);
+};
+"""
+
+
+def test_browser_without_reasons_and_signals_of_listeners_will_do(device: Device) -> None:
+    """A call that waits is aborted with an error, and a closed client hears no more."""
+    tab, _ = log_in(device)
+    tab = device.blank()
+    tab.add_init_script(OLD)
+    requests = hold(tab, "**/refresh/")
+    tab.goto(device.stage.url(), wait_until="commit")
+    wait_for_client(tab)
+    wait_until(lambda: requests, "no refresh", tab)
+    name = tab.evaluate(
+        """() => {
+          const controller = new AbortController();
+          setTimeout(() => controller.abort());
+          return auth.fetch("/api/hello/", controller).catch((error) => error.name);
+        }"""
+    )
+    assert name == "AbortError"
+    requests[0].continue_()
+    assert ready(tab) is True
+    wake = "dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))"
+    tab.evaluate(f"() => {{ auth.close(); {wake} }}")
+    assert call(tab) == 200
+    assert len(requests) == 1
 
 
 def test_wrong_address_is_told_and_not_waited_for(device: Device) -> None:

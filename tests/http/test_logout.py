@@ -125,3 +125,23 @@ def test_bearer_endpoint_challenges(
     assert answer["Cache-Control"] == "no-store"
     assert not answer.cookies
     assert everything() == before
+
+
+def test_logout_everywhere_leaves_the_cookie_of_another_user(
+    session: Session, make_user: MakeUser, credentials: dict[str, str]
+) -> None:
+    """They have logged in in the same browser meanwhile."""
+    bob = make_user("bob")
+    theirs = Site()
+    other = open_session(theirs, {**credentials, "username": bob.get_username()})
+    answer = theirs.post("logout-all/", headers=session.bearer)
+    assert answer.status_code == 204
+    assert COOKIE not in answer.cookies
+    assert theirs.get("me/", headers=other.bearer).status_code == 200
+    assert Site().get("me/", headers=session.bearer).status_code == 401
+
+
+def test_logout_everywhere_deletes_a_cookie_that_is_not_ours(session: Session) -> None:
+    """As it does with one of a session that has ended."""
+    forged = {"Cookie": f"{COOKIE}=forged", **session.bearer}
+    assert Site().post("logout-all/", headers=forged).cookies[COOKIE]["max-age"] == 0

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from jwt_auth import flows
 from jwt_auth.exceptions import SessionNotFound
+from jwt_auth.flows.ending import is_of_another_user
 from jwt_auth.flows.issuing import roles_of
 from jwt_auth.http import throttling
 from jwt_auth.http.addresses import client_of
@@ -29,8 +30,16 @@ class LogoutAllView(BearerView):
     route = "logout-all/"
 
     def post(self, request: Request, **kwargs: Any) -> Response:
-        flows.log_out_everywhere(request.user.pk, client=client_of(request), now=self.now)
-        return self.forget_refresh_token(request, Response(status=status.HTTP_204_NO_CONTENT))
+        user_id = request.user.pk
+        flows.log_out_everywhere(user_id, client=client_of(request), now=self.now)
+        response = Response(status=status.HTTP_204_NO_CONTENT)
+        # Somebody else may have logged in in this browser meanwhile: their cookie is not ours to
+        # delete.
+        if self.transport.is_ambient and any(
+            is_of_another_user(token, user_id) for token in self.transport.read(request)
+        ):
+            return response
+        return self.forget_refresh_token(request, response)
 
 
 class MeView(BearerView):

@@ -19,7 +19,10 @@ export interface Claims {
 export interface AuthClientOptions {
   /** Where `jwt_auth.urls` is mounted, for example "/api/auth/". */
   baseUrl: string;
-  /** Origins besides `baseUrl`'s that `fetch` may send the token to. */
+  /**
+   * Origins besides `baseUrl`'s that `fetch` may send the token to, with their scheme:
+   * "https://api.example.com". A `TypeError` where one has none.
+   */
   origins?: readonly string[];
 }
 
@@ -30,6 +33,10 @@ export interface AuthClientOptions {
  */
 export type EndReason = "logout" | "expired" | "revoked";
 
+export type AuthClientListener<K extends keyof AuthClientEvents> =
+  | ((event: AuthClientEvents[K]) => void)
+  | { handleEvent(event: AuthClientEvents[K]): void };
+
 export interface AuthClientEvents {
   /** Logged in, refreshed or logged out, here or in another tab. */
   change: Event;
@@ -39,7 +46,8 @@ export interface AuthClientEvents {
 
 /**
  * What the server answered, or why there is no answer: `code` is "network_error"; "busy", where another
- * tab has been at it for half a minute; "session_changed", where another tab has logged in since.
+ * tab has been at it for half a minute; "session_changed", where another tab has logged in since;
+ * "unreadable_answer", where it is not our server's; "closed" after `close()`.
  */
 export class AuthError extends Error {
   constructor(status: number, code: string, message?: string, retryAfter?: number | null);
@@ -57,8 +65,10 @@ export class AuthError extends Error {
 /** The session of all pages of this origin, as one page sees it. It never gives the token away. */
 export interface AuthClient extends EventTarget {
   /**
-   * True: a session was found. False: log in. Pending for as long as the server can't be reached;
-   * rejects with an `AuthError` where its answer makes no sense, as with a wrong `baseUrl`.
+   * True: a session was found. False: log in. Pending for as long as the server can't be reached.
+   * Rejects with an `AuthError` where its answer makes no sense: a 404 of a wrong `baseUrl` or of a
+   * proxy, a page ("unreadable_answer"). The client goes on asking then, every half minute, and
+   * `ready` is another promise from there on.
    */
   readonly ready: Promise<boolean>;
   /** Of the current token; null where there is no session. */
@@ -88,16 +98,19 @@ export interface AuthClient extends EventTarget {
    * Rejects with an `AuthError` where a token is needed and can't be had now.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
-  /** Stop listening and refreshing, as before another client is made. The session goes on. */
+  /**
+   * Stop listening, refreshing and trying again, as before another client is made. What waits for
+   * another try rejects as "closed". The session goes on.
+   */
   close(): void;
   addEventListener<K extends keyof AuthClientEvents>(
     type: K,
-    listener: ((event: AuthClientEvents[K]) => void) | null,
+    listener: AuthClientListener<K> | null,
     options?: boolean | AddEventListenerOptions,
   ): void;
   removeEventListener<K extends keyof AuthClientEvents>(
     type: K,
-    listener: ((event: AuthClientEvents[K]) => void) | null,
+    listener: AuthClientListener<K> | null,
     options?: boolean | EventListenerOptions,
   ): void;
 }

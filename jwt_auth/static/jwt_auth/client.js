@@ -8,7 +8,11 @@ const KEEP = 60_000; // of an answered key: cookies reach the disk late
 const LIFE = 600_000; // of a key that is used again and again
 const TRIES = 6;
 const LONGEST = 3_600_000; // that a server may keep us from asking
+const LAST = ["busy", "closed", "unreadable_answer"]; // no more tries after them
+const LOST = ["network_error", "unreadable_answer"];
 const DAY = 86_400; // seconds; whoever says more has a wrong clock
+
+const EVENTS = ["visibilitychange", "pageshow", "online", "focus"];
 
 export class AuthError extends Error {
   name = "AuthError";
@@ -38,24 +42,25 @@ class AuthClient extends EventTarget {
   #heard; // of another session, while a refresh is under way
   #timer;
   #open = new AbortController();
-  #settle;
+  #ready;
+  #settle; // until it is known whether there is a session
 
   constructor({ baseUrl, origins = [] }) {
     super();
     this.#base = new URL(baseUrl.replace(/\/*$/, "/"), location.href).href;
-    this.#origins = [this.#base, ...origins].map((url) => new URL(url).origin);
+    this.#origins = [this.#base, ...origins].map(originOf);
     this.#name = `jwt_auth ${this.#base}`;
     if (globalThis.BroadcastChannel) {
       this.#channel = new BroadcastChannel(this.#name);
       this.#channel.onmessage = (event) => this.#hear(event.data);
     }
-    for (const type of ["visibilitychange", "pageshow", "online", "focus"])
-      addEventListener(type, (event) => this.#look(event), { signal: this.#open.signal });
-    this.ready = new Promise((resolve, reject) => {
-      this.#settle = resolve;
-      this.refresh().catch((error) => error.temporary || reject(error));
-    });
+    for (const type of EVENTS) addEventListener(type, this.#look);
+    this.#await();
     this.#look();
+  }
+
+  get ready() {
+    return this.#ready;
   }
 
   get claims() {
@@ -76,8 +81,8 @@ class AuthClient extends EventTarget {
     try {
       return await this.#exchange("password/change/", { old_password, new_password }, token, sid);
     } catch (error) {
-      const isLost = error.code === "network_error" || error.status >= 500;
-      // A refresh with its key brings the answer, if the server has given one.
+      // A lost answer: a refresh with its key brings it.
+      const isLost = LOST.includes(error.code) || error.status >= 500;
       if (!isLost || !(await this.refresh())) throw error;
       if (this.#claims.sub !== sub || this.#claims.sid === sid) throw error;
       return this.#claims;
@@ -108,7 +113,9 @@ class AuthClient extends EventTarget {
   }
 
   fetch = async (input, init) => {
-    const request = new Request(input, init);
+    // Resolved here: in tests under Node, Request knows no page.
+    const base = globalThis.document?.baseURI ?? location.href;
+    const request = new Request(input instanceof Request ? input : new URL(input, base), init);
     const own = this.#origins.includes(new URL(request.url).origin);
     if (!own || request.headers.has("Authorization")) return this.#send(request);
     const { signal } = request;
@@ -125,9 +132,23 @@ class AuthClient extends EventTarget {
   };
 
   close() {
-    this.#open.abort();
+    this.#open.abort(new AuthError(0, "closed"));
+    for (const type of EVENTS) removeEventListener(type, this.#look);
     clearTimeout(this.#timer);
     this.#channel?.close();
+  }
+
+  #await() {
+    this.#ready = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+  }
+
+  // Nobody may be waiting by then, and it is tried again: the next promise may hold.
+  #despair(error) {
+    const isOver = !error.temporary || error.code === "unreadable_answer";
+    if (!isOver || !this.#settle || this.#open.signal.aborted) return;
+    this.#settle.reject(error);
+    this.#await();
+    this.#ready.catch(() => {}); // it has been told once
   }
 
   // No request with another user's token.
@@ -154,15 +175,15 @@ class AuthClient extends EventTarget {
     if (over || this.#token === undefined) await this.refresh();
   }
 
-  #look(event) {
+  #look = (event) => {
     if (event?.persisted) this.#token = undefined;
     const rest = this.#due - this.#elapsed();
     const due = this.#token && rest <= 0 && !globalThis.document?.hidden;
-    if (due || this.#token === undefined) this.refresh().catch(() => {});
+    if (due || this.#token === undefined) this.refresh().catch((error) => this.#despair(error));
     clearTimeout(this.#timer);
     if (this.#open.signal.aborted) return;
     this.#timer = setTimeout(() => this.#look(), rest > 0 && rest < LOOK ? rest : LOOK);
-  }
+  };
 
   async #key() {
     const fresh = newKey(); // one, also where `update` has two tries at it
@@ -242,23 +263,25 @@ class AuthClient extends EventTarget {
 
   // What the answer to a request with that key has brought.
   #share(key) {
-    const [sid, answered] = [this.#claims?.sid, Date.now()];
-    const change = (record) => (record.key === key ? { ...record, answered, sid } : { ...record, sid });
-    return update(this.#name, change);
+    const [sid, now] = [this.#claims?.sid, Date.now()];
+    return update(this.#name, (record) => {
+      return { ...record, sid, answered: record.key === key ? now : record.answered };
+    });
   }
 
   // In turn for each try, so that nobody waits for a pause.
   async #persist(task, isAlone) {
+    const { signal } = this.#open;
     for (let tries = 1; ; tries++) {
-      await online();
+      await unless(signal, online());
       try {
-        return await inTurn(this.#name, task, isAlone);
+        return await inTurn(this.#name, () => unless(signal).then(task), isAlone);
       } catch (error) {
         const pause = 500 * 2 ** tries * (0.5 + Math.random() / 2);
         const asked = error.retryAfter * 1000;
-        const isOver = !error.temporary || error.code === "busy" || tries === TRIES;
+        const isOver = !error.temporary || LAST.includes(error.code) || tries === TRIES;
         if (isOver || asked > PATIENCE) throw error;
-        await sleep(Math.max(pause, asked));
+        await unless(signal, sleep(Math.max(pause, asked)));
       }
     }
   }
@@ -268,17 +291,20 @@ class AuthClient extends EventTarget {
     const timer = setTimeout(() => abort.abort(), TIMEOUT);
     const { signal } = abort;
     const [wall, elapsed] = [Date.now(), stopwatch()];
+    let problem = "network_error";
     const common = { method: "POST", credentials: "include", redirect: "error", signal };
     try {
       const request = new Request(this.#base + path, { ...common, ...init });
       const response = await this.#send(token ? authorize(request, token) : request);
       if (!response.ok) throw await refusal(response);
       if (response.status === 204) return;
-      const answer = await response.json();
-      this.#accept(answer, wall, elapsed, path === "refresh/" && this.#heard);
+      const text = await response.text();
+      const heard = path === "refresh/" && this.#heard;
+      problem = "unreadable_answer";
+      this.#accept(JSON.parse(text), wall, elapsed, heard);
     } catch (error) {
       // Not as it is: it may quote what it could not read.
-      throw error instanceof AuthError ? error : new AuthError(0, "network_error");
+      throw error instanceof AuthError ? error : new AuthError(0, problem);
     } finally {
       clearTimeout(timer);
     }
@@ -307,7 +333,8 @@ class AuthClient extends EventTarget {
   }
 
   #changed(found, message) {
-    this.#settle(found);
+    this.#settle?.resolve(found);
+    this.#settle = null;
     if (message) this.#tell(message);
     this.dispatchEvent(new Event("change"));
   }
@@ -326,6 +353,12 @@ class AuthClient extends EventTarget {
     this.#heard = sid;
     this.#look();
   }
+}
+
+function originOf(url) {
+  const { origin } = new URL(url);
+  if (origin === "null") throw new TypeError(`"${url}" has no origin: write https:// before it`);
+  return origin;
 }
 
 function authorize(request, token) {
@@ -366,10 +399,13 @@ function stopwatch() {
 
 async function unless(signal, task) {
   let abort;
-  const aborted = new Promise((_, reject) => (abort = () => reject(signal.reason)));
+  const aborted = new Promise((_, reject) => {
+    abort = () => reject(signal.reason ?? new DOMException("Aborted", "AbortError"));
+  });
   signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
   try {
-    await Promise.race([task, aborted]);
+    await Promise.race([aborted, task]);
   } finally {
     signal.removeEventListener("abort", abort); // it may outlive many requests
   }

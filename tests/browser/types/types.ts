@@ -30,6 +30,13 @@ auth.addEventListener("sessionend", (event) => {
   void (reason === "bored");
 });
 
+auth.addEventListener("sessionend", { handleEvent: (event) => void event.detail.reason });
+const listener = { handleEvent: (event: Event) => void event.type };
+auth.addEventListener("change", listener);
+auth.removeEventListener("change", listener);
+// @ts-expect-error  neither a function nor an object with handleEvent
+auth.addEventListener("change", {});
+
 export function explain(error: unknown): string {
   if (!(error instanceof AuthError)) throw error;
   if (error.temporary) return `Try again in ${error.retryAfter ?? 5} s.`;

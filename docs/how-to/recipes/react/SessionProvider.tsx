@@ -12,6 +12,7 @@ export function SessionProvider({ children }: { children: ReactNode }) {
 }
 
 function KnownSession({ children }: { children: ReactNode }) {
+  // Where the server's answer makes no sense, `ready` is another promise, and the fallback stays.
   use(auth.ready); // neither the log-in nor the content flashes up before it is known
   const { id, queryClient } = useSession();
   // The key drops the former user's component state, and queries that hold the former cache.

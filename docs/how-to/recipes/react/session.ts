@@ -5,6 +5,9 @@ import { useSyncExternalStore } from "react";
 /** One for a page. In a component it would be made again for each mount, twice in StrictMode. */
 export const auth = createAuthClient({ baseUrl: "/api/auth/" });
 
+// A wrong baseUrl, or a proxy's page: the client goes on asking, and you should know.
+auth.ready.catch((error) => console.error("The session can't be asked for:", error));
+
 export class ApiError extends Error {
   readonly status: number;
 

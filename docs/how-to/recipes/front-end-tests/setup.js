@@ -1,0 +1,33 @@
+import { http, HttpResponse } from "msw";
+import { setupServer } from "msw/node";
+import { afterAll, afterEach, beforeEach, vi } from "vitest";
+
+/** Not signed: the client reads the claims and leaves the judgement to the server. */
+function accessToken(claims) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  return `${part({ alg: "none" })}.${part({ sub: "1", sid: "a session", roles: [], ...claims })}.`;
+}
+
+const answer = (claims) =>
+  HttpResponse.json({ access_token: accessToken(claims), token_type: "Bearer", expires_in: 900 });
+
+export const loggedIn = (claims) => http.post("*/api/auth/refresh/", () => answer(claims));
+export const loggedOut = http.post("*/api/auth/refresh/", () =>
+  HttpResponse.json({ detail: "", code: "invalid_refresh_token" }, { status: 401 }),
+);
+
+export const server = setupServer(
+  loggedOut,
+  http.post("*/api/auth/login/", () => answer()),
+  http.post("*/api/auth/logout/", () => new HttpResponse(null, { status: 204 })),
+);
+
+server.listen({ onUnhandledRequest: "error" }); // before the client takes fetch
+
+beforeEach(() => {
+  vi.resetModules(); // each test has a client of its own
+  localStorage.clear();
+});
+
+afterEach(() => server.resetHandlers());
+afterAll(() => server.close());
