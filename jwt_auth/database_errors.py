@@ -26,9 +26,7 @@ def remedy(error: Error) -> str:
         return "The tables of jwt_auth are missing or old: run `manage.py migrate`."
     if asks_for_retry(error):
         return "The database is busy: something else has kept a lock for too long."
-    return (
-        "The database can't be used: see that it is up and takes writes, which a standby doesn't."
-    )
+    return "The database can't be used: see that it is up and takes writes (no standby does)."
 
 
 def _misses_something(error: Error) -> bool:

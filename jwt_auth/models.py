@@ -217,7 +217,7 @@ class RefreshTokenFamily(models.Model):
     generation = models.PositiveIntegerField(default=1)
     #: SHA-256 of the one token that can be used now, in hex.
     current_digest = models.CharField(max_length=64)
-    #: What the current token was derived with, in hex; empty for a family's first token.
+    #: What the current token was derived with, in hex; empty for a first token that is random.
     rotation_nonce = models.CharField(max_length=64, blank=True, default="")
     #: ``[generation consumed, digest of the retry key or None, seconds since the epoch]``, the
     #: oldest first.

@@ -15,6 +15,8 @@ The rules, each with what breaks where it is missing:
 - Anything else with an older generation is a replay, and ends the family.
 - The verdict comes before the access token is signed, and the successor is taken after that: a
   replay is caught while nothing can be signed, and what can't be signed costs nobody a token.
+- A password change opens another family. To a request with its key, the newest token of the former
+  family gets the first token of that one, as often as it asks within the window.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ _NONCE_BYTES: Final = 32
 
 #: Rotations that a family remembers for honest retries; older ones are forgotten first.
 _REMEMBERED: Final = 12
+
+#: The generation that a password change consumes: a family's first is 1.
+_BEFORE_FIRST: Final = 0
 
 #: A replay this soon after the rotation, by the same browser, is more likely a mistake than a
 #: theft.
@@ -98,6 +103,50 @@ def take(
     for name, value in changes.items():
         setattr(family, name, value)
     return successor
+
+
+def newest_of(
+    family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str, now: datetime
+) -> RefreshToken | None:
+    """The token that an ended family had last, if ``token`` is that one, or was consumed for it by
+    a request with this key.
+    """
+    if token.digest == family.current_digest:
+        return token
+    if token.generation >= family.generation:
+        return None
+    outcome = _judge_consumed(family, token, retry_key=retry_key, now=now)
+    return outcome.successor if isinstance(outcome, Retried) else None
+
+
+def begin_in_place(
+    family: RefreshTokenFamily, former: RefreshToken, *, retry_key: str, now: datetime
+) -> RefreshToken:
+    """Give a new family its first token, which :func:`first_again` can give again."""
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    family.rotation_nonce = nonce.hex()
+    mark = _key_digest(f"{former.family_id} {retry_key}")
+    family.recent_rotations = [[_BEFORE_FIRST, mark, now.timestamp()]]
+    return next(former.firsts(family.pk, nonce))
+
+
+def first_again(
+    family: RefreshTokenFamily, former: RefreshToken, *, retry_key: str, now: datetime
+) -> Retried | Verdict | None:
+    """What a retry gets of a family that may have begun in the place of ``former``'s; ``None`` if
+    this one has not, by a request with this key.
+    """
+    mark = _key_digest(f"{former.family_id} {retry_key}")
+    if not any(
+        (consumed, digest) == (_BEFORE_FIRST, mark)
+        and _age(seconds, now=now) <= conf.refresh_retry_window
+        for consumed, digest, seconds in family.recent_rotations
+    ):
+        return None
+    for first in former.firsts(family.pk, bytes.fromhex(family.rotation_nonce)):
+        if first.digest == family.current_digest:
+            return Retried(successor=first)
+    return Verdict.SUPERSEDED
 
 
 def expiry(absolute: datetime, *, now: datetime) -> datetime:

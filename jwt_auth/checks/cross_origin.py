@@ -59,7 +59,15 @@ def _check_cors() -> Iterator[CheckMessage]:
             f"Write {', '.join(repr(name.lower()) for name in missing)} into CORS_ALLOW_HEADERS, "
             "beside corsheaders.defaults.default_headers",
         )
-    if "retry-after" not in {name.lower() for name in _cors("CORS_EXPOSE_HEADERS", default=())}:
+    exposed = {name.lower() for name in _cors("CORS_EXPOSE_HEADERS", default=())}
+    if "www-authenticate" not in exposed:
+        yield messages.warning(
+            "W052",
+            "CORS does not let a front end read whether its access token was refused or an "
+            "application's own 401 is meant.",
+            "Write 'WWW-Authenticate' into CORS_EXPOSE_HEADERS",
+        )
+    if "retry-after" not in exposed:
         yield messages.warning(
             "W069",
             "CORS does not let a front end read how long a throttled log-in has to wait.",

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused
+from jwt_auth.flows.handover import find_former
 from jwt_auth.flows.issuing import Issued, issue_access_token
 from jwt_auth.flows.sessions import log_in, new_family
 from jwt_auth.models import Client, write_database
@@ -51,9 +52,19 @@ def is_of_presented_password(stored: str) -> bool:
 
 @sensitive_variables()
 def change_password(
-    user: AbstractBaseUser, *, old_password: str, new_password: str, client: Client, now: datetime
+    user: AbstractBaseUser,
+    *,
+    old_password: str,
+    new_password: str,
+    client: Client,
+    now: datetime,
+    presented: str | None = None,
+    retry_key: str | None = None,
 ) -> Issued:
     """Set the new password and open a new session; saving it has ended every other one.
+
+    With ``presented``, the refresh token of a session that ends by it, and a ``retry_key``, the
+    answer can be had again if it is lost: :func:`refresh` gives it for the same two.
 
     Raises:
         OldPasswordRefused: it is not the current one, or is no longer once the new one is saved.
@@ -84,4 +95,5 @@ def change_password(
     if current.password != user.password:
         # Of two changes at the same time the later one counts, and only whoever made it stays.
         raise OldPasswordRefused
-    return log_in(current, client=client, now=now, password=new_password)
+    former = find_former(presented, user_id=key_of(user), retry_key=retry_key, now=now)
+    return log_in(current, client=client, now=now, password=new_password, former=former)

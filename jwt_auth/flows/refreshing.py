@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from jwt_auth import signals
 from jwt_auth.exceptions import RefreshSuperseded, RefreshTokenRefused
 from jwt_auth.flows.ending import end_session
+from jwt_auth.flows.handover import Opened, find_opened
 from jwt_auth.flows.issuing import Issued, issue_access_token, pair
 from jwt_auth.models import Client, Reason, RefreshTokenFamily, token_version_of, write_database
 from jwt_auth.rotation import Retried, Verdict, judge, likely_mistake, take
@@ -26,7 +27,8 @@ _LOOKS: Final = 3
 
 @sensitive_variables()
 def refresh(presented: str, *, retry_key: str | None, client: Client, now: datetime) -> Issued:
-    """Exchange a refresh token for its successor (RFC 9700 §4.14.2).
+    """Exchange a refresh token for its successor (RFC 9700 §4.14.2), or for the first token of the
+    session that a password change with this retry key has opened in the place of the token's own.
 
     Raises:
         RefreshTokenRefused: forged, unknown, expired, revoked or reused; a reuse has ended the
@@ -44,7 +46,10 @@ def refresh(presented: str, *, retry_key: str | None, client: Client, now: datet
         signals.refresh_token_forged.send_robust(sender=RefreshTokenFamily, client=client)
         raise
     for _ in range(_LOOKS):
-        family = _get_live(token, client=client, now=now)
+        family = _load(token, client=client)
+        if opened := find_opened(family, token, retry_key=retry_key, now=now):
+            return _answer_again(opened, token, client=client, now=now)
+        _require_live(family, token, client=client, now=now)
         verdict = judge(family, token, retry_key=retry_key, now=now)
         if verdict is Verdict.REUSED:
             hint = likely_mistake(family, token, retry_key=retry_key, client=client, now=now)
@@ -80,10 +85,27 @@ def _require_no_transaction() -> None:
         )
 
 
-def _get_live(token: RefreshToken, *, client: Client, now: datetime) -> RefreshTokenFamily:
+def _load(token: RefreshToken, *, client: Client) -> RefreshTokenFamily:
     family = RefreshTokenFamily.objects.load(token.family_id)
     if family is None:
         _refuse("unknown", token, client=client)
+    return family
+
+
+def _answer_again(opened: Opened, token: RefreshToken, *, client: Client, now: datetime) -> Issued:
+    family, outcome = opened.family, opened.outcome
+    _require_live(family, token, client=client, now=now)
+    superseded = not isinstance(outcome, Retried)
+    _announce(signals.refresh_retried, family, client=client, superseded=superseded)
+    if not isinstance(outcome, Retried):
+        raise RefreshSuperseded
+    access_token = issue_access_token(family, now=now)
+    return pair(family, access_token, outcome.successor, now=now)
+
+
+def _require_live(
+    family: RefreshTokenFamily, token: RefreshToken, *, client: Client, now: datetime
+) -> None:
     if family.revoked_at is not None:
         _refuse("revoked", token, client=client)
     if not family.is_live(now):
@@ -94,7 +116,6 @@ def _get_live(token: RefreshToken, *, client: Client, now: datetime) -> RefreshT
         _refuse("user_hidden", token, client=client)
     if family.token_version != token_version_of(family.user):
         _refuse("token_version", token, client=client)
-    return family
 
 
 def _refuse(reason: str, token: RefreshToken, *, client: Client) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -28,17 +29,36 @@ from jwt_auth.models import (
     write_database,
 )
 from jwt_auth.retries import retried
-from jwt_auth.rotation import expiry
+from jwt_auth.rotation import begin_in_place, expiry
 from jwt_auth.tokens import refresh as refresh_tokens
+from jwt_auth.tokens.refresh import RefreshToken
 from jwt_auth.users import key_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Former:
+    """The newest token of the session in whose place another one is opened, and the key of the
+    request that asks for it.
+    """
+
+    token: RefreshToken
+    retry_key: str
 
 
 @sensitive_variables()
 def log_in(
-    user: AbstractBaseUser, *, client: Client, now: datetime, password: str | None = None
+    user: AbstractBaseUser,
+    *,
+    client: Client,
+    now: datetime,
+    password: str | None = None,
+    former: Former | None = None,
 ) -> Issued:
     """Open a session for a user whom somebody has authenticated, with ``password`` where it was by
     that.
+
+    With ``former``, the session that a password change has ended, a lost answer can be had again
+    (:mod:`jwt_auth.flows.handover`).
 
     Raises:
         LogInRefused: the user's password was changed since they were authenticated.
@@ -46,7 +66,10 @@ def log_in(
         ClaimsInvalid, KeyFailure: no access token can be issued; no session is left behind.
     """
     family = new_family(_read_again(user, password=password), client=client, now=now)
-    token = refresh_tokens.issue_first(family.pk)
+    if former is None:
+        token = refresh_tokens.issue_first(family.pk)
+    else:
+        token = begin_in_place(family, former.token, retry_key=former.retry_key, now=now)
     family.current_digest = token.digest
     access_token = issue_access_token(family, now=now)
     surplus = retried(lambda: _open(family, now=now), using=write_database(RefreshTokenFamily))

@@ -77,7 +77,7 @@ def find_refresh_cookies(request: HttpRequest) -> list[str]:
 
 
 def find_retry_key(request: HttpRequest) -> str | None:
-    """The ``Idempotency-Key`` of a refresh; ``None`` where there is none that could be told from
+    """The ``Idempotency-Key`` of a request; ``None`` where there is none that could be told from
     noise.
     """
     key = request.META.get("HTTP_IDEMPOTENCY_KEY", "").strip()

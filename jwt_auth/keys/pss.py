@@ -1,4 +1,4 @@
-"""What an RSA key in PKCS#8 says of its own use: for RSASSA-PSS only, and with which hashes
+"""The restriction that an RSA key in PKCS#8 may carry: to RSASSA-PSS, and to certain hashes
 (RFC 4055 §1.2 and §3.1, RFC 5958 §2).
 
 Libraries pass over it and give the key as any other. The DER is read here only after one of them
@@ -91,7 +91,7 @@ def _algorithm(content: bytes) -> tuple[bytes, bytes]:
 
 
 def _decrypted(der: bytes, passphrase: bytes) -> bytes | None:
-    """What is encrypted with PBES2, PBKDF2, HMAC-SHA-256 and AES in CBC mode (RFC 8018 §6.2); else
+    """Decrypt PBES2 with PBKDF2, HMAC-SHA-256 and AES in CBC mode (RFC 8018 §6.2); for others give
     ``None``.
     """
     ((_, info),) = _elements(der)

@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from jwt_auth.revocation.outages import as_redis_error, is_timeout, outage
 from jwt_auth.revocation.wire import IdleWires, Wire
@@ -182,8 +182,9 @@ class Link:
     def _server_at(self, host: str, port: int) -> _Server:
         client: Any = self._client()
         host, port = client.nodes_manager.remap_host_port(host, port)
+        make_node: Any = ClusterNode  # without types
         # One without a slot of its own is not listed by CLUSTER SLOTS.
-        return _as_server(client, client.get_node(host, port) or ClusterNode(host, port))
+        return _as_server(client, client.get_node(host, port) or make_node(host, port))
 
     @outage()
     def _learn_topology(self) -> None:
@@ -290,8 +291,18 @@ class _Sentinels:
             min_other_sentinels=manager.min_other_sentinels,
             sentinel_kwargs={**manager.sentinel_kwargs, **self._options},
         )
+        # As discover_master() does, whose error has only a text, with addresses, of what failed.
+        failure: RedisError = MasterNotFoundError(self.service_name)
         try:
-            return bounded.discover_master(self.service_name)
+            for sentinel in bounded.sentinels:
+                try:
+                    state = sentinel.sentinel_masters().get(self.service_name)
+                except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+                    failure = error
+                    continue
+                if state and bounded.check_master_state(state, self.service_name):
+                    return state["ip"], state["port"]
+            raise failure
         finally:
             for sentinel in bounded.sentinels:
                 sentinel.close()

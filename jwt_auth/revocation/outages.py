@@ -26,9 +26,10 @@ def as_redis_error(error: Exception) -> RedisError:
     """The same as an error of redis-py's, which says what failed and nothing that may stand in a
     cache's LOCATION: with a character too many in the password a part of it reads as host or port.
     """
-    has_answered = isinstance(error, RedisError) and error.status_code is not None
-    if has_answered or isinstance(error, exceptions.ResponseError):
+    if isinstance(error, exceptions.ResponseError):
         return error
+    if isinstance(error, RedisError) and error.status_code is not None:
+        return error  # what the server has said, by its code
     if is_timeout(error):
         return exceptions.TimeoutError("no answer in time")
     return exceptions.ConnectionError(_reason_of(error))

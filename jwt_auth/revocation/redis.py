@@ -277,8 +277,8 @@ class RedisRevocation(RevocationBackend):
                 self._run(scripts.CONFIRM, key, denial, whole=whole, away=away)
             except RedisError as error:
                 errors.append(error)
-        for error in (*errors[:1], *away.values()):
-            raise error
+        for first in (*errors, *away.values()):
+            raise first
 
     def _run(
         self, script: str, key: bytes, denial: Denial, *, whole: bool, away: Away | None = None

@@ -5,7 +5,7 @@ characters. The tag is an HMAC over the rest under a key derived from ``SECRET_K
 truncated or foreign token ends at it, without SQL and without touching anybody's family. The secret
 is random in a family's first token; a successor's is an HMAC over a fresh random nonce and the
 token it replaces, so that a lost answer can be given again without the server ever storing a usable
-token.
+token. The first token of a family that a password change opens succeeds the former family's newest.
 """
 
 from __future__ import annotations
@@ -61,10 +61,17 @@ class RefreshToken:
         A retry may arrive after a rotation of ``SECRET_KEY`` in between; the stored digest tells
         which it was.
         """
+        return self._heirs(self.family_id, self.generation + 1, nonce)
+
+    def firsts(self, family_id: UUID, nonce: bytes) -> Iterator[RefreshToken]:
+        """The first token of a family that takes the place of this one's, under the same keys."""
+        return self._heirs(family_id, 1, nonce)
+
+    def _heirs(self, family_id: UUID, generation: int, nonce: bytes) -> Iterator[RefreshToken]:
         for secret_key in _secret_keys():
             key = _derived(secret_key, b"jwt_auth refresh token successor 1")
             secret = hmac.digest(key, nonce + self.text.encode("ascii"), "sha256")
-            yield _make(self.family_id, self.generation + 1, secret, secret_key=secret_key)
+            yield _make(family_id, generation, secret, secret_key=secret_key)
 
 
 def issue_first(family_id: UUID) -> RefreshToken:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from tests.browser.stage.faults import DELAY, HOLD, KILL
+from tests.browser.stage.faults import CAME, DELAY, HOLD, KILL, STALL
 from tests.live.site import PASSWORD, Server, Site
 
 if TYPE_CHECKING:
@@ -21,6 +21,26 @@ COOKIE = "__Secure-refresh_token"
 
 #: Seconds. Only a failure takes them.
 PATIENCE = 120
+
+#: Keeps what the page wants to do after half a minute, to be done when the test says so.
+KEEP_HALF_MINUTES = """
+window.halfMinutes = [];
+const later = window.setTimeout;
+window.setTimeout = (task, time, ...rest) =>
+  time === 30_000 ? (halfMinutes.push(task), 0) : later(task, time, ...rest);
+"""
+
+#: Notes for how long the page pauses: neither the limit of a request nor the look each half minute.
+WATCH_PAUSES = """() => {
+  window.pauses = [];
+  const later = setTimeout;
+  window.setTimeout = (task, time, ...rest) => {
+    if (![15_000, 30_000].includes(time)) pauses.push(time);
+    return later(task, time, ...rest);
+  };
+}"""
+
+WITHOUT_LOCKS = "Object.defineProperty(navigator, 'locks', { value: undefined })"
 
 #: What a tab says of its page. An error page and a page whose script was lost are complete, too.
 _STATE = """window.auth ? "there"
@@ -62,13 +82,29 @@ class Stage:
         switch.with_suffix(".new").rename(switch)
 
     @contextmanager
-    def holding_answers(self) -> Iterator[None]:
-        """Have every refresh answered only at the end; it has been rotated by then."""
-        (self.faults / HOLD).touch()
+    def holding_answers(self, endpoint: str = "refresh") -> Iterator[None]:
+        """Have an endpoint answer only at the end; it has done its work by then."""
+        switch = self.faults / f"{HOLD}{endpoint}"
+        switch.touch()
         try:
             yield
         finally:
-            (self.faults / HOLD).unlink(missing_ok=True)
+            switch.unlink(missing_ok=True)
+
+    @contextmanager
+    def stalling(self, endpoint: str) -> Iterator[None]:
+        """Have an endpoint begin its work only at the end."""
+        switch = self.faults / f"{STALL}{endpoint}"
+        switch.touch()
+        try:
+            yield
+        finally:
+            switch.unlink(missing_ok=True)
+            (self.faults / f"{CAME}{endpoint}").unlink(missing_ok=True)
+
+    def has_come(self, endpoint: str) -> bool:
+        """Whether a request has come to a stalling endpoint."""
+        return (self.faults / f"{CAME}{endpoint}").exists()
 
     def kill_after_next_rotation(self) -> None:
         """Have a worker die after it rotated and before it answers."""

@@ -57,7 +57,7 @@ def hosts(settings: Settings, tmp_path: Path) -> Iterator[Hosts]:
     settings.ALLOWED_HOSTS = [API]
     settings.CORS_ALLOW_CREDENTIALS = True
     settings.CORS_ALLOW_HEADERS = (*DEFAULT_HEADERS, "idempotency-key")
-    settings.CORS_EXPOSE_HEADERS = ["retry-after"]
+    settings.CORS_EXPOSE_HEADERS = ["www-authenticate", "retry-after"]
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "corsheaders"]
     settings.MIDDLEWARE = ["corsheaders.middleware.CorsMiddleware", *settings.MIDDLEWARE]
     settings.CORS_PREFLIGHT_MAX_AGE = -1  # no memory: a test changes what is allowed

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jwt_auth.http.problems import INVALID_TOKEN_CHALLENGE
 from tests.browser.devices import (
     Device,
     Stage,
     call,
     go_at_once,
-    locks,
+    heard,
     log_in,
     ready,
     seen,
@@ -34,6 +35,13 @@ BODIES = {
     "form": ("new URLSearchParams({ a: '1 2' })", "a=1+2"),
     "bytes": ("new Uint8Array([104, 105])", "hi"),
     "blob": ("new Blob(['a'.repeat(200000)])", "a" * 200_000),
+}
+
+
+#: The answer to a token that is refused.
+REFUSED: dict[str, Any] = {
+    "status": 401,
+    "headers": {"WWW-Authenticate": INVALID_TOKEN_CHALLENGE},
 }
 
 
@@ -119,12 +127,52 @@ def test_second_401_is_given_to_the_caller(device: Device) -> None:
 
     def refuse(route: Route) -> None:
         refused.append(route.request.url)
-        route.fulfill(status=401)
+        route.fulfill(**REFUSED)
 
     tab.route("**/stage/echo/", refuse)
     assert tab.evaluate("auth.fetch('/stage/echo/').then((response) => response.status)") == 401
     assert len(refused) == 2
     assert session_of(tab) == sid
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"headers": {"WWW-Authenticate": 'Bearer realm="api"'}},
+        {"json": {"detail": "The PIN is wrong.", "code": "wrong_pin"}},
+        {"body": "<h1>Log in</h1>", "content_type": "text/html"},
+        {"body": "{", "content_type": "application/json"},
+        {"body": "null", "content_type": "application/json"},
+    ],
+    ids=["no token", "wrong PIN", "a proxy", "broken", "null"],
+)
+def test_applications_own_401_is_given_to_the_caller(
+    device: Device, stage: Stage, answer: dict[str, Any]
+) -> None:
+    """The request has been acted upon: it is not sent a second time, and nothing is refreshed."""
+    tab, sid = log_in(device)
+    sent: list[str] = []
+
+    def refuse(route: Route) -> None:
+        sent.append(route.request.method)
+        route.fulfill(status=401, **answer)
+
+    tab.route("**/stage/echo/", refuse)
+    post = "auth.fetch('/stage/echo/', { method: 'POST', body: 'pin=1234' })"
+    status, body = tab.evaluate(f"{post}.then(async (r) => [r.status, await r.text()])")
+    assert status == 401
+    assert body == answer.get("body", body)  # nobody has read it before
+    assert sent == ["POST"]
+    assert stage.events(sid, "session_refreshed") == 0
+
+
+def test_refused_token_is_known_by_the_code_of_the_body(device: Device, stage: Stage) -> None:
+    """CORS may hide the header."""
+    tab, sid = log_in(device)
+    body = {"detail": "", "code": "invalid_token"}
+    tab.route("**/stage/echo/", lambda route: route.fulfill(status=401, json=body), times=1)
+    assert echo(tab, "/stage/echo/")["status"] == 200
+    assert stage.events(sid, "session_refreshed") == 1
 
 
 def hold(tab: Page, pattern: str) -> list[Route]:
@@ -146,7 +194,7 @@ def test_request_of_one_user_is_not_repeated_as_another(device: Device) -> None:
     wait_until(lambda: held, "no request", tab)
     other = device.stage.make_user()
     log_in_as(tab, other)
-    held[0].fulfill(status=401)
+    held[0].fulfill(**REFUSED)
     assert tab.evaluate("late") == 401
     assert len(held) == 1
 
@@ -178,7 +226,7 @@ def test_request_that_a_password_change_overtakes_is_repeated(device: Device) ->
     tab.evaluate("([old, word]) => auth.changePassword(old, word)", [PASSWORD, PASSWORD + "!"])
     wait_until(lambda: refreshes, "no refresh", other)
     with other.expect_response("**/stage/echo/"):
-        calls[0].fulfill(status=401)
+        calls[0].fulfill(**REFUSED)
     refreshes[0].continue_()
     wait_until(lambda: len(calls) > 1, "the request is not repeated", other)
     calls[1].fulfill(status=200)
@@ -192,12 +240,13 @@ def test_password_change_that_waits_is_not_sent_for_another_user(device: Device)
     other = device.stage.make_user()
     tab.evaluate("([name, word]) => { auth.login(name, word) }", [other, PASSWORD])
     wait_until(lambda: held, "no log-in", tab)
-    change = "auth.changePassword(old, old + '!').catch((error) => error.status)"
+    change = "auth.changePassword(old, old + '!').catch((e) => [e.code, e.temporary])"
     tab.evaluate(f"(old) => {{ window.late = {change} }}", PASSWORD)
-    with tab.expect_request("**/api/auth/password/change/") as sent:
-        held[0].continue_()
-    assert tab.evaluate("late") == 401
-    assert "authorization" not in sent.value.all_headers()
+    sent = heard(tab, "request")
+    held[0].continue_()
+    assert tab.evaluate("late") == ["session_changed", True]
+    assert [request.url for request in sent if "password" in request.url] == []
+    assert call(tab) == 200
 
 
 def test_news_of_another_session_is_followed_by_a_refresh_of_its_own(device: Device) -> None:
@@ -206,10 +255,11 @@ def test_news_of_another_session_is_followed_by_a_refresh_of_its_own(device: Dev
     held = hold(tab, "**/api/auth/refresh/")
     tab.evaluate("() => { auth.refresh() }")
     wait_until(lambda: held, "no refresh", tab)
-    name = "'jwt_auth ' + new URL('/api/auth/', location.href)"
+    channel = "new BroadcastChannel('jwt_auth ' + new URL('/api/auth/', location.href))"
+    tab.evaluate(f"() => {{ {channel}.onmessage = () => events.push('news') }}")
     somewhere = device.open("/stage/empty/")
-    somewhere.evaluate(f"new BroadcastChannel({name}).postMessage({{ sid: 'another' }})")
-    wait_until(lambda: locks(tab) == [1, 1], "the news has not come")
+    somewhere.evaluate(f"{channel}.postMessage({{ sid: 'another' }})")
+    wait_until(lambda: "news" in seen(tab), "the news has not come")
     held[0].continue_()
     wait_until(lambda: len(held) > 1, "no refresh of its own", tab)
     held[1].continue_()
@@ -227,6 +277,35 @@ def test_call_that_waits_for_a_token_can_be_aborted(device: Device) -> None:
     call = "auth.fetch('/stage/echo/', { signal: AbortSignal.timeout(300) })"
     assert tab.evaluate(f"{call}.catch((error) => error.name)") == "TimeoutError"
     assert len(held) <= 1  # the refresh is not given up yet
+
+
+#: Counts the listeners that signals have.
+COUNT_LISTENERS = """
+window.listening = 0;
+for (const [name, step] of [["addEventListener", 1], ["removeEventListener", -1]]) {
+  AbortSignal.prototype[name] = function (...given) {
+    listening += step;
+    return EventTarget.prototype[name].apply(this, given);
+  };
+}
+"""
+
+
+def test_signal_that_outlives_its_requests_keeps_no_listeners(device: Device) -> None:
+    """One for a whole page, for example; a listener would keep each request alive with it."""
+    device.context.add_init_script(COUNT_LISTENERS)
+    tab, _ = log_in(device)
+    before = tab.evaluate("listening")
+    calls = "auth.fetch('/api/hello/', { signal }).then((response) => response.status)"
+    statuses = tab.evaluate(
+        f"""() => {{
+          window.controller = new AbortController();
+          const {{ signal }} = controller;
+          return Promise.all(Array.from({{ length: 20 }}, () => {calls}));
+        }}"""
+    )
+    assert set(statuses) == {200}
+    assert tab.evaluate("listening") == before
 
 
 def test_log_out_everywhere_that_is_refused_is_told(

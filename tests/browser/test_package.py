@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.chromium]
 
 PACKAGE = Path(jwt_auth.__file__).parent / "static" / "jwt_auth"
 HERE = Path(__file__).parent
-LIMIT = 4000
+LIMIT = 6000
 
 
 def run(*command: str, folder: Path) -> str:

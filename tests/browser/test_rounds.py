@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.devices import (
+    WITHOUT_LOCKS,
     Device,
     Stage,
     go_at_once,
@@ -38,8 +39,6 @@ ROUNDS = int(os.environ.get("BROWSER_ROUNDS") or (10 if LONG else 2))
 TABS = 10 if LONG else 6
 
 logger = logging.getLogger(__name__)
-
-WITHOUT_LOCKS = "Object.defineProperty(navigator, 'locks', { value: undefined })"
 
 
 @dataclass(frozen=True, kw_only=True)

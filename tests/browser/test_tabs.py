@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.devices import (
+    KEEP_HALF_MINUTES,
+    WITHOUT_LOCKS,
     Device,
     Stage,
     assert_still_logged_in,
@@ -37,16 +39,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 
 TABS = 10
-
-#: Keeps what the page wants to do after half a minute, to be done when the test says so.
-KEEP_HALF_MINUTES = """
-window.halfMinutes = [];
-const later = window.setTimeout;
-window.setTimeout = (task, time, ...rest) =>
-  time === 30_000 ? (halfMinutes.push(task), 0) : later(task, time, ...rest);
-"""
-
-WITHOUT_LOCKS = "Object.defineProperty(navigator, 'locks', { value: undefined })"
 
 
 def test_ten_tabs_opened_at_once_share_one_session(device: Device, stage: Stage) -> None:

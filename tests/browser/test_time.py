@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.browser.devices import (
+    WATCH_PAUSES,
     Device,
     Stage,
     assert_still_logged_in,
     call,
+    go_at_once,
     heard,
     log_in,
     ready,
@@ -31,17 +34,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserType, Page, Route
 
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
-
-
-#: Notes for how long the page pauses: neither the limit of a request nor the look each half minute.
-WATCH_PAUSES = """() => {
-  window.pauses = [];
-  const later = setTimeout;
-  window.setTimeout = (task, time, ...rest) => {
-    if (![15_000, 30_000].includes(time)) pauses.push(time);
-    return later(task, time, ...rest);
-  };
-}"""
 
 
 #: Milliseconds that an access token lives.
@@ -124,6 +116,56 @@ def test_device_whose_clock_is_wrong_refreshes_no_more_than_others(
     assert 0 < tab.evaluate("auth.expiresAt - Date.now()") <= LIFETIME
 
 
+def keys(device: Device) -> list[str]:
+    """List the keys of the refreshes from now on."""
+    sent: list[str] = []
+
+    def note(route: Route) -> None:
+        sent.append(route.request.headers["idempotency-key"])
+        route.fallback()
+
+    device.context.route("**/refresh/", note)
+    return sent
+
+
+def test_key_does_not_live_on_from_one_refresh_to_the_next(device: Device) -> None:
+    """A page that is loaded every few seconds refreshes before its former key has lapsed."""
+    tab, sid = log_in_at_a_standstill(device)
+    sent = keys(device)
+    for _ in range(20):  # a quarter of an hour
+        assert tab.evaluate("auth.refresh()") is True
+        device.context.clock.run_for(45_000)
+    times = [sent.count(key) for key in dict.fromkeys(sent)]
+    assert len(times) == 2
+    assert times[0] * 45 <= 600 + 45
+    assert_still_logged_in(device, [tab], sid)
+
+
+@pytest.mark.parametrize(("minutes", "is_kept"), [(9, True), (11, False)])
+def test_key_without_an_answer_is_kept_as_long_as_a_server_may_know_it(
+    device: Device, minutes: int, is_kept: bool
+) -> None:
+    """The longest window is five minutes."""
+    tab, sid = log_in(device)
+    sent: list[str] = keys(device)
+
+    def abort(route: Route) -> None:  # a tab's routes come before its context's
+        sent.append(route.request.headers["idempotency-key"])
+        route.abort()
+
+    tab.route("**/refresh/", abort)
+    tab.evaluate("() => { auth.refresh().catch(() => {}) }")
+    wait_until(lambda: sent, "no refresh", tab)
+    tab.close()
+    other = device.blank()
+    other.add_init_script(
+        f"{{ const now = Date.now; Date.now = () => now.call(Date) + {minutes * 60_000}; }}"
+    )
+    go_at_once(other, device.stage.url())
+    assert_still_logged_in(device, [other], sid)
+    assert (sent[-1] == sent[0]) is is_kept
+
+
 def test_clock_set_back_while_logged_in_is_no_trouble(device: Device) -> None:
     """The steady clock still counts."""
     tab, sid = log_in_at_a_standstill(device)
@@ -196,6 +238,72 @@ def test_retry_after_is_waited_for(device: Device) -> None:
     assert tab.evaluate("outcome") is True
     assert len(requests) == 3
     assert_still_logged_in(device, [tab], sid)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0", "-5", "-99999999999", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"],
+)
+def test_retry_after_that_is_no_time_to_wait_is_as_none(device: Device, value: str) -> None:
+    """A failing server is not asked any sooner for it, and nobody hangs."""
+    tab, sid = log_in_at_a_standstill(device)
+    requests = answers(tab, 503, 429, headers={"Retry-After": value})
+    tab.evaluate(WATCH_PAUSES)
+    start_refresh(tab)
+    for tries, least in enumerate((500, 1000), start=1):
+        assert least <= next_pause(tab, tries) <= 2 * least
+        assert len(requests) == tries
+        device.context.clock.run_for(2 * least)
+    assert tab.evaluate("outcome") is True
+    assert_still_logged_in(device, [tab], sid)
+
+
+def test_date_to_wait_for_is_measured_by_the_servers_clock(device: Device) -> None:
+    """The device's stands decades behind."""
+    tab, _ = log_in_at_a_standstill(device)
+    now = 1_800_000_000
+    headers = {
+        "Retry-After": formatdate(now + 7, usegmt=True),
+        "Date": formatdate(now, usegmt=True),
+    }
+    answers(tab, 503, headers=headers)
+    tab.evaluate(WATCH_PAUSES)
+    start_refresh(tab)
+    assert next_pause(tab, 1) == 7000
+    device.context.clock.run_for(7000)
+    assert tab.evaluate("outcome") is True
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "minutes"),
+    [("120", 120, 2), ("7200", 7200, 60), ("9" * 30, 86_400, 60)],
+    ids=["two minutes", "two hours", "for ever"],
+)
+def test_long_wait_is_told_and_kept_within_an_hour(
+    device: Device, value: str, told: int, minutes: int
+) -> None:
+    """Nobody hangs for it: calls that need a token fail for the time being and say for how long."""
+    tab, sid = log_in_at_a_standstill(device)
+    requests = answers(tab, 503, headers={"Retry-After": value})
+    tab.goto(device.stage.url(), wait_until="commit")
+    wait_for_client(tab)
+    assert error_of(tab, "refresh()") == [503, True, told]
+    device.context.clock.run_for(60_000)
+    rest = 60 * minutes - 60
+    assert error_of(tab, "refresh()") == [503, True, rest]
+    assert error_of(tab, "fetch('/api/hello/')") == [503, True, rest]
+    assert len(requests) == 1
+    device.context.clock.run_for(rest * 1000 + 30_000)  # it looks each half minute
+    assert ready(tab) is True
+    assert len(requests) == 2
+    assert_still_logged_in(device, [tab], sid)
+
+
+def error_of(tab: Page, call: str) -> list[object]:
+    """Give the status of the error, whether it is temporary, and the seconds to wait."""
+    error = "(error) => [error.status, error.temporary, error.retryAfter]"
+    found: list[object] = tab.evaluate(f"auth.{call}.then(() => [], {error})")
+    return found
 
 
 def test_failing_server_is_asked_less_and_less_and_then_no_more(device: Device) -> None:

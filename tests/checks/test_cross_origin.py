@@ -24,7 +24,7 @@ RECIPE: dict[str, Any] = {
     "CORS_ALLOWED_ORIGINS": [APP],
     "CORS_ALLOW_CREDENTIALS": True,
     "CORS_ALLOW_HEADERS": HEADERS,
-    "CORS_EXPOSE_HEADERS": ["Retry-After"],
+    "CORS_EXPOSE_HEADERS": ["WWW-Authenticate", "Retry-After"],
 }
 
 
@@ -87,7 +87,8 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any]]] = [
             "CSRF_HEADER_NAME": "HTTP_X_OWN_TOKEN",
         },
     ),
-    ("W069", {"CORS_EXPOSE_HEADERS": ["x-request-id"]}),
+    ("W052", {"CORS_EXPOSE_HEADERS": ["retry-after"]}),
+    ("W069", {"CORS_EXPOSE_HEADERS": ["www-authenticate"]}),
     ("W067", {"JWT_AUTH_REFRESH_COOKIE_DOMAIN": "example.com"}),
     ("W067", {"JWT_AUTH_REFRESH_COOKIE_DOMAIN": ".Example.com"}),
     (

@@ -208,3 +208,19 @@ def test_password_change_sets_the_cookie_of_the_mount(
     body = {"old_password": password, "new_password": NEW_PASSWORD}
     answer = site.post("password/change/", body, headers=session.bearer)
     assert answer.cookies[COOKIE]["path"] == "/api/auth/"
+
+
+@pytest.mark.parametrize("cookies", [0, 1, 2])
+def test_lost_answer_of_a_password_change_is_given_to_a_refresh_with_its_key(
+    session: Session, credentials: dict[str, str], cookies: int
+) -> None:
+    """By the refresh cookie that the change was sent with; of two, nobody knows whose they are."""
+    device, key = Site(), {"Idempotency-Key": "the key of the change"}
+    body = {"old_password": credentials["password"], "new_password": NEW_PASSWORD}
+    jar = {"Cookie": "; ".join([session.cookie["Cookie"]] * cookies)}
+    answer = device.post("password/change/", body, headers={**session.bearer, **key, **jar})
+    assert answer.status_code == 200
+    again = Site().post("refresh/", headers={**session.cookie, **key})
+    assert again.status_code == (200 if cookies == 1 else 401)
+    is_same = again.cookies[COOKIE].value == answer.cookies[COOKIE].value
+    assert is_same == (cookies == 1)

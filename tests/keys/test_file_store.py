@@ -29,6 +29,7 @@ from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores import folder as folders
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.keys.contract import KeyStoreContract, Storage
+from tests.keys.reloading import told
 
 
 @pytest.fixture
@@ -422,7 +423,11 @@ def test_time_of_a_change_is_taken_when_nobody_is_waited_for(
 
 
 def test_lock_of_somebody_who_says_nothing_is_waited_for(
-    saved: FileKeyStore, folder: Path, following: KeyRing, monkeypatch: pytest.MonkeyPatch
+    saved: FileKeyStore,
+    folder: Path,
+    following: KeyRing,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An older version, or a shell's `flock`."""
     monkeypatch.setattr(folders, "_LOCK_SECONDS", 0.0)
@@ -430,6 +435,10 @@ def test_lock_of_somebody_who_says_nothing_is_waited_for(
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(KeyStoreUnavailable, match="written: another process has held"):
             saved.save(following, expected_version=1)
+        with told() as events, pytest.raises(KeyStoreUnavailable):
+            rotation.rotate(saved, algorithm=None, now=now)
+    (refused,) = [event for event in events if event["event"] == "refused"]
+    assert (refused["operation"], refused["reason"]) == ("save", "key_store_unavailable")
     saved.save(following, expected_version=1)
 
 

@@ -16,6 +16,7 @@ from jwt_auth.exceptions import SessionNotFound
 from jwt_auth.flows.issuing import roles_of
 from jwt_auth.http import throttling
 from jwt_auth.http.addresses import client_of
+from jwt_auth.http.credentials import find_retry_key
 from jwt_auth.http.serializers import PasswordChangeSerializer, SessionSerializer
 from jwt_auth.http.views.base import BearerView
 from jwt_auth.models import Reason
@@ -88,5 +89,14 @@ class PasswordChangeView(BearerView):
         # Whoever has stolen an access token could else guess the password here as often as they
         # like.
         throttling.count_login(user.get_username(), client, now=self.now.timestamp())
-        issued = flows.change_password(user, client=client, now=self.now, **body.validated_data)
+        retry_key = find_retry_key(request)
+        presented = self.transport.read(request) if retry_key else []
+        issued = flows.change_password(
+            user,
+            client=client,
+            now=self.now,
+            presented=presented[0] if len(presented) == 1 else None,
+            retry_key=retry_key,
+            **body.validated_data,
+        )
         return self.token_response(request, issued)

@@ -37,13 +37,16 @@ export interface AuthClientEvents {
   sessionend: CustomEvent<{ readonly reason: EndReason }>;
 }
 
-/** What the server answered, or that it did not: then `status` is 0, `code` "network_error". */
+/**
+ * What the server answered, or why there is no answer: `code` is "network_error"; "busy", where another
+ * tab has been at it for half a minute; "session_changed", where another tab has logged in since.
+ */
 export class AuthError extends Error {
   constructor(status: number, code: string, message?: string, retryAfter?: number | null);
   readonly name: "AuthError";
   readonly status: number;
   readonly code: string;
-  /** Seconds to wait, where the server said so. */
+  /** Seconds to wait, where the server said so: 1 to 86,400. */
   readonly retryAfter: number | null;
   /** The same may succeed later; it says nothing against the session. */
   readonly temporary: boolean;
@@ -62,9 +65,15 @@ export interface AuthClient extends EventTarget {
   readonly claims: Claims | null;
   /** When the current token runs out, in milliseconds by this device's clock (`Date.now()`). */
   readonly expiresAt: number | null;
-  /** Rejects with an `AuthError`: 401 wrong, 429 wait `retryAfter` seconds. */
+  /**
+   * Rejects with an `AuthError`: 401 wrong, 429 wait `retryAfter` seconds, "session_changed" where
+   * another tab was faster.
+   */
   login(username: string, password: string): Promise<Claims>;
-  /** Ends the session in all tabs. Rejects where the server can't be told: then it goes on. */
+  /**
+   * Ends the session that this page has, in all tabs, and none that another tab has opened meanwhile.
+   * Rejects where the server can't be told: then it goes on.
+   */
   logout(): Promise<void>;
   /** Ends every session of the user, on all devices. */
   logoutAll(): Promise<void>;
@@ -73,7 +82,9 @@ export interface AuthClient extends EventTarget {
   /** True: a new token. False: no session. Rejects with an `AuthError` where there's no telling. */
   refresh(): Promise<boolean>;
   /**
-   * As `window.fetch`, with the token. A 401 is answered by one refresh and one repetition.
+   * As `window.fetch`, with the token. Where the answer says that the token was refused, by
+   * `WWW-Authenticate` or by the `code` "invalid_token" of its body, one refresh and one repetition
+   * follow. Any other 401 is given to the caller.
    * Rejects with an `AuthError` where a token is needed and can't be had now.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;

@@ -5,7 +5,10 @@ const PATIENCE = 30_000; // for the lock
 const LEASE = 3_000; // in the lock's place
 const LOOK = 30_000; // after sleep
 const KEEP = 60_000; // of an answered key: cookies reach the disk late
+const LIFE = 600_000; // of a key that is used again and again
 const TRIES = 6;
+const LONGEST = 3_600_000; // that a server may keep us from asking
+const DAY = 86_400; // seconds; whoever says more has a wrong clock
 
 export class AuthError extends Error {
   name = "AuthError";
@@ -24,13 +27,15 @@ class AuthClient extends EventTarget {
   #lifetime = 0;
   #due = 0;
   #wall = 0;
-  #steady = 0;
+  #elapsed = () => Infinity;
+  #barred; // by Retry-After: the error and how long
   #base;
   #origins;
   #name;
   #send = fetch.bind(globalThis);
   #channel;
   #flight;
+  #heard; // of another session, while a refresh is under way
   #timer;
   #open = new AbortController();
   #settle;
@@ -66,25 +71,40 @@ class AuthClient extends EventTarget {
   }
 
   async changePassword(old_password, new_password) {
-    await this.#freshen();
-    return this.#exchange("password/change/", { old_password, new_password }, this.#claims?.sub);
+    const [token, sid] = await this.#own();
+    const sub = this.#claims?.sub;
+    try {
+      return await this.#exchange("password/change/", { old_password, new_password }, token, sid);
+    } catch (error) {
+      const isLost = error.code === "network_error" || error.status >= 500;
+      // A refresh with its key brings the answer, if the server has given one.
+      if (!isLost || !(await this.refresh())) throw error;
+      if (this.#claims.sub !== sub || this.#claims.sid === sid) throw error;
+      return this.#claims;
+    }
   }
 
-  refresh() {
-    this.#flight ??= this.#persist(() => this.#rotate()).finally(() => (this.#flight = null));
+  async refresh() {
+    this.#heed();
+    this.#flight ??= this.#persist(() => this.#rotate())
+      .catch((error) => this.#bar(error))
+      .finally(() => (this.#flight = null));
     return this.#flight;
   }
 
   async logout() {
-    await this.#persist(() => this.#post("logout/", {}, this.#token));
-    this.#end("logout");
+    const [token, sid] = [this.#token, this.#claims?.sid ?? (await this.#shared())];
+    await this.#persist(() => this.#leave("logout/", token, sid), true);
   }
 
   async logoutAll() {
-    const init = { method: "POST", credentials: "include" };
-    const response = await this.fetch(`${this.#base}logout-all/`, init);
-    if (!response.ok) throw await refusal(response);
-    this.#end("logout");
+    const [token, sid] = await this.#own();
+    const leave = (token) => this.#leave("logout-all/", token, sid);
+    await inTurn(this.#name, () => leave(token), true).catch(async (error) => {
+      if (error.status !== 401 || !(await this.refresh()) || this.#claims.sid !== sid) throw error;
+      const renewed = this.#token;
+      return inTurn(this.#name, () => leave(renewed), true);
+    });
   }
 
   fetch = async (input, init) => {
@@ -99,7 +119,7 @@ class AuthClient extends EventTarget {
     if (!this.#is(user)) return this.#send(request, this.#token && { credentials: "omit" });
     const again = request.clone();
     const response = await this.#send(authorize(request, token));
-    if (response.status !== 401) return response;
+    if (!(await isRefused(response))) return response;
     await unless(signal, token === this.#token ? this.refresh() : this.#freshen());
     return this.#is(user) ? this.#send(authorize(again, this.#token)) : response;
   };
@@ -115,9 +135,18 @@ class AuthClient extends EventTarget {
     return this.#token && this.#claims.sub === user;
   }
 
-  // The wall clock may be set, the steady one may stop in sleep.
-  #elapsed() {
-    return Math.max(Date.now() - this.#wall, performance.now() - this.#steady);
+  #bar(error) {
+    const time = Math.min(error.retryAfter * 1000, LONGEST);
+    if (time > PATIENCE) this.#barred = { error, time, elapsed: stopwatch() };
+    throw error;
+  }
+
+  #heed() {
+    if (!this.#barred) return;
+    const { error, time, elapsed } = this.#barred;
+    const rest = Math.ceil((time - elapsed()) / 1000);
+    if (rest > 0) throw new AuthError(error.status, error.code, error.message, rest);
+    this.#barred = null;
   }
 
   async #freshen() {
@@ -135,43 +164,101 @@ class AuthClient extends EventTarget {
     this.#timer = setTimeout(() => this.#look(), rest > 0 && rest < LOOK ? rest : LOOK);
   }
 
-  async #rotate() {
+  async #key() {
     const fresh = newKey(); // one, also where `update` has two tries at it
     const { key } = await update(this.#name, (record) => {
-      if (record.key && !record.answered) return record;
-      const kept = Math.abs(Date.now() - record.answered) < KEEP;
-      return { ...record, key: kept ? record.key : fresh, answered: 0 };
+      const sent = Date.now();
+      const isRecent = (time, limit) => Math.abs(sent - (time ?? sent)) < limit;
+      const isKept = record.answered
+        ? isRecent(record.answered, KEEP) && isRecent(record.made, LIFE)
+        : isRecent(record.sent, LIFE) && isRecent(record.made, DAY * 1000);
+      const { key, made } = isKept && record.key ? record : { key: fresh, made: sent };
+      return { ...record, key, made, sent, answered: 0 };
     });
+    return key;
+  }
+
+  async #rotate() {
+    const key = await this.#key();
+    this.#heard = undefined; // what was heard before the request is in the cookie by now
     try {
       await this.#post("refresh/", { headers: { "Idempotency-Key": key } });
     } catch (error) {
       if (error.code !== "invalid_refresh_token") throw error;
       this.#end(this.#elapsed() < this.#lifetime ? "revoked" : "expired");
     }
-    update(this.#name, (record) =>
-      record.key === key ? { ...record, answered: Date.now() } : record,
-    ).catch(() => {});
+    await this.#share(key);
     return !!this.#token;
   }
 
-  #exchange(path, fields, user) {
+  async #exchange(path, fields, token, sid) {
+    const former = sid ?? (await this.#shared());
     const headers = { "Content-Type": "application/json" };
-    return inTurn(this.#name, async () => {
-      const token = this.#is(user) && this.#token;
-      await this.#post(path, { headers, body: JSON.stringify(fields) }, token);
+    const exchange = async () => {
+      const current = await this.#shared();
+      const isNew = current && current !== former && current !== this.#claims?.sid;
+      if (isNew || !this.#has(sid, current)) throw new AuthError(409, "session_changed");
+      const key = token && (await this.#key());
+      if (key) headers["Idempotency-Key"] = key;
+      try {
+        await this.#post(path, { headers, body: JSON.stringify(fields) }, token);
+      } catch (error) {
+        if (!error.temporary) await this.#share(key);
+        throw error;
+      }
+      await this.#share(key);
       return this.#claims;
-    });
+    };
+    return inTurn(this.#name, exchange, true);
+  }
+
+  // Without cookies where they are another session's by now: only the one that was meant ends.
+  async #leave(path, token, sid) {
+    const isCurrent = this.#has(sid, await this.#shared());
+    await this.#post(path, { credentials: isCurrent ? "include" : "omit" }, token);
+    if (isCurrent || this.#claims?.sid === sid) this.#end("logout", sid);
+    else this.#tell({ ended: sid, reason: "logout" });
+    if (isCurrent) await this.#share();
+  }
+
+  // The token and session at the call, not those that another tab has opened meanwhile.
+  async #own() {
+    const former = this.#claims?.sid;
+    await this.#freshen();
+    const { sid } = this.#claims ?? {};
+    if (former && sid && former !== sid) throw new AuthError(409, "session_changed");
+    return [this.#token, sid];
+  }
+
+  // Messages may be late, so what is shared on disk has its say.
+  #has(sid, current) {
+    const others = [current, this.#claims?.sid, this.#heard];
+    return !sid || others.every((other) => !other || other === sid);
+  }
+
+  async #shared() {
+    return (await update(this.#name, (record) => record)).sid;
+  }
+
+  // What the answer to a request with that key has brought.
+  #share(key) {
+    const [sid, answered] = [this.#claims?.sid, Date.now()];
+    const change = (record) => (record.key === key ? { ...record, answered, sid } : { ...record, sid });
+    return update(this.#name, change);
   }
 
   // In turn for each try, so that nobody waits for a pause.
-  async #persist(task) {
+  async #persist(task, isAlone) {
     for (let tries = 1; ; tries++) {
       await online();
       try {
-        return await inTurn(this.#name, task);
+        return await inTurn(this.#name, task, isAlone);
       } catch (error) {
-        if (!error.temporary || tries === TRIES || error.retryAfter > 60) throw error;
-        await sleep(error.retryAfter * 1000 || 500 * 2 ** tries * (0.5 + Math.random() / 2));
+        const pause = 500 * 2 ** tries * (0.5 + Math.random() / 2);
+        const asked = error.retryAfter * 1000;
+        const isOver = !error.temporary || error.code === "busy" || tries === TRIES;
+        if (isOver || asked > PATIENCE) throw error;
+        await sleep(Math.max(pause, asked));
       }
     }
   }
@@ -180,13 +267,15 @@ class AuthClient extends EventTarget {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), TIMEOUT);
     const { signal } = abort;
-    const [wall, steady] = [Date.now(), performance.now()];
+    const [wall, elapsed] = [Date.now(), stopwatch()];
     const common = { method: "POST", credentials: "include", redirect: "error", signal };
     try {
       const request = new Request(this.#base + path, { ...common, ...init });
       const response = await this.#send(token ? authorize(request, token) : request);
       if (!response.ok) throw await refusal(response);
-      if (response.status !== 204) this.#accept(await response.json(), wall, steady);
+      if (response.status === 204) return;
+      const answer = await response.json();
+      this.#accept(answer, wall, elapsed, path === "refresh/" && this.#heard);
     } catch (error) {
       // Not as it is: it may quote what it could not read.
       throw error instanceof AuthError ? error : new AuthError(0, "network_error");
@@ -195,37 +284,46 @@ class AuthClient extends EventTarget {
     }
   }
 
-  #accept({ access_token: token, expires_in: seconds }, wall, steady) {
+  #accept({ access_token: token, expires_in: seconds }, wall, elapsed, heard) {
     const text = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
     const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
-    this.#claims = Object.freeze(JSON.parse(new TextDecoder().decode(bytes)));
+    const claims = Object.freeze(JSON.parse(new TextDecoder().decode(bytes)));
+    if (heard && heard !== claims.sid) throw new AuthError(409, "session_changed");
+    [this.#claims, this.#heard] = [claims, undefined];
     this.#token = token;
     this.#lifetime = seconds * 1000;
     this.#due = this.#lifetime * (0.7 + Math.random() * 0.2);
-    [this.#wall, this.#steady] = [wall, steady];
+    [this.#wall, this.#elapsed, this.#barred] = [wall, elapsed, null];
     this.#changed(true, { sid: this.#claims.sid });
     this.#look();
   }
 
-  #end(reason, told) {
-    const [token, ended] = [this.#token, this.#claims?.sid];
+  #end(reason, ended = this.#claims?.sid, told = false) {
+    const [token, shown] = [this.#token, this.#claims];
     this.#token = this.#claims = null;
-    if (ended) this.dispatchEvent(new CustomEvent("sessionend", { detail: { reason } }));
+    if (shown) this.dispatchEvent(new CustomEvent("sessionend", { detail: { reason } }));
     const news = ended || reason === "logout";
     if (news || token !== null) this.#changed(false, news && !told && { ended, reason });
   }
 
   #changed(found, message) {
     this.#settle(found);
-    if (message && !this.#open.signal.aborted) this.#channel?.postMessage(message);
+    if (message) this.#tell(message);
     this.dispatchEvent(new Event("change"));
+  }
+
+  #tell(message) {
+    if (!this.#open.signal.aborted) this.#channel?.postMessage(message);
   }
 
   #hear({ sid, ended, reason }) {
     const own = this.#claims?.sid;
-    if (own && own === ended) return this.#end(reason, true);
+    if (ended && ended !== own) return; // not this tab's
+    if (ended) return this.#end(reason, ended, true);
     if (own === sid) return this.dispatchEvent(new Event("change"));
-    this.#token = this.#flight = undefined; // nothing more in the former user's name
+    // Nothing more in the former user's name. A refresh that waits for its turn will do.
+    this.#token = this.#barred = undefined;
+    this.#heard = sid;
     this.#look();
   }
 }
@@ -235,18 +333,47 @@ function authorize(request, token) {
   return request;
 }
 
+// By its challenge (RFC 6750 §3.1) or, where CORS hides that, by the body. Any other 401 is the
+// application's own: its request has been acted upon.
+async function isRefused(response) {
+  if (response.status !== 401) return false;
+  const { headers } = response;
+  if (/\berror="?invalid_token\b/.test(headers.get("WWW-Authenticate"))) return true;
+  if (!/json/.test(headers.get("Content-Type"))) return false;
+  const body = await response.clone().json().catch(() => null);
+  return body?.code === "invalid_token";
+}
+
 async function refusal(response) {
   const { code = "http_error", detail, errors } = await response.json().catch(() => ({}));
-  const after = response.headers.get("Retry-After");
-  const seconds = after && (+after || (Date.parse(after) - Date.now()) / 1000 || null);
+  const seconds = waitOf(response.headers);
   return Object.assign(new AuthError(response.status, code, detail, seconds), { errors });
 }
 
-const unless = (signal, task) =>
-  Promise.race([
-    task,
-    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
-  ]);
+// In seconds, or null. A date is measured by the server's own clock where the page may read it.
+function waitOf(headers) {
+  const after = headers.get("Retry-After");
+  const now = Date.parse(headers.get("Date")) || Date.now();
+  const seconds = /^\d+$/.test(after) ? +after : (Date.parse(after) - now) / 1000;
+  return seconds > 0 ? Math.min(Math.ceil(seconds), DAY) : null;
+}
+
+// The wall clock may be set, the steady one may stop in sleep.
+function stopwatch() {
+  const [wall, steady] = [Date.now(), performance.now()];
+  return () => Math.max(Date.now() - wall, performance.now() - steady);
+}
+
+async function unless(signal, task) {
+  let abort;
+  const aborted = new Promise((_, reject) => (abort = () => reject(signal.reason)));
+  signal.addEventListener("abort", abort);
+  try {
+    await Promise.race([task, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort); // it may outlive many requests
+  }
+}
 
 const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
@@ -258,16 +385,35 @@ function online() {
   return Promise.race([event, sleep(LOOK)]); // not all say so
 }
 
-async function inTurn(name, task) {
-  let end;
-  const ended = new Promise((resolve) => (end = resolve));
-  await new Promise((begin) => {
-    const hold = () => (begin(), ended);
+// Alone: nothing else is under way that may set or delete the cookie. A refresh overtakes a tab that
+// stands still; its key makes that safe, as long as only refreshes do it.
+async function inTurn(name, task, isAlone) {
+  const turns = [];
+  try {
+    try {
+      turns.push(await take(name));
+    } catch (error) {
+      if (isAlone) throw error;
+    }
+    if (isAlone || !turns.length) turns.push(await take(`${name} overtaking`));
+    return await task();
+  } finally {
+    turns.forEach((end) => end());
+  }
+}
+
+// Resolves in turn, with what ends it.
+function take(name) {
+  return new Promise((begin, giveUp) => {
+    let isLate = false;
+    const hold = () => isLate || new Promise(begin);
     const lock = navigator.locks ? navigator.locks.request(name, hold) : lease(name, hold);
-    lock.catch(begin);
-    setTimeout(begin, PATIENCE);
+    lock.catch(() => begin(() => {}));
+    setTimeout(() => {
+      isLate = true;
+      giveUp(new AuthError(0, "busy"));
+    }, PATIENCE);
   });
-  return task().finally(end);
 }
 
 async function lease(name, hold) {

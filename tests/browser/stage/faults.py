@@ -17,21 +17,29 @@ from django.http import HttpRequest, HttpResponse
 KILL = "kill"
 #: Answer so many seconds late.
 DELAY = "delay"
-#: Don't answer as long as the file is there.
-HOLD = "hold"
+#: Don't answer as long as the file is there; an endpoint's name follows.
+HOLD = "hold-"
+#: Don't begin as long as the file is there; an endpoint's name follows. What came is in "came-".
+STALL = "stall-"
+CAME = "came-"
 
 
 def middleware(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Disturb the answers of refresh/ only."""
+    """Disturb answers: refresh/ in all ways, every endpoint by holding it back."""
     folder = Path(os.environ["STAGE_FAULTS"])
 
     def disturbed(request: HttpRequest) -> HttpResponse:
+        endpoint = request.path.rstrip("/").rpartition("/")[2]
+        if (folder / f"{STALL}{endpoint}").exists():
+            (folder / f"{CAME}{endpoint}").touch()
+            _hold(folder / f"{STALL}{endpoint}")
         response = get_response(request)
-        if request.path.endswith("/refresh/"):
+        if endpoint == "refresh":
             _delay(folder / DELAY)
-            _hold(folder / HOLD)
+        _hold(folder / f"{HOLD}{endpoint}")
+        if endpoint == "refresh":
             _kill(folder / KILL)
         return response
 

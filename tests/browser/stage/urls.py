@@ -21,6 +21,7 @@ from django.http import (
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
+from jwt_auth.http.problems import INVALID_TOKEN_CHALLENGE
 from jwt_auth.signals import reuse_detected
 
 HERE = Path(__file__).parent
@@ -62,7 +63,7 @@ def user(request: HttpRequest) -> JsonResponse:
 
 @csrf_exempt
 def echo(request: HttpRequest) -> HttpResponse:
-    """Say what has arrived; with `?once=NAME` the first request of that name gets a 401."""
+    """Say what has arrived; with `?once=NAME` the first token of that name is refused."""
     answer = JsonResponse(
         {
             "method": request.method,
@@ -74,6 +75,7 @@ def echo(request: HttpRequest) -> HttpResponse:
     name = request.GET.get("once")
     if name and _is_first(name):
         answer.status_code = 401
+        answer["WWW-Authenticate"] = INVALID_TOKEN_CHALLENGE
     # Any origin may ask and read: what is tested is what browsers and the client hold back.
     answer["Access-Control-Allow-Origin"] = request.headers.get("Origin", "*")
     answer["Access-Control-Allow-Credentials"] = "true"

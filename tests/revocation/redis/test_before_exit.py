@@ -78,7 +78,12 @@ def _stopped(server: RedisServer, until: Callable[[], bool]) -> Iterator[None]:
     """Stop the server until something holds."""
     with ExitStack() as stack:
         stack.enter_context(stopped(server))
-        resume = Thread(target=lambda: (wait_for(until), stack.close()))
+
+        def wait_and_resume() -> None:
+            wait_for(until)
+            stack.close()
+
+        resume = Thread(target=wait_and_resume)
         resume.start()
         yield
         resume.join()

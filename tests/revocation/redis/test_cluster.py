@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -22,6 +21,7 @@ from jwt_auth.revocation.redis import RedisRevocation
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.contract import RevocationContract
+from tests.revocation.redis.cluster import address_of, cluster_cli, wait_until_whole
 from tests.revocation.redis.conftest import REDIS
 from tests.revocation.redis.scene import (
     authenticate,
@@ -32,7 +32,7 @@ from tests.revocation.redis.scene import (
     token_of,
     trust_at_once,
 )
-from tests.revocation.redis.servers import PATIENT, RedisServer, need, running, wait_for
+from tests.revocation.redis.servers import PATIENT, RedisServer, running, wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
@@ -180,28 +180,6 @@ def test_factory_makes_one_client_and_can_close_it(backend: RedisRevocation) -> 
 
 def _token(user: AbstractBaseUser) -> Any:
     return token_of(log_in(user))
-
-
-def address_of(server: RedisServer) -> str:
-    """What a cluster calls a node."""
-    return f"127.0.0.1:{server.port}"
-
-
-def cluster_cli(*arguments: str) -> None:
-    """Run redis-cli; it has to succeed."""
-    subprocess.run([need("redis-cli"), *arguments], capture_output=True, check=True)
-
-
-def wait_until_whole(nodes: list[RedisServer]) -> None:
-    """Wait until every node finds the cluster in order."""
-    for node in nodes:
-        wait_for(partial(_is_whole, node))
-
-
-def _is_whole(node: RedisServer) -> bool:
-    with node.client() as client:
-        info: Any = client.cluster("INFO")
-    return bool(info["cluster_state"] == "ok")
 
 
 def _owner(nodes: list[RedisServer]) -> RedisServer:

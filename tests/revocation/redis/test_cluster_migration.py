@@ -22,30 +22,25 @@ from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.redis import RedisRevocation
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in
+from tests.revocation.redis.cluster import (
+    Migration,
+    address_of,
+    cluster_of_three,
+    has_key,
+    wait_until_whole,
+)
 from tests.revocation.redis.conftest import REDIS
 from tests.revocation.redis.scene import end, known, state_of, token_of, trust_at_once
-from tests.revocation.redis.servers import PATIENT, RedisServer, running, wait_for
-from tests.revocation.redis.test_cluster import address_of, cluster_cli, wait_until_whole
+from tests.revocation.redis.servers import PATIENT, RedisServer, wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
-
-_ARGUMENTS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "60000", "--save", "")
 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
     """Three servers that share the slots, and one without any."""
-    folder = tmp_path_factory.mktemp("migration")
-    servers = [RedisServer(folder / str(number), *_ARGUMENTS) for number in range(4)]
-    *primaries, newcomer = servers
-    with running(*servers):
-        cluster_cli("--cluster", "create", *map(address_of, primaries), "--cluster-yes")
-        wait_until_whole(primaries)
-        cluster_cli("--cluster", "add-node", address_of(newcomer), address_of(primaries[0]))
-        wait_until_whole(servers)
-        for node in servers:
-            wait_for(lambda node=node: _knows(node) == len(servers))  # type: ignore[misc]
-        yield servers
+    with cluster_of_three(tmp_path_factory.mktemp("migration")) as nodes:
+        yield nodes
 
 
 @pytest.fixture
@@ -93,34 +88,6 @@ def sessions(backend: RedisRevocation, make_user: MakeUser) -> list[Issued]:
     return [known(log_in(make_user(f"user{number}"))) for number in range(30)]
 
 
-class Migration:
-    """A slot that is held between two nodes."""
-
-    def __init__(self, nodes: list[RedisServer], key: bytes, heir: RedisServer) -> None:
-        self.key = key
-        self.heir = heir
-        self.owner = next(node for node in nodes if _has(node, key))
-        with self.owner.client() as owner, heir.client() as target:
-            self._slot = owner.execute_command("CLUSTER KEYSLOT", key)
-            self._set(target, "IMPORTING", owner.execute_command("CLUSTER MYID"))
-            self._set(owner, "MIGRATING", target.execute_command("CLUSTER MYID"))
-
-    def move_key(self) -> None:
-        """Carry the user's hash over, as a reshard does key by key."""
-        with self.owner.client() as owner:
-            owner.migrate("127.0.0.1", self.heir.port, self.key, 0, 60_000)
-
-    def give_up(self) -> None:
-        """Leave the slot where it was."""
-        for node in (self.owner, self.heir):
-            with node.client() as client:
-                client.flushall()
-                self._set(client, "STABLE")
-
-    def _set(self, client: Any, *state: Any) -> None:
-        client.execute_command("CLUSTER SETSLOT", self._slot, *state)
-
-
 @pytest.fixture(params=["another primary", "a node without slots"])
 def migration(
     request: pytest.FixtureRequest,
@@ -130,7 +97,7 @@ def migration(
 ) -> Iterator[Migration]:
     """The slot of the first user is on its way, and the user's hash has arrived."""
     key = backend._key(sessions[0].family.user_id)
-    owner = next(node for node in nodes if _has(node, key))
+    owner = next(node for node in nodes if has_key(node, key))
     others = [node for node in nodes[:3] if node is not owner]
     migration = Migration(nodes, key, others[0] if request.param == "another primary" else nodes[3])
     migration.move_key()
@@ -156,7 +123,7 @@ def test_hash_is_made_in_a_slot_on_its_way(
     with migration.heir.client() as client:
         client.flushall()
     assert _admits(other, sessions[0])
-    assert _has(migration.heir, migration.key)
+    assert has_key(migration.heir, migration.key)
     _has_not_failed(other)
 
 
@@ -205,7 +172,7 @@ def broken(
 ) -> Iterator[bytes]:
     """The hash of the first user fails every command."""
     key = backend._key(sessions[0].family.user_id)
-    owner = next(node for node in nodes if _has(node, key))
+    owner = next(node for node in nodes if has_key(node, key))
     with owner.client() as client:
         client.delete(key)
         client.set(key, "not a hash")
@@ -247,7 +214,7 @@ def test_node_that_is_gone_holds_up_no_other(
 ) -> None:
     """Kept or new, of one user or of all: what the other nodes have is written at once."""
     *_, gone = nodes[:3]
-    elsewhere = [issued for issued in sessions if not _has(gone, _key(backend, issued))]
+    elsewhere = [issued for issued in sessions if not has_key(gone, _key(backend, issued))]
     first, second, *rest = elsewhere
     there = next(issued for issued in sessions if issued not in elsewhere)
     gone.stop()
@@ -305,15 +272,3 @@ def _admits(node: RedisRevocation, issued: Issued) -> bool:
 
 def _key(backend: RedisRevocation, issued: Issued) -> bytes:
     return backend._key(issued.family.user_id)
-
-
-def _has(node: RedisServer, key: bytes) -> bool:
-    with node.client() as client:
-        found: Any = client.keys()
-    return key in found
-
-
-def _knows(node: RedisServer) -> int:
-    with node.client() as client:
-        info: Any = client.cluster("INFO")
-    return int(info["cluster_known_nodes"])

@@ -567,7 +567,7 @@ def test_denial_is_read_when_its_hour_comes_twice(
 
     class Then(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:
+        def now(cls, tz: Any = None) -> Any:
             return back - timedelta(minutes=10)
 
     monkeypatch.setattr(module, "datetime", Then)

@@ -132,3 +132,14 @@ def test_first_of_several_locations_is_asked(server: RedisServer, settings: Sett
     settings.CACHES = {**settings.CACHES, "several": cache}
     backend = RedisRevocation("several", TIMEOUT=PATIENT)
     assert backend.check() == backend.check_server() == []
+
+
+@pytest.mark.usefixtures("revocation")
+def test_refused_password_is_named(server: RedisServer, settings: Settings) -> None:
+    """W021 has what the server said, and no password."""
+    location = f"redis://somebody:not-the-one@127.0.0.1:{server.port}/0"
+    settings.CACHES["revocation"]["LOCATION"] = location
+    (message,) = get_backend().check_server()
+    assert message.id == "jwt_auth.W021"
+    assert "invalid username-password pair" in message.msg
+    assert "not-the-one" not in str(message)

@@ -116,17 +116,18 @@ def test_documented_lines_work(user: AbstractBaseUser) -> None:
     assert _problems() == []
 
 
-def test_certificate_that_is_not_trusted_is_named(cache: Any) -> None:
-    """W021 says why Redis can't be reached, and no password."""
-    del cache["OPTIONS"]["SENTINEL_KWARGS"]["ssl_ca_certs"]
+def test_primary_that_no_sentinel_knows_is_told(cache: Any) -> None:
+    """W021: LOCATION has another name than the sentinels."""
+    cache["LOCATION"] = "redis://somebody-else/0"
     (message,) = _problems()
     assert "W021" in message
-    assert "PASSWORD" not in message
+    assert "MasterNotFoundError" in message
 
 
-def test_certificate_of_redis_that_is_not_trusted_is_named(cache: Any) -> None:
-    """The server's own, once the sentinel has named it."""
-    del cache["OPTIONS"]["CONNECTION_POOL_KWARGS"]["ssl_ca_certs"]
+@pytest.mark.parametrize("whose", ["SENTINEL_KWARGS", "CONNECTION_POOL_KWARGS"])
+def test_certificate_that_is_not_trusted_is_named(whose: str, cache: Any) -> None:
+    """W021 says why Redis can't be reached, the sentinel's or the server's, and no password."""
+    del cache["OPTIONS"][whose]["ssl_ca_certs"]
     (message,) = _problems()
     assert "W021" in message
     assert "certificate verify failed" in message

@@ -11,8 +11,9 @@ export const api: AxiosInstance = axios.create({
 });
 
 api.interceptors.response.use(undefined, (error: unknown) => {
-  // After `auth.fetch` has tried: there is no session, or it has ended while the page was open.
-  if (axios.isAxiosError(error) && error.response?.status === 401) {
+  // After `auth.fetch` has tried: there is no session, or it has ended while the page was open. With a
+  // session, a 401 is your application's own: a wrong PIN, for example.
+  if (axios.isAxiosError(error) && error.response?.status === 401 && !auth.claims) {
     document.dispatchEvent(new Event("login-needed"));
   }
   return Promise.reject(error);

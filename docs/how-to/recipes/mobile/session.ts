@@ -65,7 +65,7 @@ export class Session {
       throw new DOMException("Another user has logged in.", "AbortError");
     }
     const answer = await this.#withToken(url, init, token);
-    if (answer.status !== 401) return answer;
+    if (!isTokenRefused(answer)) return answer;
     // Another call may have renewed it while this one was under way.
     const renewed = this.#accessToken !== token ? this.#accessToken : null;
     const next = renewed ?? (await this.refresh());
@@ -155,9 +155,15 @@ export class Session {
   }
 }
 
+/** By its challenge (RFC 6750): any other 401, for a wrong PIN for example, is your application's own. */
+function isTokenRefused(answer: Response): boolean {
+  const challenge = answer.headers.get("WWW-Authenticate") ?? "";
+  return answer.status === 401 && /error="invalid_token"/.test(challenge);
+}
+
 function unavailable(answer: Response): Unavailable {
   const seconds = Number(answer.headers.get("Retry-After"));
-  return new Unavailable(answer.status, seconds || null);
+  return new Unavailable(answer.status, seconds > 0 ? seconds : null); // NaN for a date
 }
 
 function userOf(token: string): string {

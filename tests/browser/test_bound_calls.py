@@ -1,0 +1,221 @@
+"""Whose session is it? A call is for the session that its tab had, never for another tab's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.devices import (
+    KEEP_HALF_MINUTES,
+    WATCH_PAUSES,
+    Device,
+    Stage,
+    call,
+    go_at_once,
+    heard,
+    locks,
+    log_in,
+    ready,
+    seen,
+    session_of,
+    start_refresh,
+    stop_clock,
+    wait_for_rotations,
+    wait_until,
+)
+from tests.live.site import PASSWORD
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
+
+DEAF = "Object.defineProperty(window, 'BroadcastChannel', { value: undefined })"
+
+
+def start(tab: Page, method: str, *given: str) -> None:
+    """Begin a call of the client, and leave its outcome in the page."""
+    outcome = f"auth.{method}(...given).then(() => 'done', (e) => [e.status, e.code, e.temporary])"
+    tab.evaluate(f"(given) => {{ window.outcome = {outcome}; }}", list(given))
+
+
+def outcome(tab: Page) -> object:
+    """Wait for the call's outcome."""
+    return tab.evaluate("outcome")
+
+
+def name_of(tab: Page) -> str:
+    """Ask the server whom it takes the tab for."""
+    me = "auth.fetch('/api/auth/me/').then((response) => response.json())"
+    return str(tab.evaluate(f"{me}.then((me) => me.username)"))
+
+
+def assert_is_still(tab: Page, username: str) -> None:
+    """The tab's user is that one, also after a reload: the cookie is there."""
+    assert name_of(tab) == username
+    assert "logout" not in seen(tab)
+    go_at_once(tab, tab.url)
+    assert ready(tab) is True
+    assert name_of(tab) == username
+
+
+def test_late_answer_of_log_out_everywhere_leaves_the_next_user_in(
+    device: Device, stage: Stage
+) -> None:
+    """The answer deletes the cookie, so the log-in of the next user waits for it."""
+    tab, sid = log_in(device)
+    other = device.open()
+    ready(other)
+    somebody = stage.make_user()
+    with stage.holding_answers("logout-all"):
+        start(tab, "logoutAll")
+        wait_until(lambda: stage.events(sid, "session_ended"), "not ended")
+        start(other, "login", somebody, PASSWORD)
+        wait_until(
+            lambda: locks(tab) == [2, 1] or session_of(other) not in {sid, None},
+            "the log-in neither waits nor is answered",
+        )
+    assert (outcome(tab), outcome(other)) == ("done", "done")
+    wait_until(lambda: session_of(tab) == session_of(other), "the tab has not followed")
+    go_at_once(other, other.url)
+    assert ready(other) is True
+    assert name_of(other) == somebody
+
+
+@pytest.mark.parametrize("hears", [True, False], ids=["hears", "deaf"])
+def test_repeated_logout_ends_its_own_session_only(
+    device: Device, stage: Stage, hears: bool
+) -> None:
+    """Between two tries another tab logs in as somebody else."""
+    stop_clock(device.context)
+    tab = device.blank()
+    if not hears:
+        tab.add_init_script(DEAF)
+    go_at_once(tab, stage.url())
+    ready(tab)
+    start(tab, "login", device.username, PASSWORD)
+    assert outcome(tab) == "done"
+    sid = session_of(tab)
+    assert sid
+    tab.route("**/logout/", lambda route: route.fulfill(status=503), times=1)
+    tab.evaluate(WATCH_PAUSES)
+    start(tab, "logout")
+    wait_until(lambda: tab.evaluate("pauses"), "no pause")
+    other = device.open()
+    ready(other)
+    somebody = stage.make_user()
+    start(other, "login", somebody, PASSWORD)
+    assert outcome(other) == "done"
+    if hears:
+        wait_until(lambda: session_of(tab) == session_of(other), "the tab has not heard")
+    device.context.clock.run_for(2000)
+    assert outcome(tab) == "done"
+    assert stage.events(sid, "session_ended") == 1
+    assert_is_still(other, somebody)
+
+
+@pytest.mark.parametrize("method", ["logout", "logoutAll"])
+def test_tab_that_has_missed_a_log_in_ends_the_former_session_only(
+    device: Device, stage: Stage, method: str
+) -> None:
+    """It has the former user's token, and the jar the next user's cookie."""
+    tab = device.blank()
+    tab.add_init_script(DEAF)
+    go_at_once(tab, stage.url())
+    ready(tab)
+    start(tab, "login", device.username, PASSWORD)
+    assert outcome(tab) == "done"
+    sid = session_of(tab)
+    assert sid
+    somebody = stage.make_user()
+    other = device.open()
+    ready(other)
+    start(other, "login", somebody, PASSWORD)
+    assert outcome(other) == "done"
+    start(tab, method)
+    assert outcome(tab) == "done"
+    assert stage.events(sid, "session_ended") == 1
+    assert session_of(tab) is None
+    assert_is_still(other, somebody)
+
+
+def test_end_of_another_session_is_nothing_to_a_tab(device: Device) -> None:
+    """It asks for nothing because of it."""
+    tab, _ = log_in(device)
+    requests = heard(tab, "request")
+    channel = "new BroadcastChannel('jwt_auth ' + new URL('/api/auth/', location.href))"
+    somewhere = device.open("/stage/empty/")
+    news = [{"ended": "another"}, {"sid": session_of(tab)}]
+    somewhere.evaluate(f"(news) => news.forEach((each) => {channel}.postMessage(each))", news)
+    wait_until(lambda: seen(tab)[-2:] == ["change", "change"], "the news has not come")
+    assert call(tab) == 200  # it would wait for a refresh
+    assert [request.url for request in requests if "refresh" in request.url] == []
+
+
+def test_log_in_that_another_tab_overtakes_is_not_sent(device: Device, stage: Stage) -> None:
+    """It was meant for a browser without a session."""
+    tab, other = device.open(), device.open()
+    assert (ready(tab), ready(other)) == (False, False)
+    sent = heard(other, "request")
+    with stage.holding_answers("login"):
+        start(tab, "login", device.username, PASSWORD)
+        wait_until(lambda: locks(tab)[0] == 2, "no log-in")
+        start(other, "login", stage.make_user(), PASSWORD)
+        wait_until(lambda: locks(tab)[1] == 1, "no log-in waits")
+    assert outcome(other) == [409, "session_changed", True]
+    assert [request.url for request in sent if request.url.endswith("/login/")] == []
+    wait_until(lambda: session_of(other) == session_of(tab), "the tab has not followed")
+
+
+def test_log_in_that_gets_no_turn_fails_for_the_time_being(device: Device, stage: Stage) -> None:
+    """The refresh that is under way would give the former user's cookie after it."""
+    tab, sid = log_in(device)
+    other = device.blank()
+    other.add_init_script(KEEP_HALF_MINUTES)
+    go_at_once(other, stage.url())
+    ready(other)
+    sent = heard(other, "request")
+    somebody = stage.make_user()
+    with stage.holding_answers():
+        start_refresh(tab)
+        wait_for_rotations(stage, sid, 2)
+        start(other, "login", somebody, PASSWORD)
+        wait_until(lambda: locks(tab) == [1, 1], "the log-in does not wait")
+        other.evaluate("halfMinutes.forEach((task) => task())")
+        assert outcome(other) == [0, "busy", True]
+    assert [request.url for request in sent if request.url.endswith("/login/")] == []
+    assert tab.evaluate("outcome") is True
+    start(other, "login", somebody, PASSWORD)
+    assert outcome(other) == "done"
+    wait_until(lambda: session_of(tab) == session_of(other), "still the former session")
+    assert_is_still(tab, somebody)
+
+
+def test_log_in_waits_for_a_refresh_that_has_overtaken_the_others(
+    device: Device, stage: Stage
+) -> None:
+    """That one has no turn of its own, and would give the former user's cookie after it."""
+    standing, sid = log_in(device)
+    refreshing = device.blank()
+    refreshing.add_init_script(KEEP_HALF_MINUTES)
+    go_at_once(refreshing, stage.url())
+    other = device.open()
+    assert (ready(refreshing), ready(other)) == (True, True)
+    somebody = stage.make_user()
+    with stage.holding_answers():
+        start_refresh(standing)
+        wait_for_rotations(stage, sid, 3)
+        start_refresh(refreshing)
+        wait_until(lambda: locks(other) == [1, 1], "the refresh does not wait")
+        refreshing.evaluate("halfMinutes.forEach((task) => task())")
+        wait_until(lambda: stage.events(sid, "refresh_retried"), "the refresh does not overtake")
+        standing.close()
+        wait_until(lambda: locks(other) == [1, 0], "the first turn has not ended")
+        sent = heard(other, "request")
+        start(other, "login", somebody, PASSWORD)
+        wait_until(lambda: locks(other) == [2, 1], "the log-in does not wait")
+        assert sent == []
+    assert outcome(other) == "done"
+    wait_until(lambda: session_of(refreshing) == session_of(other), "still the former session")
+    assert_is_still(refreshing, somebody)

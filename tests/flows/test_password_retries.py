@@ -1,0 +1,175 @@
+"""The lost answer of a password change: who gets it again, and who doesn't."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from pytest_django import Settings
+
+from jwt_auth import flows
+from jwt_auth.exceptions import RefreshSuperseded, RefreshTokenRefused
+from jwt_auth.flows import Issued
+from jwt_auth.models import Reason, RefreshTokenFamily
+from tests.conftest import MakeUser
+from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
+
+KEY, NEW_PASSWORD = "the key of the change", "a quite different horse"
+
+
+def change(
+    user: Any, old: str, session: Issued | str | None, *, key: str | None = KEY, **named: Any
+) -> Issued:
+    """Change the password on a session's device."""
+    presented = session.refresh_token.text if isinstance(session, Issued) else session
+    return flows.change_password(
+        user,
+        old_password=old,
+        new_password=named.pop("new", NEW_PASSWORD),
+        client=BROWSER,
+        now=named.pop("now", None) or datetime.now(UTC),
+        presented=presented,
+        retry_key=key,
+    )
+
+
+def assert_refused(session: Issued, **named: Any) -> None:
+    """It gets nothing, and changes nothing."""
+    before = list(RefreshTokenFamily.objects.order_by("pk").values())
+    with pytest.raises(RefreshTokenRefused):
+        refresh(session, **named)
+    assert list(RefreshTokenFamily.objects.order_by("pk").values()) == before
+
+
+def test_lost_answer_is_given_again_to_the_former_token_with_its_key(
+    user: AbstractBaseUser, password: str
+) -> None:
+    """As often as it is asked for: the same refresh token, and an access token that is good."""
+    session = log_in(user)
+    lost = change(user, password, session)
+    for again in (refresh(session, key=KEY), refresh(session, key=KEY)):
+        assert again.refresh_token.text == lost.refresh_token.text
+        assert again.family.pk == lost.family.pk
+        assert refusal_of(again) is None
+    refresh(lost, key="the next key")
+
+
+def test_former_token_gets_nothing_without_the_key(user: AbstractBaseUser, password: str) -> None:
+    """A thief has no key, and the new session doesn't end for their try."""
+    session, other = log_in(user), log_in(user)
+    lost = change(user, password, session)
+    for key in (None, "another key"):
+        assert_refused(session, key=key)
+    assert_refused(other, key=KEY)  # nor does another session of the user, with the key
+    assert refusal_of(lost) is None
+
+
+def test_change_without_a_key_or_a_token_is_not_given_again(
+    user: AbstractBaseUser, password: str, make_user: MakeUser
+) -> None:
+    """Nor one that came with a token of somebody else, or with none of ours."""
+    session, strange = log_in(user), log_in(make_user("bob"))
+    given: list[tuple[Issued | str | None, str | None]] = [
+        (session, None), (None, KEY), ("forged", KEY), (strange, KEY),
+    ]  # fmt: skip
+    for number, (presented, key) in enumerate(given):
+        mine = log_in(get_user_model().objects.get(pk=user.pk))
+        new = f"{NEW_PASSWORD} {number}"
+        sent = mine if presented is session else presented
+        issued = change(user, password, sent, key=key, new=new)
+        password = new
+        assert_refused(mine, key=KEY)
+        assert refusal_of(issued) is None
+    refresh(strange, key=KEY)
+
+
+def test_former_token_of_a_session_that_is_gone_is_no_hindrance(
+    user: AbstractBaseUser, password: str
+) -> None:
+    """The password is changed all the same."""
+    session = log_in(user)
+    RefreshTokenFamily.objects.filter(pk=session.family.pk).delete()
+    assert refusal_of(change(user, password, session)) is None
+
+
+def test_answer_is_kept_for_the_window_only(
+    user: AbstractBaseUser, password: str, settings: Settings
+) -> None:
+    """As long as that of a refresh."""
+    settings.JWT_AUTH_REFRESH_RETRY_WINDOW = timedelta(seconds=60)
+    start = datetime.now(UTC)
+    session = log_in(user, now=start)
+    change(user, password, session, now=start)
+    refresh(session, key=KEY, now=start + timedelta(seconds=60))
+    assert_refused(session, key=KEY, now=start + timedelta(seconds=61))
+
+
+def test_answer_whose_token_was_used_is_superseded(user: AbstractBaseUser, password: str) -> None:
+    """The retry was stuck while its own page went on: nothing changes."""
+    session = log_in(user)
+    issued = change(user, password, session)
+    following = refresh(issued, key="the next key")
+    with pytest.raises(RefreshSuperseded):
+        refresh(session, key=KEY)
+    assert row_of(following).current_digest == following.refresh_token.digest
+    assert refusal_of(following) is None
+
+
+def test_refresh_that_comes_before_the_change_is_done_gets_its_answer_too(
+    user: AbstractBaseUser, password: str
+) -> None:
+    """The page was reloaded in the middle; the change came with the token before the refresh."""
+    session = log_in(user)
+    between = refresh(session, key=KEY)
+    lost = change(user, password, session)
+    for held in (session, between):
+        assert refresh(held, key=KEY).refresh_token.text == lost.refresh_token.text
+
+
+def test_token_that_was_consumed_by_somebody_else_gets_no_answer(
+    user: AbstractBaseUser, password: str
+) -> None:
+    """Neither at the change nor at the retry."""
+    session = log_in(user)
+    following = refresh(session, key="another key")
+    change(user, password, session)
+    for held in (session, following):
+        assert_refused(held, key=KEY)
+
+
+def test_token_of_a_generation_to_come_gets_no_answer(
+    user: AbstractBaseUser, password: str
+) -> None:
+    """The database was restored from a backup."""
+    session = log_in(user)
+    ahead = refresh(session, key="another key")
+    RefreshTokenFamily.objects.filter(pk=session.family.pk).update(
+        generation=1, current_digest=session.refresh_token.digest, recent_rotations=[]
+    )
+    change(user, password, session)
+    assert_refused(ahead, key=KEY)
+
+
+def test_other_sessions_opened_meanwhile_are_passed_over(
+    user: AbstractBaseUser, password: str
+) -> None:
+    """Only the one that took the place of the former is given."""
+    session = log_in(user)
+    lost = change(user, password, session)
+    log_in(get_user_model().objects.get(pk=user.pk))
+    assert refresh(session, key=KEY).family.pk == lost.family.pk
+
+
+def test_end_of_the_new_session_is_final(user: AbstractBaseUser, password: str) -> None:
+    """No key brings it back."""
+    session = log_in(user)
+    issued = change(user, password, session)
+    flows.end_user_sessions(user.pk, reason=Reason.LOGOUT_ALL, client=None, now=datetime.now(UTC))
+    with pytest.raises(RefreshTokenRefused):
+        refresh(session, key=KEY)
+    assert refusal_of(issued) is not None
