@@ -56,6 +56,7 @@ def take_back(counters: Sequence[str]) -> None:
             continue  # the window has ended
         except Exception as error:  # noqa: BLE001
             _log_failure(type(error).__name__)
+            return
 
 
 def count_refresh(presented: str, *, now: float) -> None:
