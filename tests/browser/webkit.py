@@ -116,11 +116,6 @@ class Page:
             driver.refresh()
         self._wait(wait_until)
 
-    def go_back(self) -> None:
-        """Go back to the page before."""
-        with self._in_front() as driver:
-            driver.back()
-
     def evaluate(self, expression: str, arg: Any = None) -> Any:
         """Evaluate an expression, or call a function; give what it gives in the end."""
         with self._in_front() as driver:
