@@ -116,16 +116,21 @@ class Link:
         Raises:
             RedisError: not even their addresses are known.
         """
-        for server in [*self._servers(), *self._newcomers(away)]:
-            with suppress(RedisError):
-                yield from self._scan(server, pattern, away)
+        servers, slots = self._survey(away)
+        yield from self._scan(servers, pattern, away)
+        servers, slots_now = self._survey(away)
+        # Meanwhile a key may have been carried to a server that had been looked through.
+        if slots_now != slots or any("[" in slot for slot in slots):
+            yield from self._scan(servers, pattern, away)
 
-    def _scan(self, server: _Server, pattern: bytes, away: Away) -> Iterator[bytes]:
-        cursor = None
-        while cursor != b"0":
-            arguments = (cursor or b"0", "MATCH", pattern, "COUNT", _SCAN_COUNT)
-            cursor, keys = self._ask(server, "SCAN", *arguments, away=away)
-            yield from keys
+    def _scan(self, servers: list[_Server], pattern: bytes, away: Away) -> Iterator[bytes]:
+        for server in servers:
+            cursor = None
+            with suppress(RedisError):
+                while cursor != b"0":
+                    arguments = (cursor or b"0", "MATCH", pattern, "COUNT", _SCAN_COUNT)
+                    cursor, keys = self._ask(server, "SCAN", *arguments, away=away)
+                    yield from keys
 
     def server_version(self, key: bytes) -> str:
         wire = self._wire(self._server_of(key), IdleWires())
@@ -158,25 +163,28 @@ class Link:
         cluster: Any = client
         return [_as_server(cluster, node) for node in cluster.get_primaries()]
 
-    def _newcomers(self, away: Away) -> Iterator[_Server]:
-        """The primaries of a cluster that have no slot yet; a first one may be on its way there."""
-        client: Any = self._client()
-        if not isinstance(client, RedisCluster):
-            return
-        for server in self._servers():
+    @outage()
+    def _survey(self, away: Away) -> tuple[list[_Server], set[str]]:
+        """All servers, and the slots that each says it has; in brackets, one that is on its way."""
+        if not isinstance(self._client(), RedisCluster):
+            return self._servers(), set()
+        with suppress(RedisError):
+            self._learn_topology()
+        servers = {server.name: server for server in self._servers()}
+        slots: set[str] = set()
+        for server in list(servers.values()):
             with suppress(RedisError):
                 listed = self._ask(server, "CLUSTER", "NODES", away=away).decode()
-                yield from self._without_slots(listed)
-                return
-
-    def _without_slots(self, listed: str) -> Iterator[_Server]:
-        for line in listed.splitlines():
-            _, address, flags, _, _, _, _, _, *slots = line.split(" ")
-            is_primary = {"master", "fail"} & set(flags.split(",")) == {"master"}
-            # In brackets: a slot that is on its way.
-            if is_primary and all(slot.startswith("[") for slot in slots):
-                host, _, port = address.partition("@")[0].rpartition(":")
-                yield self._server_at(host, int(port))
+                for line in listed.splitlines():
+                    _, address, flags, _, _, _, _, _, *of_node = line.split(" ")
+                    if "myself" in flags:
+                        slots |= {f"{server.name} {slot}" for slot in of_node}
+                    elif not of_node and {"master", "fail"} & set(flags.split(",")) == {"master"}:
+                        # It may be about to get its first slot.
+                        host, _, port = address.partition("@")[0].rpartition(":")
+                        newcomer = self._server_at(host, int(port))
+                        servers.setdefault(newcomer.name, newcomer)
+        return list(servers.values()), slots
 
     @outage()
     def _server_at(self, host: str, port: int) -> _Server:

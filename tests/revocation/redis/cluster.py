@@ -48,12 +48,23 @@ class Migration:
         with self.owner.client() as owner:
             owner.migrate("127.0.0.1", self.heir.port, self.key, 0, 60_000)
 
+    def finish(self) -> None:
+        """Hand the slot over."""
+        with self.heir.client() as client:
+            heir = client.execute_command("CLUSTER MYID")
+        for node in (self.heir, self.owner):
+            with node.client() as client:
+                self._set(client, "NODE", heir)
+
     def give_up(self) -> None:
-        """Leave the slot where it was."""
+        """Leave the slot where it was, and both nodes empty."""
+        with self.owner.client() as client:
+            owner = client.execute_command("CLUSTER MYID")
         for node in (self.owner, self.heir):
             with node.client() as client:
                 client.flushall()
                 self._set(client, "STABLE")
+                self._set(client, "NODE", owner)
 
     def _set(self, client: Any, *state: Any) -> None:
         client.execute_command("CLUSTER SETSLOT", self._slot, *state)

@@ -163,6 +163,29 @@ def test_revoke_user_reaches_a_hash_that_has_moved(
     _has_not_failed(backend, other)
 
 
+@pytest.mark.parametrize("ends", ["stays", "is over"])
+def test_key_that_moves_during_a_scan_is_found(
+    ends: str, nodes: list[RedisServer], sessions: list[Issued], backend: RedisRevocation
+) -> None:
+    """From a server that is still to be looked through to one that has been."""
+    first, *_, last = backend.link._servers()
+    to, of = (
+        next(node for node in nodes if address_of(node) == each.name) for each in (first, last)
+    )
+    key = next(key for issued in sessions if has_key(of, key := _key(backend, issued)))
+    scan = backend.link.scan(b"*", {})
+    found = [next(scan)]
+    migration = Migration(nodes, key, to)
+    try:
+        migration.move_key()
+        if ends == "is over":
+            migration.finish()
+        found += scan
+    finally:
+        migration.give_up()
+    assert set(found) == {_key(backend, issued) for issued in sessions}
+
+
 # ---- One key, slot or node that fails
 
 
