@@ -54,8 +54,8 @@ def check_cookies_together() -> Iterator[CheckMessage]:
         yield messages.error(
             "E053",
             "REFRESH_COOKIE_PARTITIONED",
-            'is for JWT_AUTH_REFRESH_COOKIE_SAMESITE = "None": no other cookie is sent from another '
-            "site's frame.",
+            'is for JWT_AUTH_REFRESH_COOKIE_SAMESITE = "None": no other cookie is sent from '
+            "another site's frame.",
             "False",
         )
     if conf.refresh_cookie_samesite == "None":
