@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth import get_permission_codename, get_user_model
 from django.db.models import QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -46,6 +47,15 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
     @admin.display(boolean=True, description=_("live"))
     def is_live(self, session: RefreshTokenFamily) -> bool:
         return session.is_live(datetime.now(UTC))
+
+    def lookup_allowed(self, lookup: str, value: str, *request: Any) -> bool:
+        """Filter by what the pages show, and by nothing else: a query for a nonce that starts with
+        "a" would be answered as well as shown.
+        """
+        shown = {*self.fields, "pk", "user_id"}
+        return lookup.partition(LOOKUP_SEP)[0] in shown and super().lookup_allowed(
+            lookup, value, *request
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

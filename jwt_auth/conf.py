@@ -30,6 +30,9 @@ ALGORITHMS: Final = ("ES256", "EdDSA", "PS256", "RS256", "HS256")
 #: The longest lifetime that the checks let an access token have.
 MAX_ACCESS_TOKEN_LIFETIME: Final = timedelta(hours=24)
 
+#: The longest time that the checks let a key wait before it signs.
+MAX_KEY_PUBLISH_AHEAD: Final = timedelta(days=30)
+
 THROTTLE_RATES: Final = {
     "login_account": "5/min",
     "login_address": "30/min",

@@ -18,7 +18,8 @@
         ├── KeyRingExists         a ring stands where a first one was to be made
         ├── KeyRingConflict       somebody else saved the ring in between
         ├── KeyWaiting            the next key is published already, with another algorithm
-        ├── KeyTaken              the ring has a key of that kid
+        ├── KeyMisdated           a key was made by a clock that was far ahead
+        ├── KeyTaken              the ring has a key of that kid, or this key
         ├── KeySignerError        the service that holds a private key does not sign
         └── KeyStoreError         the store can't be read or written
             ├── KeyRingMissing    there is no ring yet
@@ -175,6 +176,14 @@ class KeyWaiting(KeyFailure):
     message = (
         "The next key is published already and has another algorithm:"
         " run `manage.py rotate_keys` again once it signs, or let it sign with `--now`."
+    )
+
+
+class KeyMisdated(KeyFailure):
+    code = "key_misdated"
+    message = (
+        "A key of the ring signs in the far future only: run `manage.py rotate_keys --now` to have"
+        " it sign now."
     )
 
 

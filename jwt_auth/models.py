@@ -9,9 +9,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -21,6 +21,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from jwt_auth.conf import conf
 from jwt_auth.retries import retried
 from jwt_auth.statements import Select, Slot, Update, composed_once
 
@@ -71,6 +72,23 @@ class InstantField(models.DateTimeField):  # type: ignore[type-arg]  # not at ru
     def deconstruct(self) -> Any:
         name, _path, args, kwargs = super().deconstruct()
         return name, "django.db.models.DateTimeField", args, kwargs
+
+
+#: How far the clocks of two nodes may be apart.
+_CLOCKS_APART: Final = timedelta(minutes=1)
+
+#: How much of a local time can come twice when summer ends: two hours at most, anywhere.
+_REPEATED: Final = timedelta(hours=2)
+
+
+def latest_past(now: datetime) -> datetime:
+    """The latest stored moment that is past on every node, when it is ``now`` on this one.
+
+    Another node's clock may be behind, and takes a token for good until the leeway is over. Without
+    ``USE_TZ`` the stored moment may be the second one of its name and read as the first.
+    """
+    repeated = timedelta(0) if settings.USE_TZ else _REPEATED
+    return now - conf.clock_leeway - _CLOCKS_APART - repeated
 
 
 class TokenVersionField(models.PositiveIntegerField):  # type: ignore[type-arg]  # not at run time

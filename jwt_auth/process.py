@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
-import pwd
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Final
+
+from django.core.exceptions import ImproperlyConfigured
+
+try:
+    import pwd
+except ImportError:
+    # The first of what is missing on Windows; the app's configuration comes by here.
+    raise ImproperlyConfigured(
+        "jwt_auth runs on Linux and macOS. On Windows develop within WSL or a container."
+    ) from None
 
 #: Modules whose frames say what called ``django.setup()``.
 _SERVERS: Final = frozenset({"django.core.wsgi", "django.core.asgi"})

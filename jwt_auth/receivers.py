@@ -21,13 +21,13 @@ from django.apps import apps
 from django.contrib.auth import get_user_model, user_logged_out
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import get_hasher, identify_hasher, is_password_usable
-from django.core.exceptions import FieldDoesNotExist
 from django.db import connections
 from django.db.models import Model
 from django.db.models.signals import post_save, pre_delete, pre_save
 
 from jwt_auth import flows
 from jwt_auth.flows.ending import end_sessions_opened_meanwhile
+from jwt_auth.flows.passwords import is_of_presented_password
 from jwt_auth.models import Reason
 from jwt_auth.sessions import end_session_on_log_out
 from jwt_auth.users import key_of
@@ -117,12 +117,13 @@ def _is_changed(instance: Any, stored: str, update_fields: frozenset[str] | None
     if not is_password_usable(instance.password) and not is_password_usable(stored):
         return False
     # A log-in that hashes the same password with newer parameters: Django's check_password() leaves
-    # nothing but this trace, and only where the stored hash asks for it.
+    # nothing but this trace, and only where the stored hash asked for it, which another log-in may
+    # have replaced since.
     is_rehash = (
         update_fields == frozenset({"password"})
         and vars(instance).get("_password", "") is None
         and _PASSWORD_SET not in vars(instance)
-        and _is_outdated(stored)
+        and (_is_outdated(stored) or is_of_presented_password(stored))
     )
     return not is_rehash
 
@@ -140,11 +141,9 @@ def _tables() -> Iterable[type[Model]]:
     """The user model, and the parents that have its password or its standing in their tables."""
     user_model = get_user_model()
     yield user_model
-    for name in ("password", "is_active"):
-        try:
-            yield user_model._meta.get_field(name).model
-        except FieldDoesNotExist:
-            continue
+    for field in user_model._meta.concrete_fields:
+        if field.name in ("password", "is_active"):
+            yield field.model
 
 
 def _keys_of(instance: Any, using: str) -> list[Any]:

@@ -40,14 +40,15 @@ def retried(transact: Callable[[], _Result], *, using: str) -> _Result:
             return transact()
         except DatabaseError as error:
             is_last = attempt + 1 == _ATTEMPTS or monotonic() - begun > _PATIENCE
-            if is_last or connections[using].in_atomic_block or not _asks_for_retry(error):
+            if is_last or connections[using].in_atomic_block or not asks_for_retry(error):
                 raise
         # Apart from each other, or those who met would meet again.
         sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311  no secret
     raise AssertionError  # pragma: no cover  the last attempt returns or raises
 
 
-def _asks_for_retry(error: DatabaseError) -> bool:
+def asks_for_retry(error: Exception) -> bool:
+    """Tell whether the database refused a statement only for what others were doing."""
     cause = error.__cause__
     # psycopg 3 and psycopg 2
     if getattr(cause, "sqlstate", getattr(cause, "pgcode", None)) in _STATES:

@@ -13,6 +13,8 @@ The rules, each with what breaks where it is missing:
   its own
   page went on.
 - Anything else with an older generation is a replay, and ends the family.
+- The verdict comes before the access token is signed, and the successor is taken after that: a
+  replay is caught while nothing can be signed, and what can't be signed costs nobody a token.
 - A password change opens another family. To a request with its key, the newest token of the former
   family gets the first token of that one, as often as it asks within the window.
 """
@@ -44,11 +46,6 @@ _MISTAKE_WITHIN: Final = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rotated:
-    successor: RefreshToken
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
     """The same successor as before: the family has not changed."""
 
@@ -56,9 +53,10 @@ class Retried:
 
 
 class Verdict(Enum):
-    """What else a genuine token of a live family can get; none of it changes the row by itself."""
+    """What else a genuine token of a live family can be."""
 
-    LOST_RACE = auto()  # somebody else rotated in between: read again
+    #: The one that can be used now: :func:`take` its successor.
+    CURRENT = auto()
     SUPERSEDED = auto()
     REUSED = auto()
     #: Ahead of the row, or beside it: a database restored from a backup, or a forger with our
@@ -66,24 +64,28 @@ class Verdict(Enum):
     IMPOSSIBLE = auto()
 
 
-Outcome = Rotated | Retried | Verdict
+def judge(
+    family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str | None, now: datetime
+) -> Retried | Verdict:
+    """Say what ``token`` gets of a live ``family``, whose row was just read; nothing is changed."""
+    if token.generation > family.generation:
+        return Verdict.IMPOSSIBLE
+    if token.generation < family.generation:
+        return _judge_consumed(family, token, retry_key=retry_key, now=now)
+    return Verdict.CURRENT if token.digest == family.current_digest else Verdict.IMPOSSIBLE
 
 
-def rotate(
+def take(
     family: RefreshTokenFamily,
     token: RefreshToken,
     *,
     retry_key: str | None,
     client: Client,
     now: datetime,
-) -> Outcome:
-    """Exchange ``token`` of a live ``family``, whose row was just read, for its successor."""
-    if token.generation > family.generation:
-        return Verdict.IMPOSSIBLE
-    if token.generation < family.generation:
-        return _judge_consumed(family, token, retry_key=retry_key, now=now)
-    if token.digest != family.current_digest:
-        return Verdict.IMPOSSIBLE
+) -> RefreshToken | None:
+    """Exchange the current ``token`` for its successor; ``None`` where somebody was faster: then
+    read the row again, and judge again.
+    """
     nonce = secrets.token_bytes(_NONCE_BYTES)
     successor = token.successor(nonce)
     changes = {
@@ -97,10 +99,10 @@ def rotate(
         "user_agent": client.user_agent[:USER_AGENT_LENGTH],
     }
     if not RefreshTokenFamily.objects.rotate(family, **changes):
-        return Verdict.LOST_RACE
+        return None
     for name, value in changes.items():
         setattr(family, name, value)
-    return Rotated(successor=successor)
+    return successor
 
 
 def newest_of(
@@ -184,7 +186,7 @@ def likely_mistake(
 
 def _judge_consumed(
     family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str | None, now: datetime
-) -> Outcome:
+) -> Retried | Verdict:
     if not _is_honest_retry(family, token, retry_key=retry_key, now=now):
         return Verdict.REUSED
     if token.generation < family.generation - 1:

@@ -36,12 +36,14 @@ def open_session(
     user: AbstractBaseUser | AnonymousUser,
     *,
     mount: str | None = None,
+    password: str | None = None,
 ) -> Issued:
     """Open a session for the user that Django's ``login()`` has just logged in, and set its cookies
     on the response.
 
     Call it once for each log-in, not at each request: every call opens another session. ``mount``
-    is the path of the endpoints, such as ``"/api/auth/"``, where ``reverse()`` can't find it.
+    is the path of the endpoints, such as ``"/api/auth/"``, where ``reverse()`` can't find it. With
+    the ``password`` that was given, several log-ins at once that hash it anew each get a session.
 
     Raises:
         LogInRefused: the user is not logged in, gone, inactive, or has another password since.
@@ -52,7 +54,7 @@ def open_session(
         raise LogInRefused
     # With its slash, as the endpoints themselves set it: else a browser would keep two cookies.
     path = _mount() if mount is None else mount.rstrip("/") + "/"
-    issued = flows.log_in(user, client=client_of(request), now=datetime.now(UTC))
+    issued = flows.log_in(user, client=client_of(request), now=datetime.now(UTC), password=password)
     set_token_cookies(response, issued, mount=path)
     patch_cache_control(response, no_store=True)
     if hasattr(request, "session"):

@@ -44,6 +44,8 @@ class Job:
     #: It runs on the first of these that is found.
     databases: tuple[str, ...] = (SQLITE,)
     user_model: str = USER_MODELS[0]
+    #: The browser that its tests drive, if they drive one.
+    engine: str = "chromium"
     #: Whether it measures coverage, which slows it down. Together such jobs reach every branch.
     is_measured: bool = False
 
@@ -83,6 +85,8 @@ ALL = (
     Job(name="remote", tests="remote and not (live or browser)", is_measured=True),
     Job(name="live", tests="live and not browser", databases=_ANY),
     Job(name="browser", tests="browser", databases=_ANY),
+    Job(name="firefox", tests="browser and not chromium", databases=_ANY, engine="firefox"),
+    Job(name="webkit", tests="webkit", databases=_ANY, engine="webkit"),
 )
 #: Every test on every database with every user model, in its long form.
 PRODUCT = tuple(
@@ -167,6 +171,7 @@ def _run(job: Job, urls: Mapping[str, str], arguments: Sequence[str], *, of: str
     own = {
         "DATABASE_URL": urls[database],
         "TEST_USER_MODEL": job.user_model,
+        "TEST_ENGINE": job.engine,
         "TEST_LENGTH": "long" if of == "product" else "short",
         "COVERAGE_FILE": str(RESULTS / f"{job.name}.coverage"),
     }

@@ -88,6 +88,60 @@ def test_pages_show_the_session_and_no_secret(
         ]
 
 
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        "current_digest__startswith",
+        "rotation_nonce",
+        "rotation_nonce__gt",
+        "recent_rotations__0__1__startswith",
+        "recent_rotations__contains",
+        "token_version",
+        "user__password__startswith",
+        "user__refresh_token_families__rotation_nonce__startswith",
+    ],
+)
+def test_secret_is_no_filter(administrator: Browser, issued: Issued, lookup: str) -> None:
+    """Who may look at sessions could else ask for a nonce, one character after another."""
+    family = RefreshTokenFamily.objects.get()
+    for value in (family.current_digest[:1], family.rotation_nonce[:1], "x"):
+        assert administrator.get(LIST, {lookup: value}, secure=True).status_code == 400
+
+
+def test_secret_of_a_session_is_no_filter_of_users(
+    administrator: Browser, issued: Issued, user: AbstractBaseUser
+) -> None:
+    """The admin of the users reaches sessions by their relation."""
+    options = user._meta
+    if not admin.site.is_registered(type(user)):
+        pytest.skip("this user model has no page in the admin")
+    url = reverse(f"admin:{options.app_label}_{options.model_name}_changelist")
+    lookup = {"refresh_token_families__rotation_nonce__startswith": "a"}
+    assert administrator.get(url, lookup, secure=True).status_code == 400
+
+
+def test_secret_is_no_order(administrator: Browser, issued: Issued) -> None:
+    """The list is sorted by its columns only; what else is asked for is passed over."""
+    for order in ("rotation_nonce", "-current_digest", "7"):
+        assert administrator.get(LIST, {"o": order}, secure=True).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "lookup", ["revocation_reason__exact", "created_at__gte", "user__exact", "user_id", "pk"]
+)
+def test_what_is_shown_is_a_filter(
+    administrator: Browser, issued: Issued, user: AbstractBaseUser, lookup: str
+) -> None:
+    """Links in the admin and in a project's own pages go on working."""
+    values = {
+        "created_at__gte": "2020-01-01 00:00:00+00:00",
+        "revocation_reason__exact": "",
+        "pk": str(issued.family.pk),
+    }
+    answer = administrator.get(LIST, {lookup: values.get(lookup, str(user.pk))}, secure=True)
+    assert str(issued.family.pk) in answer.content.decode()
+
+
 def test_search_for_nonsense_finds_nothing(administrator: Browser, issued: Issued) -> None:
     """What is no id and no address is no error either."""
     page = administrator.get(f"{LIST}?q=nonsense", secure=True)

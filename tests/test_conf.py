@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "REVOCATION": {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"},
     "CLAIMS": None,
     "ROLES": None,
+    "TENANT": None,
     "JWKS_URL": None,
     "MAX_SESSIONS_PER_USER": None,
     "THROTTLE_RATES": {

@@ -28,10 +28,17 @@ def test_test_without_markers_runs_once() -> None:
     assert names() == names("smoke", "example", "parametrize") == ["quick"]
 
 
-@pytest.mark.parametrize("marker", ["redis", "remote", "live", "browser"])
+@pytest.mark.parametrize("marker", ["redis", "remote", "live"])
 def test_test_with_servers_runs_in_their_job(marker: str) -> None:
     """`make test` needs none of them."""
     assert names(marker) == [marker]
+
+
+def test_test_with_a_browser_runs_in_each_that_it_drives() -> None:
+    """WebKit is driven by those that say so, and nothing but Chromium by some."""
+    assert names("browser", "chromium") == ["browser"]
+    assert names("browser") == ["browser", "firefox"]
+    assert names("browser", "webkit") == ["browser", "firefox", "webkit"]
 
 
 def test_marker_of_an_axis_adds_jobs() -> None:

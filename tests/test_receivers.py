@@ -21,6 +21,7 @@ from rest_framework.test import APIClient
 from jwt_auth import receivers
 from jwt_auth.exceptions import RefreshTokenRefused, Refusal
 from jwt_auth.models import Reason, RefreshTokenFamily, token_version_of
+from tests.conftest import MakeUser
 from tests.flows.scene import log_in, refresh, refusal_of, row_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
@@ -298,10 +299,11 @@ def test_reactivated_user_gets_no_session_back(user: AbstractBaseUser) -> None:
 
 def test_deleted_users_key_used_again_revives_nothing(user: Any) -> None:
     """A new user with an old key is somebody else, for access and refresh tokens alike."""
-    issued, key, name = log_in(user), user.pk, user.get_username()
+    issued, key = log_in(user), {user._meta.pk.attname: user.pk}
+    name = {user.USERNAME_FIELD: user.get_username()}
     user.delete()
     assert refusal_of(issued) is Refusal.USER_UNKNOWN
-    again = get_user_model()._default_manager.create(**{"pk": key, user.USERNAME_FIELD: name})
+    again = get_user_model()._default_manager.create(**(key | name))
     assert refusal_of(issued) is Refusal.SESSION_ENDED
     assert refusal_of(log_in(again)) is None
 
@@ -425,6 +427,23 @@ def test_child_of_user_counts_as_user(
         finally:
             with connection.schema_editor() as editor:
                 editor.delete_model(Child)
+
+
+@pytest.mark.parametrize("change", [_set_password, _deactivate])
+def test_parent_of_user_counts_as_user(
+    make_user: MakeUser, user: AbstractBaseUser, change: Callable[[Any], None]
+) -> None:
+    """So is one changed through the model that has the password; others of the table are not."""
+    field: Any = type(user)._meta.get_field("password")
+    if field.model is type(user):
+        pytest.skip("the user model has its password in its own table")
+    issued, other = log_in(user), log_in(make_user("bob"))
+    part = field.model._default_manager.get(email=user.get_username())
+    assert part.pk != user.pk
+    change(part)
+    assert row_of(issued).revocation_reason is not None
+    assert refusal_of(issued) is not None
+    assert refusal_of(other) is None
 
 
 def test_refresh_after_change_is_refused(user: AbstractBaseUser) -> None:

@@ -18,7 +18,7 @@ from jwt_auth.models import (
     RefreshTokenFamily,
     RefreshTokenFamilyQuerySet,
 )
-from jwt_auth.rotation import Retried, Rotated, Verdict, rotate
+from jwt_auth.rotation import Retried, Verdict, judge, take
 from jwt_auth.tokens.refresh import RefreshToken, issue_first, parse
 from tests.flows.scene import BROWSER, STRANGER, log_in, refresh, row_of
 
@@ -43,7 +43,10 @@ def issued(user: AbstractBaseUser, now: datetime) -> Issued:
 def _rotate(token: RefreshToken, *, now: datetime, key: str | None = None) -> Any:
     family = RefreshTokenFamily.objects.load(token.family_id)
     assert family is not None
-    return rotate(family, token, retry_key=key, client=BROWSER, now=now)
+    verdict = judge(family, token, retry_key=key, now=now)
+    if verdict is not Verdict.CURRENT:
+        return verdict
+    return take(family, token, retry_key=key, client=BROWSER, now=now)
 
 
 # ---- The successor
@@ -51,12 +54,11 @@ def _rotate(token: RefreshToken, *, now: datetime, key: str | None = None) -> An
 
 def test_current_token_is_replaced(issued: Issued, now: datetime) -> None:
     """The row moves on to the successor's generation and digest, and holds neither token."""
-    outcome = _rotate(issued.refresh_token, now=now)
+    successor = _rotate(issued.refresh_token, now=now)
     row = row_of(issued)
-    assert isinstance(outcome, Rotated)
-    assert (row.generation, row.current_digest) == (2, outcome.successor.digest)
-    assert outcome.successor.text not in str(row.__dict__)
-    assert parse(outcome.successor.text) == outcome.successor
+    assert (row.generation, row.current_digest) == (2, successor.digest)
+    assert successor.text not in str(row.__dict__)
+    assert parse(successor.text) == successor
 
 
 def test_rotation_notes_when_and_where(issued: Issued, now: datetime) -> None:
@@ -299,9 +301,9 @@ def test_lost_race_changes_nothing(issued: Issued, now: datetime) -> None:
     stale = RefreshTokenFamily.objects.load(issued.family.pk)
     assert stale is not None
     winner = _rotate(issued.refresh_token, now=now)
-    outcome = rotate(stale, issued.refresh_token, retry_key=None, client=BROWSER, now=now)
-    assert outcome is Verdict.LOST_RACE
-    assert row_of(issued).current_digest == winner.successor.digest
+    taken = take(stale, issued.refresh_token, retry_key=None, client=BROWSER, now=now)
+    assert taken is None
+    assert row_of(issued).current_digest == winner.digest
     assert stale.generation == 1
 
 
@@ -310,8 +312,8 @@ def test_row_revoked_in_between_is_not_rotated(issued: Issued, now: datetime) ->
     stale = RefreshTokenFamily.objects.load(issued.family.pk)
     assert stale is not None
     RefreshTokenFamily.objects.end(reason=Reason.LOGOUT, ip_address=None, now=now)
-    outcome = rotate(stale, issued.refresh_token, retry_key=None, client=BROWSER, now=now)
-    assert outcome is Verdict.LOST_RACE
+    taken = take(stale, issued.refresh_token, retry_key=None, client=BROWSER, now=now)
+    assert taken is None
     assert row_of(issued).generation == 1
 
 

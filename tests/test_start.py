@@ -141,6 +141,13 @@ def test_module_that_a_server_imports_stops_too(project: Project) -> None:
     assert "jwt_auth.E001" in text
 
 
+def test_system_without_what_it_needs_is_named(project: Project) -> None:
+    """Windows lacks these modules; a traceback that ends in `pwd` tells nobody what to do."""
+    missing = "import sys; sys.modules['pwd'] = sys.modules['fcntl'] = None"
+    outcome = project.run("-c", f"{missing}; import django; django.setup()")
+    assert "jwt_auth runs on Linux and macOS. On Windows" in _last_line_names(outcome)
+
+
 def test_script_with_wrong_settings_stops(project: Project) -> None:
     """A worker that calls ``django.setup()`` is no place for wrong settings either."""
     assert "jwt_auth.E001" in _last_line_names(project.run("-c", SCRIPT, **WRONG))

@@ -13,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from jwt_auth.models import RefreshTokenFamily
 from jwt_auth.statements import Select, Slot, Update, composed_once
 from tests.conftest import MakeUser
+from tests.flows.scene import log_in, row_of
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
@@ -43,13 +44,14 @@ def test_select_takes_other_values_each_time(
 
 def test_update_counts_the_rows_that_match(user: AbstractBaseUser) -> None:
     """Also those that already have the value, on every database."""
-    last_login = type(user)._meta.get_field("password")
-    users = type(user)._default_manager.filter(pk=Slot("id", type(user)._meta.pk))
-    update = Update(users.using("default"), {"password": Slot("password", last_login)})
-    assert update.execute(id=user.pk, password="!") == 1
-    assert update.execute(id=user.pk, password="!") == 1
-    user.refresh_from_db()
-    assert user.password == "!"
+    family = row_of(log_in(user))
+    name = RefreshTokenFamily._meta.get_field("user_agent")
+    families = RefreshTokenFamily.objects.filter(pk=Slot("id", RefreshTokenFamily._meta.pk))
+    update = Update(families.using("default"), {"user_agent": Slot("user_agent", name)})
+    assert update.execute(id=family.pk, user_agent="Lynx") == 1
+    assert update.execute(id=family.pk, user_agent="Lynx") == 1
+    family.refresh_from_db()
+    assert family.user_agent == "Lynx"
 
 
 def test_failed_update_marks_the_transaction(user: AbstractBaseUser) -> None:

@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from jwt_auth.caches import check_locations
 from jwt_auth.checks import messages
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import KeyFailure
@@ -33,10 +34,13 @@ def check_backends() -> Iterator[CheckMessage]:
             '{"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"}',
         )
     )
+    if not problems:
+        problems += get_backend().check()
+    # The throttles' cache, which may be the backend's, too.
+    problems += [each for each in check_locations("default") if each not in problems]
     yield from problems
-    if problems:
+    if any(problem.id == "jwt_auth.E020" for problem in problems):
         return
-    yield from get_backend().check()
     if not isinstance(get_backend(), NoRevocation):
         return
     lifetime = conf.access_token_lifetime

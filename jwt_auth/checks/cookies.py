@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
+from django.views.debug import get_default_exception_reporter_filter
 
 from jwt_auth.checks import messages
 from jwt_auth.conf import conf
@@ -18,6 +19,8 @@ from jwt_auth.conf import conf
 #: A cookie's name is a token (RFC 6265 §4.1.1).
 _COOKIE_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _COOKIE_PATH: Final = re.compile(r"/[^;\x00-\x20\x7f]*")
+#: A value that a filter replaces where it hides a cookie.
+_PROBE: Final = "a value"
 _COOKIE_DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
@@ -48,6 +51,8 @@ def check_cookies_together() -> Iterator[CheckMessage]:
     reason = _find_problem(conf.refresh_cookie_name, path=conf.refresh_cookie_path)
     if reason:
         yield messages.error("E010", "REFRESH_COOKIE_NAME", reason, '"__Secure-refresh_token"')
+    elif conf.refresh_cookie_path == "/":
+        yield from _check_error_reports("REFRESH_COOKIE_NAME", "__Host-refresh_token")
     if conf.access_cookie_name is not None:
         yield from _check_access_cookie()
     if conf.refresh_cookie_partitioned and conf.refresh_cookie_samesite != "None":
@@ -61,7 +66,7 @@ def check_cookies_together() -> Iterator[CheckMessage]:
     if conf.refresh_cookie_samesite == "None":
         if not conf.refresh_cookie_secure:
             yield messages.error(
-                "E014",
+                "E032",
                 "REFRESH_COOKIE_SAMESITE",
                 'is "None", which browsers refuse without JWT_AUTH_REFRESH_COOKIE_SECURE.',
                 '"Strict"',
@@ -91,12 +96,25 @@ def _check_access_cookie() -> Iterator[CheckMessage]:
             "that name, with a token of an account of its own.",
             f'Write JWT_AUTH_ACCESS_COOKIE_NAME = "{best}"',
         )
+    yield from _check_error_reports("ACCESS_COOKIE_NAME", best)
     if not any(map(_checks_csrf, settings.MIDDLEWARE)):
         yield messages.warning(
             "W061",
             "JWT_AUTH_ACCESS_COOKIE_NAME is set, and no middleware gives pages their CSRF token: "
             "whatever a page sends with the cookie, but GET, is refused.",
             'Write "django.middleware.csrf.CsrfViewMiddleware" into MIDDLEWARE',
+        )
+
+
+def _check_error_reports(setting: str, best: str) -> Iterator[CheckMessage]:
+    """Whether Django's error mails show a cookie that a project's own views get, too."""
+    name: str = getattr(conf, setting.lower())
+    if get_default_exception_reporter_filter().cleanse_setting(name, _PROBE) == _PROBE:
+        yield messages.warning(
+            "W070",
+            f"JWT_AUTH_{setting} is {name!r}: nothing in it tells Django's error reports that the "
+            "cookie is a secret, so that mails to ADMINS show the token.",
+            f'Write JWT_AUTH_{setting} = "{best}", or another name with "token" in it',
         )
 
 

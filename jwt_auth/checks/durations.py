@@ -10,7 +10,13 @@ from typing import Final
 from django.core.checks import CheckMessage
 
 from jwt_auth.checks import messages
-from jwt_auth.conf import CLOCK_DIFFERENCE, JWKS_MAX_AGE, MAX_ACCESS_TOKEN_LIFETIME, conf
+from jwt_auth.conf import (
+    CLOCK_DIFFERENCE,
+    JWKS_MAX_AGE,
+    MAX_ACCESS_TOKEN_LIFETIME,
+    MAX_KEY_PUBLISH_AHEAD,
+    conf,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +86,7 @@ _DURATIONS: Final = (
         id="E018",
         setting="KEY_PUBLISH_AHEAD",
         at_least=_ZERO,
-        at_most=30 * _DAY,
+        at_most=MAX_KEY_PUBLISH_AHEAD,
         example="timedelta(minutes=10)",
     ),
     _Duration(
@@ -110,7 +116,7 @@ def check_durations_together() -> Iterator[CheckMessage]:
         return
     if conf.session_lifetime < conf.refresh_token_lifetime:
         yield messages.error(
-            "E006",
+            "E031",
             "SESSION_LIFETIME",
             "must not be shorter than JWT_AUTH_REFRESH_TOKEN_LIFETIME.",
             "timedelta(days=30)",
@@ -118,7 +124,7 @@ def check_durations_together() -> Iterator[CheckMessage]:
     needed = JWKS_MAX_AGE + conf.key_reload_interval
     if conf.key_publish_ahead < needed:
         yield messages.error(
-            "E018",
+            "E033",
             "KEY_PUBLISH_AHEAD",
             f"must be at least {needed}: the JWK Set's max-age and JWT_AUTH_KEY_RELOAD_INTERVAL, "
             "else a key signs before every verifier has it.",

@@ -99,7 +99,7 @@ def _check_throttles() -> Iterator[CheckMessage]:
             parse_rate(rate)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             yield messages.error(
-                "E025", "THROTTLE_RATES", f'must give {scope} a rate such as "5/min".', example
+                "E036", "THROTTLE_RATES", f'must give {scope} a rate such as "5/min".', example
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth import signals
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
@@ -14,6 +15,7 @@ from jwt_auth.tokens import access
 from jwt_auth.tokens.claims import AccessToken
 
 
+@sensitive_variables()
 def authenticate(
     text: str, *, client: Client, now: datetime
 ) -> tuple[AbstractBaseUser, AccessToken]:

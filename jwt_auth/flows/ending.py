@@ -6,15 +6,17 @@ database (:func:`jwt_auth.revocation.base.revoking`). A session that has ended s
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
+from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth import signals
-from jwt_auth.exceptions import AccessTokenRefused, RefreshTokenRefused
+from jwt_auth.exceptions import AccessTokenRefused, KeyFailure, RefreshTokenRefused
 from jwt_auth.models import (
     Client,
     Reason,
@@ -27,14 +29,18 @@ from jwt_auth.revocation.base import Denial, revoking
 from jwt_auth.tokens import access, refresh
 from jwt_auth.tokens.claims import AccessToken
 
+logger: Final = logging.getLogger("jwt_auth")
 
+
+@sensitive_variables()
 def log_out(
     *, refresh_tokens: Sequence[str], access_token: str | None, client: Client, now: datetime
 ) -> None:
     """End the session of whatever genuine token is presented, and deny the access token itself.
 
     Any genuine refresh token of the family will do, consumed or not, so that a logout wins every
-    race with a refresh. What is not genuine is passed over: nobody needs a good token to leave.
+    race with a refresh. What is not genuine is passed over, and an access token too while no key
+    is available: logging out doesn't require a good token.
     """
     # Refresh tokens first: they need no key, so that they are ended also where the keys are away.
     for refresh_token in refresh_tokens:
@@ -49,6 +55,9 @@ def log_out(
             token = access.verify(access_token, now=now)
         except AccessTokenRefused:
             return  # expired or not ours: there is nothing left to deny
+        except KeyFailure as failure:
+            logger.error("An access token can't be verified, nor its session ended: %s", failure)
+            return
         _deny_presented(token, client=client, now=now)
 
 

@@ -31,6 +31,21 @@ class Issued:
     refresh_expires_in: int
 
 
+def pair(
+    family: RefreshTokenFamily,
+    access_token: IssuedAccessToken,
+    refresh_token: RefreshToken,
+    *,
+    now: datetime,
+) -> Issued:
+    return Issued(
+        family=family,
+        access_token=access_token,
+        refresh_token=refresh_token,
+        refresh_expires_in=int((family.expires_at - now).total_seconds()),
+    )
+
+
 def issue_access_token(family: RefreshTokenFamily, *, now: datetime) -> IssuedAccessToken:
     """Issue the session's next access token; it never outlives the session.
 

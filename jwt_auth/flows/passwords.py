@@ -4,24 +4,53 @@ session.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from typing import Final
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.views.decorators.debug import sensitive_variables
 
-from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused, RefreshTokenRefused
+from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused
+from jwt_auth.flows.handover import find_former
 from jwt_auth.flows.issuing import Issued, issue_access_token
-from jwt_auth.flows.sessions import Former, find_former, log_in, new_family
+from jwt_auth.flows.sessions import log_in, new_family
 from jwt_auth.models import Client, write_database
 from jwt_auth.retries import retried
-from jwt_auth.tokens import refresh as refresh_tokens
 from jwt_auth.users import key_of
 
+_presented: Final[ContextVar[str | None]] = ContextVar("jwt_auth_presented_password", default=None)
 
+
+@contextmanager
+def verifying(password: str) -> Iterator[None]:
+    """Tell :mod:`jwt_auth.receivers` which password is verified meanwhile.
+
+    Django hashes it anew where the stored hash is outdated. Of several log-ins at once each finds
+    another one's hash stored by then, which only the password itself tells from another password.
+    """
+    token = _presented.set(password)
+    try:
+        yield
+    finally:
+        _presented.reset(token)
+
+
+@sensitive_variables()
+def is_of_presented_password(stored: str) -> bool:
+    """Whether a hash is of the password that is being verified, if one is."""
+    password = _presented.get()
+    return password is not None and check_password(password, stored)
+
+
+@sensitive_variables()
 def change_password(
     user: AbstractBaseUser,
     *,
@@ -42,8 +71,9 @@ def change_password(
         NewPasswordRefused: with the validators' messages.
         ClaimsInvalid, KeyFailure: no access token can be issued; nothing has changed.
     """
-    if not user.check_password(old_password):
-        raise OldPasswordRefused
+    with verifying(old_password):
+        if not user.check_password(old_password):
+            raise OldPasswordRefused
     try:
         validate_password(new_password, user)  # type: ignore[arg-type]  # typed for one user model
     except ValidationError as refused:
@@ -65,17 +95,5 @@ def change_password(
     if current.password != user.password:
         # Of two changes at the same time the later one counts, and only whoever made it stays.
         raise OldPasswordRefused
-    former = _find_former(presented, retry_key, user_id=key_of(user), now=now)
-    return log_in(current, client=client, now=now, former=former)
-
-
-def _find_former(
-    presented: str | None, retry_key: str | None, *, user_id: Any, now: datetime
-) -> Former | None:
-    if presented is None or retry_key is None:
-        return None
-    try:
-        token = refresh_tokens.parse(presented)
-    except RefreshTokenRefused:
-        return None
-    return find_former(token, user_id=user_id, retry_key=retry_key, now=now)
+    former = find_former(presented, user_id=key_of(user), retry_key=retry_key, now=now)
+    return log_in(current, client=client, now=now, password=new_password, former=former)

@@ -1,21 +1,24 @@
-"""A session's life: opened by a log-in, kept by refreshes, listed for its user."""
+"""Sessions are opened by a log-in, and listed for their user."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NoReturn
+from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import check_password
+from django.db import transaction
 from django.db.models import QuerySet
-from django.dispatch import Signal
+from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth import signals
 from jwt_auth.conf import conf
-from jwt_auth.exceptions import LogInRefused, RefreshSuperseded, RefreshTokenRefused
+from jwt_auth.exceptions import LogInRefused
 from jwt_auth.flows.ending import end_session
-from jwt_auth.flows.issuing import Issued, issue_access_token
+from jwt_auth.flows.issuing import Issued, issue_access_token, pair
 from jwt_auth.models import (
     USER_AGENT_LENGTH,
     Client,
@@ -26,27 +29,10 @@ from jwt_auth.models import (
     write_database,
 )
 from jwt_auth.retries import retried
-from jwt_auth.rotation import (
-    Retried,
-    Rotated,
-    Verdict,
-    begin_in_place,
-    expiry,
-    first_again,
-    likely_mistake,
-    newest_of,
-    rotate,
-)
+from jwt_auth.rotation import begin_in_place, expiry
 from jwt_auth.tokens import refresh as refresh_tokens
-from jwt_auth.tokens.access import IssuedAccessToken
 from jwt_auth.tokens.refresh import RefreshToken
-from jwt_auth.users import is_hidden, key_of
-
-__all__ = ["Issued", "list_sessions", "log_in", "refresh"]
-
-#: A lost race leaves a row that has moved on, so one more look decides; more would be a fault of
-#: ours.
-_LOOKS: Final = 3
+from jwt_auth.users import key_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,31 +45,38 @@ class Former:
     retry_key: str
 
 
+@sensitive_variables()
 def log_in(
-    user: AbstractBaseUser, *, client: Client, now: datetime, former: Former | None = None
+    user: AbstractBaseUser,
+    *,
+    client: Client,
+    now: datetime,
+    password: str | None = None,
+    former: Former | None = None,
 ) -> Issued:
-    """Open a session for a user whom somebody has authenticated.
+    """Open a session for a user whom somebody has authenticated, with ``password`` where it was by
+    that.
 
     With ``former``, the session that a password change has ended, a lost answer can be had again
-    (:func:`refresh`).
+    (:mod:`jwt_auth.flows.handover`).
 
     Raises:
         LogInRefused: the user's password was changed since they were authenticated.
         TypeError: it is no user of ``AUTH_USER_MODEL``.
         ClaimsInvalid, KeyFailure: no access token can be issued; no session is left behind.
     """
-    family = new_family(_read_again(user), client=client, now=now)
+    family = new_family(_read_again(user, password=password), client=client, now=now)
     if former is None:
         token = refresh_tokens.issue_first(family.pk)
     else:
         token = begin_in_place(family, former.token, retry_key=former.retry_key, now=now)
     family.current_digest = token.digest
     access_token = issue_access_token(family, now=now)
-    database = write_database(RefreshTokenFamily)
-    retried(lambda: family.save(force_insert=True, using=database), using=database)
-    _announce(signals.session_opened, family, client=client)
-    _end_oldest(family.user_id, client=client, now=now)
-    return _issued(family, access_token, token, now=now)
+    surplus = retried(lambda: _open(family, now=now), using=write_database(RefreshTokenFamily))
+    signals.session_opened.send_robust(sender=RefreshTokenFamily, family=family, client=client)
+    for session_id in surplus:
+        end_session(session_id, reason=Reason.SESSION_LIMIT, client=client, now=now)
+    return pair(family, access_token, token, now=now)
 
 
 def new_family(user: AbstractBaseUser, *, client: Client, now: datetime) -> RefreshTokenFamily:
@@ -101,49 +94,6 @@ def new_family(user: AbstractBaseUser, *, client: Client, now: datetime) -> Refr
     )
 
 
-def refresh(presented: str, *, retry_key: str | None, client: Client, now: datetime) -> Issued:
-    """Exchange a refresh token for its successor (RFC 9700 §4.14.2), or for the first token of the
-    session that a password change with this retry key has opened in the place of the token's own.
-
-    Raises:
-        RefreshTokenRefused: forged, unknown, expired, revoked or reused; a reuse has ended the
-            family.
-        RefreshSuperseded: an honest retry, too late to be answered; nothing has changed.
-        ClaimsInvalid, KeyFailure: no access token can be issued; nothing has changed.
-    """
-    try:
-        # A forged one ends here: no SQL, nobody's family touched.
-        token = refresh_tokens.parse(presented)
-    except RefreshTokenRefused:
-        signals.refresh_token_forged.send_robust(sender=RefreshTokenFamily, client=client)
-        raise
-    for _ in range(_LOOKS):
-        family = _load(token, client=client)
-        if again := _after_password_change(family, token, retry_key, client=client, now=now):
-            return again
-        _require_live(family, token, client=client, now=now)
-        # Before the rotation: what can't be issued must not cost the client its refresh token.
-        access_token = issue_access_token(family, now=now)
-        match rotate(family, token, retry_key=retry_key, client=client, now=now):
-            case Rotated(successor=successor):
-                _announce(signals.session_refreshed, family, client=client)
-                return _issued(family, access_token, successor, now=now)
-            case Retried(successor=successor):
-                _announce(signals.refresh_retried, family, client=client, superseded=False)
-                return _issued(family, access_token, successor, now=now)
-            case Verdict.SUPERSEDED:
-                _announce(signals.refresh_retried, family, client=client, superseded=True)
-                raise RefreshSuperseded
-            case Verdict.REUSED:
-                hint = likely_mistake(family, token, retry_key=retry_key, client=client, now=now)
-                _end_reused(family, token, client=client, now=now, hint=hint)
-                raise RefreshTokenRefused(hint)
-            case Verdict.IMPOSSIBLE:
-                _refuse("impossible", token, client=client)
-        # Verdict.LOST_RACE is left: somebody was faster, so read again what the row is now.
-    _refuse("contended", token, client=client)
-
-
 def list_sessions(user_id: Any, *, now: datetime) -> QuerySet[RefreshTokenFamily]:
     """The user's live sessions, the one used last first."""
     return (
@@ -154,7 +104,7 @@ def list_sessions(user_id: Any, *, now: datetime) -> QuerySet[RefreshTokenFamily
     )
 
 
-def _read_again(user: AbstractBaseUser) -> AbstractBaseUser:
+def _read_again(user: AbstractBaseUser, *, password: str | None) -> AbstractBaseUser:
     """Read the user from the write database, where a change of the password is seen at once.
 
     Whoever authenticated them may have read a replica that lags, or just before the change. With a
@@ -172,134 +122,29 @@ def _read_again(user: AbstractBaseUser) -> AbstractBaseUser:
         changed = token_version_of(current) != token_version_of(user)
     else:
         changed = current.password != user.password
+        # Another log-in may have hashed the same password anew.
+        if changed and password is not None:
+            changed = not check_password(password, current.password)
     if changed:
         raise LogInRefused
     return current
 
 
-def find_former(
-    token: RefreshToken, *, user_id: Any, retry_key: str, now: datetime
-) -> Former | None:
-    """What a password change needs of the session that it has ended, by a token of it; ``None`` if
-    that isn't the newest one, nor one that was consumed for it with this key.
+def _open(family: RefreshTokenFamily, *, now: datetime) -> list[UUID]:
+    """Save the session; gives those that are too many with it, by
+    ``JWT_AUTH_MAX_SESSIONS_PER_USER``: the others of the user that were opened first.
+
+    By its own time a session that was just opened may be the oldest: the clocks of nodes differ.
     """
-    family = RefreshTokenFamily.objects.load(token.family_id)
-    if family is None or family.user_id != user_id:
-        return None
-    newest = _newest_before_change(family, token, retry_key, now=now)
-    return None if newest is None else Former(token=newest, retry_key=retry_key)
-
-
-def _newest_before_change(
-    family: RefreshTokenFamily, token: RefreshToken, retry_key: str | None, *, now: datetime
-) -> RefreshToken | None:
-    if retry_key is None or family.revocation_reason != Reason.PASSWORD_CHANGED:
-        return None
-    return newest_of(family, token, retry_key=retry_key, now=now)
-
-
-def _after_password_change(
-    family: RefreshTokenFamily,
-    token: RefreshToken,
-    retry_key: str | None,
-    *,
-    client: Client,
-    now: datetime,
-) -> Issued | None:
-    """The lost answer of the password change that has ended the family."""
-    newest = _newest_before_change(family, token, retry_key, now=now)
-    if newest is None or retry_key is None:
-        return None
-    earliest = now - conf.refresh_retry_window
-    opened = list_sessions(family.user_id, now=now).filter(created_at__gte=earliest)
-    for session_id in opened.values_list("pk", flat=True):
-        other = RefreshTokenFamily.objects.load(session_id)
-        outcome = other and first_again(other, newest, retry_key=retry_key, now=now)
-        if other is None or outcome is None:
-            continue
-        _require_live(other, token, client=client, now=now)
-        _announce(
-            signals.refresh_retried, other, client=client, superseded=outcome is Verdict.SUPERSEDED
-        )
-        if not isinstance(outcome, Retried):
-            raise RefreshSuperseded
-        return _issued(other, issue_access_token(other, now=now), outcome.successor, now=now)
-    return None
-
-
-def _load(token: RefreshToken, *, client: Client) -> RefreshTokenFamily:
-    family = RefreshTokenFamily.objects.load(token.family_id)
-    if family is None:
-        _refuse("unknown", token, client=client)
-    return family
-
-
-def _require_live(
-    family: RefreshTokenFamily, token: RefreshToken, *, client: Client, now: datetime
-) -> None:
-    if family.revoked_at is not None:
-        _refuse("revoked", token, client=client)
-    if not family.is_live(now):
-        _refuse("expired", token, client=client)
-    if not family.user.is_active:
-        _refuse("user_inactive", token, client=client)
-    if is_hidden(family.user_id):
-        _refuse("user_hidden", token, client=client)
-    if family.token_version != token_version_of(family.user):
-        _refuse("token_version", token, client=client)
-
-
-def _refuse(reason: str, token: RefreshToken, *, client: Client) -> NoReturn:
-    signals.refresh_token_refused.send_robust(
-        sender=RefreshTokenFamily, reason=reason, session_id=token.family_id, client=client
-    )
-    raise RefreshTokenRefused
-
-
-def _end_reused(
-    family: RefreshTokenFamily,
-    token: RefreshToken,
-    *,
-    client: Client,
-    now: datetime,
-    hint: str | None,
-) -> None:
-    # Committed before the 401 is raised: whatever rolls the request back must not revive a stolen
-    # session.
-    end_session(family.pk, reason=Reason.REUSE_DETECTED, client=client, now=now)
-    signals.reuse_detected.send_robust(
-        sender=RefreshTokenFamily,
-        family=family,
-        generation=token.generation,
-        client=client,
-        hint=hint,
-    )
-
-
-def _end_oldest(user_id: Any, *, client: Client, now: datetime) -> None:
-    """Keep to ``JWT_AUTH_MAX_SESSIONS_PER_USER`` by ending the sessions that were opened first."""
-    limit = conf.max_sessions_per_user
+    limit, database = conf.max_sessions_per_user, write_database(RefreshTokenFamily)
     if limit is None:
-        return
-    live = RefreshTokenFamily.objects.deciding().filter(user_id=user_id).live(now)
-    for session_id in live.order_by("-created_at", "pk").values_list("pk", flat=True)[limit:]:
-        end_session(session_id, reason=Reason.SESSION_LIMIT, client=client, now=now)
-
-
-def _announce(signal: Signal, family: RefreshTokenFamily, **named: Any) -> None:
-    signal.send_robust(sender=RefreshTokenFamily, family=family, **named)
-
-
-def _issued(
-    family: RefreshTokenFamily,
-    access_token: IssuedAccessToken,
-    refresh_token: RefreshToken,
-    *,
-    now: datetime,
-) -> Issued:
-    return Issued(
-        family=family,
-        access_token=access_token,
-        refresh_token=refresh_token,
-        refresh_expires_in=int((family.expires_at - now).total_seconds()),
-    )
+        family.save(force_insert=True, using=database)
+        return []
+    users = get_user_model()._base_manager.using(database)
+    sessions = RefreshTokenFamily.objects.using(database).filter(user_id=family.user_id)
+    with transaction.atomic(using=database):
+        # One log-in of the user after the other: two at once would each end the other's session.
+        users.select_for_update().filter(pk=family.user_id).first()
+        family.save(force_insert=True, using=database)
+        others = sessions.live(now).exclude(pk=family.pk).order_by("-created_at", "pk")
+        return list(others.values_list("pk", flat=True)[limit - 1 :])

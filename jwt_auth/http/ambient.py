@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from jwt_auth import signals
 from jwt_auth.conf import conf
 from jwt_auth.http.addresses import client_of
-from jwt_auth.http.origins import is_cross_site, is_cross_site_read
+from jwt_auth.http.origins import is_cross_site, is_link
 from jwt_auth.http.problems import CrossSiteRequest, CSRFTokenRefused
 
 
@@ -28,7 +28,7 @@ def require_own_page(request: Request, *, sender: type) -> None:
         CrossSiteRequest: the browser says that another site's page sent it.
         CSRFTokenRefused: it could change something, and has no CSRF token that fits.
     """
-    if is_cross_site(request) or is_cross_site_read(request):
+    if is_cross_site(request) and not is_link(request):
         report(request, sender=sender, reason="origin")
         raise CrossSiteRequest
     check = CSRFCheck(lambda request: HttpResponse())  # as a check, it asks for none

@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import DatabaseError, OperationalError, ProgrammingError
+from django.db import DatabaseError
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as default_exception_handler
 
+from jwt_auth.database_errors import remedy
 from jwt_auth.exceptions import (
     AccessTokenRefused,
     JWTAuthError,
@@ -52,7 +53,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
             logger.error("%s: %s", type(exc).__name__, exc)
             exc = Unavailable()
         case DatabaseError():
-            logger.error("%s", database_failure(exc), exc_info=exc)
+            logger.error("%s", remedy(exc), exc_info=exc)
             exc = Unavailable()
         case Http404():
             exc = exceptions.NotFound()
@@ -83,6 +84,7 @@ def _answer(exc: JWTAuthError) -> Response:
 
 
 def _body(exc: APIException) -> dict[str, Any]:
+    # As other packages raise them, which want REST framework's handler to answer the code, too.
     if isinstance(exc.detail, dict) and {"detail", "code"} <= exc.detail.keys():
         return exc.detail
     if isinstance(exc, exceptions.ValidationError):
@@ -93,11 +95,3 @@ def _body(exc: APIException) -> dict[str, Any]:
         }
     codes = exc.get_codes()
     return {"detail": exc.detail, "code": codes if isinstance(codes, str) else exc.default_code}
-
-
-def database_failure(exc: DatabaseError) -> str:
-    """Say what an operator can do about it: most often, the tables are not there."""
-    missing = isinstance(exc, ProgrammingError | OperationalError) and "jwt_auth_" in str(exc)
-    if missing:
-        return "The tables of jwt_auth are missing or old: run `manage.py migrate`."
-    return "The database failed."

@@ -1,9 +1,9 @@
 """Requests that a browser sends for another site's page are refused before anything is done (login
 CSRF and its like).
 
-``Sec-Fetch-Site`` is set by the browser and by no script (W3C Fetch Metadata); where it is missing
-or names another site, the ``Origin`` header decides (RFC 6454 §7). A client that is no browser
-sends neither.
+``Sec-Fetch-Site`` is set by the browser and by no script (W3C Fetch Metadata). Where it says
+anything but ``same-origin`` or ``none``, an ``Origin`` header must be there and decides (RFC 6454
+§7). Without it an ``Origin`` decides that is there; a client that is no browser sends neither.
 """
 
 from __future__ import annotations
@@ -20,25 +20,28 @@ _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
 def is_cross_site(request: HttpRequest) -> bool:
-    if request.headers.get("Sec-Fetch-Site") in _OWN:
+    """Whether a browser sent this for another site's page, or for a page that it doesn't name."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site in _OWN:
         return False
     origin = request.headers.get("Origin")
     if origin is None:
-        return False
+        return site is not None
     return origin != f"{request.scheme}://{request.get_host()}" and not is_trusted_origin(origin)
 
 
-def is_cross_site_read(request: HttpRequest) -> bool:
-    """Whether another site's page loads this as an image, a script or the like.
+def is_link(request: HttpRequest) -> bool:
+    """Whether the visitor leaves another site's page for this one, which then learns nothing.
 
-    Browsers send no ``Origin`` with those. A link to here is none of them: the visitor leaves the
-    other page by it.
+    Images, scripts and frames of that page are loaded without an ``Origin``, too.
     """
     headers = request.headers
-    if "Origin" in headers or headers.get("Sec-Fetch-Site") in {None, *_OWN}:
-        return False
-    is_link = headers.get("Sec-Fetch-Mode") == "navigate" and request.method in _SAFE
-    return not (is_link and headers.get("Sec-Fetch-Dest") == "document")
+    return (
+        request.method in _SAFE
+        and "Origin" not in headers
+        and headers.get("Sec-Fetch-Mode") == "navigate"
+        and headers.get("Sec-Fetch-Dest") == "document"
+    )
 
 
 def is_trusted_origin(origin: str) -> bool:

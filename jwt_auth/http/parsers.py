@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import IO, Any, Final
 
 from django.core.exceptions import RequestDataTooBig
+from django.http.request import RawPostDataException
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
@@ -71,11 +72,16 @@ def refuse_large_body(request: Request) -> None:
     # By its digits first: Python refuses to make a number of thousands of them.
     if len(announced) > _DIGITS or int(announced) > MAX_BYTES:
         raise BodyTooLarge
+    plain = request._request
     try:
-        if len(request._request.body) > MAX_BYTES:
+        if len(plain.body) > MAX_BYTES:
             raise BodyTooLarge
     except RequestDataTooBig:
         raise BodyTooLarge from None
+    except RawPostDataException:
+        # A middleware has read it, no further than announced. REST framework takes the form that
+        # Django has made of it, if only one was made.
+        plain.POST  # noqa: B018
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

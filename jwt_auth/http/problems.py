@@ -23,7 +23,8 @@ INVALID_TOKEN_CHALLENGE: Final = (
 class InvalidToken(AuthenticationFailed):
     """A bearer token was refused, at once or when the user behind it was read."""
 
-    default_detail = {"detail": AccessTokenRefused.message, "code": AccessTokenRefused.code}
+    default_detail = AccessTokenRefused.message
+    default_code = AccessTokenRefused.code
 
     @property
     def auth_header(self) -> str:
@@ -42,23 +43,16 @@ def refuse_token(refused: AccessTokenRefused) -> NoReturn:
 
 class CrossSiteRequest(APIException):
     status_code = status.HTTP_403_FORBIDDEN
+    default_detail = "A browser sent this request for another site's page; nothing was done."
     default_code = "cross_site_request"
-    # Whole, for the views of a project that keeps REST framework's exception handler.
-    default_detail = {
-        "detail": "A browser sent this request for another site's page; nothing was done.",
-        "code": default_code,
-    }
 
 
 class CSRFTokenRefused(APIException):
     """The access token came in a cookie, and nothing shows that a page of ours sent it."""
 
     status_code = status.HTTP_403_FORBIDDEN
+    default_detail = "With a cookie, this request needs the CSRF token, too; nothing was done."
     default_code = "csrf_failed"
-    default_detail = {
-        "detail": "With a cookie, this request needs the CSRF token, too; nothing was done.",
-        "code": default_code,
-    }
 
 
 class Unavailable(APIException):

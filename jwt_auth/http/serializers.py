@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth import forms
@@ -50,7 +51,17 @@ class PasswordChangeSerializer(serializers.Serializer[Any]):
     new_password = TextField(max_length=4096)
 
 
+class InstantField(serializers.DateTimeField):
+    """A moment in UTC that says so, whatever the time zones and formats of the project."""
+
+    def to_representation(self, value: datetime) -> str:
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 class SessionSerializer(serializers.ModelSerializer[RefreshTokenFamily]):
+    created_at = InstantField(read_only=True)
+    last_used_at = InstantField(read_only=True)
+    expires_at = InstantField(read_only=True)
     current = serializers.SerializerMethodField()
 
     class Meta:

@@ -13,7 +13,7 @@ from jwt_auth.encoding import base64url_decode
 from jwt_auth.exceptions import InvalidKey
 from jwt_auth.keys import jwk as jwks
 from jwt_auth.keys.jwk import JWK
-from jwt_auth.keys.weak import refuse_weak_secret
+from jwt_auth.keys.weak import refuse_long_exponent, refuse_weak_secret
 
 #: The name that RFC 9864 §2.2 gives to EdDSA with Ed25519.
 _FULL_NAMES: Final = {"Ed25519": "EdDSA"}
@@ -46,7 +46,10 @@ def adopt(members: Mapping[str, Any], *, algorithm: str | None) -> JWK:
     algorithm = _algorithm_of(members, algorithm)
     if not jwks.is_private(members):
         raise InvalidKey("A public key can't sign: give the private key that belongs to it.")
-    jwk = jwks.private_jwk({**members, "alg": algorithm, "kid": _kid_of(members)})
+    named = {**members, "alg": algorithm, "kid": _kid_of(members)}
+    if not jwks.is_symmetric(algorithm):
+        _refuse_long_exponent(jwks.public_jwk(named))  # a reason that says more than a failed trial
+    jwk = jwks.private_jwk(named)
     if jwks.is_symmetric(algorithm):
         refuse_weak_secret(base64url_decode(jwk["k"]))
     return jwk
@@ -59,7 +62,9 @@ def adopt_public(members: Mapping[str, Any], *, algorithm: str) -> JWK:
         InvalidKey: with the reason.
     """
     algorithm = _algorithm_of(members, algorithm)
-    return jwks.public_jwk({**members, "alg": algorithm, "kid": _kid_of(members)})
+    jwk = jwks.public_jwk({**members, "alg": algorithm, "kid": _kid_of(members)})
+    _refuse_long_exponent(jwk)
+    return jwk
 
 
 def _algorithm_of(members: Mapping[str, Any], wanted: str | None) -> str:
@@ -99,6 +104,11 @@ def _kid_of(members: Mapping[str, Any]) -> object:
         # Its thumbprint would publish a hash of the secret with every token.
         raise InvalidKey("A secret needs a kid: give one.")
     return jwks.thumbprint(members)
+
+
+def _refuse_long_exponent(jwk: JWK) -> None:
+    if jwk["kty"] == "RSA":
+        refuse_long_exponent(int.from_bytes(base64url_decode(jwk["e"]), "big"))
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -51,6 +51,9 @@ class _Kind:
         return {"kty": self.kty} | ({} if self.crv is None else {"crv": self.crv})
 
 
+#: What a key signs before it is used; no token.
+_TRIAL: Final = b"jwt_auth tries a key"
+
 #: Characters.
 _MAX_KID: Final = 255
 
@@ -58,6 +61,9 @@ _EC: Final = _Kind(kty="EC", crv="P-256", public=("x", "y"), private=("d",), siz
 _OKP: Final = _Kind(kty="OKP", crv="Ed25519", public=("x",), private=("d",), size=32)
 _RSA: Final = _Kind(kty="RSA", public=("n", "e"), private=("d", "p", "q", "dp", "dq", "qi"))
 _OCT: Final = _Kind(kty="oct", public=(), private=("k",))
+
+#: What makes a key that one: of a secret ``k``, else the public members.
+_MATERIAL: Final = ("kty", "crv", *_EC.public, *_RSA.public, *_OCT.private)
 
 _KINDS: Final = {"ES256": _EC, "EdDSA": _OKP, "PS256": _RSA, "RS256": _RSA, "HS256": _OCT}
 _IMPLEMENTATIONS: Final[Mapping[str, Algorithm]] = {
@@ -208,6 +214,14 @@ def is_private(jwk: Mapping[str, Any]) -> bool:
     return "d" in jwk or "k" in jwk
 
 
+def is_same_key(jwk: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """True where both are one key, whatever each is called and is for: who has one has the other.
+
+    Also of JWKs that are malformed.
+    """
+    return all(jwk.get(name) == other.get(name) for name in _MATERIAL)
+
+
 def algorithms_for(jwk: Mapping[str, Any]) -> list[str]:
     """The algorithms that a key of this kind can be for."""
     return [
@@ -318,7 +332,17 @@ def _private_key(jwk: Mapping[str, Any], algorithm: str, kind: _Kind) -> Any:
     key = _from_jwk(algorithm, {**kind.names, **members})
     if key.public_key() != public_key:
         raise InvalidKey("The private part of the key does not match its public part.")
+    if not _signs_for(public_key, key, algorithm):
+        raise InvalidKey("What the key signs does not verify with its public part.")
     return key
+
+
+def _signs_for(public_key: Any, key: Any, algorithm: str) -> bool:
+    """Sign and verify once: of an RSA key with a very long exponent OpenSSL can do only the first,
+    and every token of it would be refused.
+    """
+    implementation = _IMPLEMENTATIONS[algorithm]
+    return implementation.verify(_TRIAL, public_key, implementation.sign(_TRIAL, key))
 
 
 def _secret(jwk: Mapping[str, Any], algorithm: str) -> Any:

@@ -5,6 +5,7 @@ a word to the log where it fails or goes back.
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from threading import Event, Lock
 from typing import Final
 
@@ -138,8 +139,10 @@ class SetBack:
     """Whether a ring that is older than the one in use is meant.
 
     From a replica that lags, or a row that was put back, it would have a key verify again that was
-    withdrawn. Who restores a backup, or takes a change back, means it: then the store has the same
-    ring still when an interval has passed.
+    withdrawn. An operator who restores a backup, or takes a change back, means it: then the store
+    has an older ring still when an interval has passed, this one or another. And a ring with a key
+    that is younger than all keys in use was made after it, from a restored one: what that withdraws
+    is withdrawn at once.
     """
 
     def __init__(self) -> None:
@@ -152,16 +155,32 @@ class SetBack:
         if ring.version >= held.version:
             self._ring = None
             return True
+        if _newest(ring) > _newest(held):
+            self._ring = None
+            logger.error(
+                "The key ring from %s has version %d, and %d was loaded before: the older one is"
+                " taken at once, since it has a key that was made later.",
+                store.describe(),
+                ring.version,
+                held.version,
+            )
+            return True
+        if self._ring is None:
+            self._since = now
         if ring != self._ring:
-            self._ring, self._since = ring, now
+            self._ring = ring
             logger.error(
                 "The key ring from %s has version %d, and %d was loaded before, which stays in use:"
-                " the older one is taken if it is still there after the reload interval.",
+                " an older one is taken if there is one still after the reload interval.",
                 store.describe(),
                 ring.version,
                 held.version,
             )
         return now - self._since >= interval
+
+
+def _newest(ring: KeyRing) -> datetime:
+    return max(key.created_at for key in ring.keys)
 
 
 def _name(store: KeyStore | None) -> str:

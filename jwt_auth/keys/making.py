@@ -9,7 +9,7 @@ from typing import Final, Self
 from jwt_auth.conf import conf
 from jwt_auth.keys import jwk as jwks
 from jwt_auth.keys.ring import KeyRing
-from jwt_auth.keys.signers.base import NewKey, how_to_end, make_key
+from jwt_auth.keys.signers.base import NewKey, how_to_end, make_key, try_out
 
 logger: Final = logging.getLogger("jwt_auth")
 
@@ -31,6 +31,7 @@ class Maker:
             wanted = algorithm or conf.algorithm
             make = _make_here if self._dry_run else make_key
             self._made = make(wanted)
+            try_out(self._made)
         return self._made
 
     def keep(self, ring: KeyRing) -> None:

@@ -7,8 +7,9 @@ material.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -31,9 +32,13 @@ from jwt_auth.exceptions import InvalidKey
 from jwt_auth.keys import jwk as jwks
 from jwt_auth.keys.adopted import adopt, adopt_public
 from jwt_auth.keys.jwk import JWK
+from jwt_auth.keys.pss import allowed_algorithms
 
 _PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
 _PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
+
+#: Of a private key, in whichever form.
+_BEGINNING: Final = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
 
 #: The only form in which OpenSSL marks an encrypted SEC1 or PKCS#1 key (RFC 1421 §4.6.1.1).
 _OLD_ENCRYPTION = b"Proc-Type: 4,ENCRYPTED"
@@ -48,6 +53,9 @@ def jwk_from_pem(pem: bytes, *, algorithm: str | None, passphrase: bytes | None 
         InvalidKey: with the reason: not a private key, encrypted, weak, or not for ``algorithm``.
     """
     key = _load(pem, passphrase)
+    allowed = allowed_algorithms(pem, passphrase)
+    if allowed is not None:
+        algorithm = _choose(allowed, algorithm)
     return adopt(_members(key), algorithm=algorithm)
 
 
@@ -88,6 +96,21 @@ def jwk_to_pem(jwk: Mapping[str, Any], *, passphrase: bytes | None = None) -> by
         raise InvalidKey("The passphrase is longer than OpenSSL takes: 1023 bytes.") from None
 
 
+def _choose(allowed: frozenset[str], algorithm: str | None) -> str:
+    """The algorithm of a key that is restricted to RSASSA-PSS."""
+    if not allowed:
+        raise InvalidKey(
+            "The key restricts itself to RSASSA-PSS with another hash or salt than PS256 has: no"
+            " algorithm here has it."
+        )
+    (only,) = allowed
+    if algorithm not in (None, only):
+        raise InvalidKey(
+            f"The key restricts itself to RSASSA-PSS: it can't be for {algorithm}, only for {only}."
+        )
+    return only
+
+
 def _load(pem: bytes, passphrase: bytes | None) -> object:
     _require_private(pem)
     encrypted = b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem or _OLD_ENCRYPTION in pem
@@ -104,8 +127,11 @@ def _load(pem: bytes, passphrase: bytes | None) -> object:
 
 
 def _require_private(pem: bytes) -> None:
-    if b"PRIVATE KEY-----" in pem:
+    number = len(_BEGINNING.findall(pem))
+    if number == 1:
         return
+    if number > 1:
+        raise InvalidKey(f"There are {number} private keys in the PEM: give the one that is meant.")
     if any(mark in pem for mark in (b"PUBLIC KEY-----", b"CERTIFICATE-----")):
         raise InvalidKey("A public key can't sign: give the private key that belongs to it.")
     raise InvalidKey("There is no private key in PEM there.")

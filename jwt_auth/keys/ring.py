@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn
 
 from jwt_auth.conf import ALGORITHMS
 from jwt_auth.exceptions import KeyRingTooNew, KeyRingTorn, NoSigningKey
-from jwt_auth.keys.jwk import JWK, is_private, is_symmetric
+from jwt_auth.keys.jwk import JWK, is_private, is_same_key, is_symmetric
 
 #: Number of the document's format; a document with a higher one was written by a newer version.
 FORMAT: Final = 2
@@ -112,6 +112,10 @@ class KeyRing:
     def find(self, kid: str) -> RingKey | None:
         return next((key for key in self.keys if key.kid == kid), None)
 
+    def same_keys(self, jwk: JWK) -> tuple[RingKey, ...]:
+        """Those that are this key, under whatever ``kid`` and for whatever algorithm."""
+        return tuple(key for key in self.keys if is_same_key(key.jwk, jwk))
+
     def state_of(self, key: RingKey, now: datetime) -> KeyState:
         if key.is_expired(now):
             return KeyState.EXPIRED
@@ -156,6 +160,22 @@ class KeyRing:
         """Have a waiting key sign from ``now``; the former ones verify as long as was planned."""
         return self._changed(
             tuple(replace(key, activates_at=now) if key.kid == kid else key for key in self.keys)
+        )
+
+    def with_redated(self, kid: str, now: datetime, retention: timedelta) -> KeyRing:
+        """Have a key sign from ``now`` whose times a wrong clock has set; the others verify for
+        ``retention`` from now at most.
+        """
+        activated = self.with_activated(kid, now)
+        latest = now + retention
+        return replace(
+            activated,
+            keys=tuple(
+                key
+                if key.kid == kid
+                else replace(key, expires_at=min(key.expires_at or latest, latest))
+                for key in activated.keys
+            ),
         )
 
     def without(self, kid: str) -> KeyRing:

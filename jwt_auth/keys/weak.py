@@ -11,6 +11,10 @@ from jwt_auth.exceptions import InvalidKey
 #: Smallest modulus in bits (RFC 7518 §3.3, §3.5).
 MIN_RSA_BITS: Final = 2048
 
+#: Longest public exponent, as Windows' CryptoAPI takes it. OpenSSL makes and signs with any, and
+#: with a large modulus verifies only up to 64 bits (``OPENSSL_RSA_MAX_PUBEXP_BITS``).
+MAX_EXPONENT_BITS: Final = 32
+
 #: NIST SP 800-57 part 1 rev. 5, table 4: nothing under it is for use now.
 MIN_SECRET_BITS: Final = 128
 
@@ -44,6 +48,15 @@ def refuse_weak_rsa(modulus: int, exponent: int) -> None:
     if has_roca_fingerprint(modulus):
         raise InvalidKey(
             "The RSA key comes from a generator that is broken (ROCA, CVE-2017-15361)."
+        )
+
+
+def refuse_long_exponent(exponent: int) -> None:
+    """Raise :class:`InvalidKey` for an exponent that many verifiers can't work with."""
+    if exponent.bit_length() > MAX_EXPONENT_BITS:
+        raise InvalidKey(
+            f"The public exponent of the RSA key has over {MAX_EXPONENT_BITS} bits, and many"
+            " verifiers refuse that: make a key with the exponent 65537."
         )
 
 

@@ -1,4 +1,4 @@
-"""What the commands that need tables say where there are none."""
+"""What the commands say where the database can't be used, or not written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from functools import wraps
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import OperationalError, ProgrammingError
+from django.db import Error as DatabaseError
+
+from jwt_auth.database_errors import remedy
 
 
 def requires_tables(handle: Callable[..., None]) -> Callable[..., None]:
@@ -17,10 +19,7 @@ def requires_tables(handle: Callable[..., None]) -> Callable[..., None]:
     def guarded(*args: Any, **options: Any) -> None:
         try:
             handle(*args, **options)
-        except (OperationalError, ProgrammingError) as error:
-            raise CommandError(
-                "The database can't be used: check that it is up, then run `manage.py migrate`. "
-                f"It said: {error}"
-            ) from error
+        except DatabaseError as error:
+            raise CommandError(f"{remedy(error)} It said: {error}") from error
 
     return guarded

@@ -33,23 +33,35 @@ def read_passphrase(variable: str | None) -> bytes | None:
 
 def read_key(name: str) -> tuple[bytes, bool]:
     """Read a file, or standard input for ``-``, and say whether others can read it, too."""
+    exposed = False
     try:
         if name == "-":
-            return sys.stdin.buffer.read(_MAX_BYTES), False
-        with Path(name).open("rb") as file:
-            exposed = os.fstat(file.fileno()).st_mode & _OTHERS != 0
-            return file.read(_MAX_BYTES), exposed
+            content = sys.stdin.buffer.read(_MAX_BYTES + 1)
+        else:
+            with Path(name).open("rb") as file:
+                exposed = os.fstat(file.fileno()).st_mode & _OTHERS != 0
+                content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise CommandError(f"{name} can't be read: {error.strerror}.") from None
+    if len(content) > _MAX_BYTES:
+        # What is cut off may be another key.
+        raise CommandError(f"{name} is larger than any key: give a file with the key alone.")
+    return content, exposed
 
 
 def write_key(name: str, content: bytes, *, private: bool) -> None:
-    """Write a new file; nothing is written over, and what is private only its owner can read."""
+    """Write a new file, whole or not at all; nothing is written over, and what is private only its
+    owner can read.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(name, flags, 0o600 if private else 0o644)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+        except BaseException:
+            Path(name).unlink()  # what is there would be in the way of the next attempt
+            raise
     except FileExistsError:
         raise CommandError(f"{name} is there already: name another file.") from None
     except OSError as error:

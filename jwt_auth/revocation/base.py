@@ -66,6 +66,12 @@ class RevocationBackend(ABC):
     def confirm(self, denial: Denial) -> None:  # noqa: B027
         """Refuse it for good: the database has committed."""
 
+    def flush(self, timeout: float) -> bool:
+        """Write what :meth:`confirm` could not, for up to ``timeout`` seconds: the process is about
+        to end. Gives whether nothing is left.
+        """
+        return True
+
     def check(self) -> list[CheckMessage]:
         """What is wrong or unwise in the settings that it depends on, without reaching for a
         server.

@@ -1,30 +1,26 @@
-"""The wire to Redis: one connection for each thread, which knows the server process that it
-reached.
+"""The way to Redis: which server has a key, and a connection to it that knows which server it is.
 
-Straight on redis-py's connection, without its pool and retries: a request pays one round trip, and
-a server that hangs costs one time-out. The ``run_id`` is learned when the connection opens. It
-tells a server from the one that was there before a restart or a failover, whose keys may have come
-back from an old snapshot.
+Connections are kept across requests and threads: under ASGI, each request has a thread of its own.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from django_redis import get_redis_connection
 from redis import exceptions
 from redis.backoff import NoBackoff
-from redis.cluster import RedisCluster
+from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
-#: Characters of the 40 of a ``run_id`` that are kept: enough to tell two server processes apart.
-_RUN_LENGTH: Final = 16
+from jwt_auth.revocation.outages import as_redis_error, is_timeout, outage
+from jwt_auth.revocation.wire import IdleWires, Wire
 
 #: Keys that a scan asks for at once.
 _SCAN_COUNT: Final = 500
@@ -32,49 +28,14 @@ _SCAN_COUNT: Final = 500
 #: Milliseconds that the key of a probe lives.
 _PROBE_TTL: Final = 1000
 
+#: A command is tried again after a lost connection, and where the slot has moved or is moving.
+_SECOND_TRIES: Final = 3
+
+#: Servers that have failed, by name, and by what. Within one round they are not asked again.
+Away: TypeAlias = dict[str, RedisError]
+
 #: What redis-py keeps in its pools for notifications that lengthen time-outs and reconnect.
 _NOTIFICATIONS: Final = ("maint", "orig_", "oss_")
-
-
-class _Wire:
-    """An open connection and the server process at its other end."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        #: Nothing half sent, no answer half read.
-        self.is_clean = True
-        try:
-            connection.connect()
-            info = self.call("INFO", "server")
-            self.run = _field(info, b"run_id")[:_RUN_LENGTH]
-            self.version = _field(info, b"redis_version").decode()
-        except BaseException:
-            self.close()
-            raise
-        self.has_answered = False
-
-    def call(self, *command: Any) -> Any:
-        connection = self._connection
-        # Packed here and sent without a health check: either would open the connection anew by
-        # itself, to whichever server is there now.
-        parts = connection.pack_command(*command)
-        # Whatever interrupts, a worker's time limit too, leaves a wire that must not be used again:
-        # its next answer would be somebody else's.
-        self.is_clean = False
-        for part in parts:
-            connection._sock.sendall(part)
-        try:
-            answer = connection.read_response(disable_decoding=True)
-        except exceptions.ReadOnlyError:
-            raise  # a primary that has become a replica: there is another one to find
-        except exceptions.ResponseError:
-            self.is_clean = self.has_answered = True
-            raise
-        self.is_clean = self.has_answered = True
-        return answer
-
-    def close(self) -> None:
-        self._connection.disconnect()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +63,8 @@ class Link:
         os.register_at_fork(after_in_child=self.renew)
 
     def renew(self) -> None:
-        """Have every thread open its connections anew, to whichever servers are there then."""
-        self._local = threading.local()
+        """Open all connections anew, to whichever servers are there then."""
+        self._idle: dict[str, IdleWires] = {}
 
     def call(self, name: str, key: bytes, *arguments: Any) -> tuple[Any, bytes]:
         """Run one command on the server of ``key``: its answer, and the run of that server.
@@ -113,21 +74,32 @@ class Link:
         """
         return self._call(lambda: self._server_of(key), name, key, *arguments)
 
-    def run_script(self, script: str, key: bytes, *arguments: Any) -> tuple[Any, bytes]:
+    def run_script(
+        self, script: str, key: bytes, *arguments: Any, away: Away | None = None
+    ) -> tuple[Any, bytes]:
         """Run a script on one key; its ``ARGV[1]`` is the run of the server, ``ARGV[2]`` the first
         argument. It may run twice, where the first answer was lost.
-        """
-        return self._call(lambda: self._server_of(key), "EVAL", script, 1, key, _Run, *arguments)
 
-    def ping(self) -> None:
-        """Ask every server for a sign of life.
+        A server in ``away`` is not asked but counts as failed; one that fails now is added.
+        """
+        command = ("EVAL", script, 1, key, _Run, *arguments)
+        return self._call(lambda: self._server_of(key), *command, away=away)
+
+    def ping(self) -> Away:
+        """Ask every server for a sign of life; gives those that give none.
 
         Raises:
-            RedisError: one of them gives none.
+            RedisError: not even their addresses are known.
         """
-        self._learn_topology()
+        away: Away = {}
+        try:
+            self._learn_topology()
+        except RedisError as error:
+            away[""] = error  # those known from before may answer all the same
         for server in self._servers():
-            self._ask(server, "PING")
+            with suppress(RedisError):
+                self._ask(server, "PING", away=away)
+        return away
 
     def put(self, key: bytes) -> None:
         """Have a server take a key, for a moment: it may be full, or a replica.
@@ -137,17 +109,28 @@ class Link:
         """
         self.call("SET", key, "1", "PX", _PROBE_TTL)
 
-    def scan(self, pattern: bytes) -> Iterator[bytes]:
-        """All keys that match, of all servers."""
-        for server in self._servers():
-            cursor = None
-            while cursor != b"0":
-                arguments = (cursor or b"0", "MATCH", pattern, "COUNT", _SCAN_COUNT)
-                cursor, keys = self._ask(server, "SCAN", *arguments)
-                yield from keys
+    def scan(self, pattern: bytes, away: Away) -> Iterator[bytes]:
+        """All keys that match, of all servers but those in ``away``, to which one that fails
+        meanwhile is added.
+
+        Raises:
+            RedisError: not even their addresses are known.
+        """
+        for server in [*self._servers(), *self._newcomers(away)]:
+            with suppress(RedisError):
+                yield from self._scan(server, pattern, away)
+
+    def _scan(self, server: _Server, pattern: bytes, away: Away) -> Iterator[bytes]:
+        cursor = None
+        while cursor != b"0":
+            arguments = (cursor or b"0", "MATCH", pattern, "COUNT", _SCAN_COUNT)
+            cursor, keys = self._ask(server, "SCAN", *arguments, away=away)
+            yield from keys
 
     def server_version(self, key: bytes) -> str:
-        return self._wire(self._server_of(key)).version
+        wire = self._wire(self._server_of(key), IdleWires())
+        wire.close()
+        return wire.version
 
     def config(self, name: str, key: bytes) -> str | None:
         """One value of the server's configuration; ``None`` where it may not be asked for."""
@@ -159,16 +142,15 @@ class Link:
 
     # ---- Which server
 
+    @outage()
     def _server_of(self, key: bytes) -> _Server:
         client = self._client()
         if not isinstance(client, RedisCluster):
             return _Server("", client.connection_pool)
         cluster: Any = client  # redis-py has types for some of its methods
-        try:
-            return _as_server(cluster, cluster.get_node_from_key(key))
-        except exceptions.RedisClusterException as error:
-            raise _as_redis_error(error) from None
+        return _as_server(cluster, cluster.get_node_from_key(key))
 
+    @outage()
     def _servers(self) -> list[_Server]:
         client = self._client()
         if not isinstance(client, RedisCluster):
@@ -176,59 +158,100 @@ class Link:
         cluster: Any = client
         return [_as_server(cluster, node) for node in cluster.get_primaries()]
 
+    def _newcomers(self, away: Away) -> Iterator[_Server]:
+        """The primaries of a cluster that have no slot yet; a first one may be on its way there."""
+        client: Any = self._client()
+        if not isinstance(client, RedisCluster):
+            return
+        for server in self._servers():
+            with suppress(RedisError):
+                listed = self._ask(server, "CLUSTER", "NODES", away=away).decode()
+                yield from self._without_slots(listed)
+                return
+
+    def _without_slots(self, listed: str) -> Iterator[_Server]:
+        for line in listed.splitlines():
+            _, address, flags, _, _, _, _, _, *slots = line.split(" ")
+            is_primary = {"master", "fail"} & set(flags.split(",")) == {"master"}
+            # In brackets: a slot that is on its way.
+            if is_primary and all(slot.startswith("[") for slot in slots):
+                host, _, port = address.partition("@")[0].rpartition(":")
+                yield self._server_at(host, int(port))
+
+    @outage()
+    def _server_at(self, host: str, port: int) -> _Server:
+        client: Any = self._client()
+        host, port = client.nodes_manager.remap_host_port(host, port)
+        make_node: Any = ClusterNode  # without types
+        # One without a slot of its own is not listed by CLUSTER SLOTS.
+        return _as_server(client, client.get_node(host, port) or make_node(host, port))
+
+    @outage()
     def _learn_topology(self) -> None:
         client = self._client()
         if isinstance(client, RedisCluster):
-            try:
-                client.nodes_manager.initialize()
-            except (OSError, exceptions.RedisClusterException) as error:
-                raise _as_redis_error(error) from None
+            client.nodes_manager.initialize()
 
     def _client(self) -> Any:
-        try:
-            return get_redis_connection(self._cache)
-        except (OSError, exceptions.RedisClusterException) as error:
-            raise _as_redis_error(error) from None  # a cluster is asked for its nodes right away
+        return get_redis_connection(self._cache)  # a cluster is asked for its nodes right away
 
     # ---- One command
 
-    def _ask(self, server: _Server, *command: Any) -> Any:
-        answer, _ = self._call(lambda: server, *command)
+    def _ask(self, server: _Server, *command: Any, away: Away) -> Any:
+        answer, _ = self._call(lambda: server, *command, away=away)
         return answer
 
-    def _call(self, find: Callable[[], _Server], *command: Any) -> tuple[Any, bytes]:
-        try:
-            return self._try(find(), command)
-        except _Lost:
-            # A server that closed an idle connection has said nothing about itself yet.
-            pass
-        except exceptions.AskError:
-            # The cluster has moved the slot (MovedError is one, too): learn where to.
-            self._learn_topology()
-        return self._try(find(), command)
+    def _call(
+        self, find: Callable[[], _Server], *command: Any, away: Away | None = None
+    ) -> tuple[Any, bytes]:
+        away = {} if away is None else away
+        server, is_asking = find(), False
+        for _ in range(_SECOND_TRIES):
+            try:
+                return self._try(server, command, is_asking, away)
+            except _Lost:
+                # A server that closed an idle connection has said nothing about itself yet.
+                server, is_asking = find(), False
+            except exceptions.MovedError:  # an AskError, too
+                self._learn_topology()
+                server, is_asking = find(), False
+            except exceptions.AskError as error:
+                # The key's slot is being moved there. Only this once: others may still be here.
+                host = error.host or server.name.rpartition(":")[0]
+                server, is_asking = self._server_at(host, error.port), True
+        return self._try(server, command, is_asking, away)
 
-    def _try(self, server: _Server, command: tuple[Any, ...]) -> tuple[Any, bytes]:
-        wire = self._wire(server)
+    def _try(
+        self, server: _Server, command: tuple[Any, ...], is_asking: bool, away: Away
+    ) -> tuple[Any, bytes]:
+        if server.name in away:
+            raise away[server.name]
+        # Where it is put afterwards, too: renew() forgets it, and all that go back there.
+        idle = self._idle.setdefault(server.name, IdleWires())
+        try:
+            wire = self._wire(server, idle)
+        except RedisError as error:
+            away[server.name] = error
+            raise
         try:
             arguments = [wire.run if argument is _Run else argument for argument in command]
+            if is_asking:
+                wire.call("ASKING")
             return wire.call(*arguments), wire.run
-        except (OSError, RedisError) as error:
-            if wire.has_answered and not wire.is_clean and not _is_timeout(error):
+        except Exception as error:  # noqa: BLE001  as in outage()
+            if wire.has_answered and not wire.is_clean and not is_timeout(error):
+                idle.close()  # the others are likely to be gone with it
                 raise _Lost(type(error).__name__) from None
-            raise _as_redis_error(error) from None
+            failure = as_redis_error(error)
+            if not isinstance(failure, exceptions.ResponseError):
+                away[server.name] = failure
+            raise failure from None
+        finally:
+            idle.put(wire)
 
-    def _wire(self, server: _Server) -> _Wire:
-        wires: dict[str, _Wire] = self._local.__dict__.setdefault("wires", {})
-        wire = wires.get(server.name)
-        if wire is not None and not wire.is_clean:
-            wire.close()
-            wire = None
-        if wire is None:
-            try:
-                wire = wires[server.name] = _Wire(self._connection(server.pool))
-            except OSError as error:
-                raise _as_redis_error(error) from None
-        return wire
+    @outage()
+    def _wire(self, server: _Server, idle: IdleWires) -> Wire:
+        return idle.take() or Wire(self._connection(server.pool), is_of_cluster=server.name != "")
 
     def _connection(self, pool: Any) -> Any:
         options = {
@@ -268,8 +291,18 @@ class _Sentinels:
             min_other_sentinels=manager.min_other_sentinels,
             sentinel_kwargs={**manager.sentinel_kwargs, **self._options},
         )
+        # As discover_master() does, whose error has only a text, with addresses, of what failed.
+        failure: RedisError = MasterNotFoundError(self.service_name)
         try:
-            return bounded.discover_master(self.service_name)
+            for sentinel in bounded.sentinels:
+                try:
+                    state = sentinel.sentinel_masters().get(self.service_name)
+                except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+                    failure = error
+                    continue
+                if state and bounded.check_master_state(state, self.service_name):
+                    return state["ip"], state["port"]
+            raise failure
         finally:
             for sentinel in bounded.sentinels:
                 sentinel.close()
@@ -285,21 +318,3 @@ class _Lost(exceptions.ConnectionError):
 
 def _as_server(client: Any, node: Any) -> _Server:
     return _Server(node.name, client.get_redis_connection(node).connection_pool)
-
-
-def _field(info: bytes, name: bytes) -> bytes:
-    for line in info.splitlines():
-        found, _, value = line.partition(b":")
-        if found == name:
-            return value
-    raise RedisError("The server does not say which process it is.")
-
-
-def _is_timeout(error: Exception) -> bool:
-    return isinstance(error, TimeoutError | exceptions.TimeoutError)
-
-
-def _as_redis_error(error: Exception) -> RedisError:
-    if isinstance(error, RedisError):
-        return error
-    return exceptions.ConnectionError(type(error).__name__)

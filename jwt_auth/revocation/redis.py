@@ -7,8 +7,9 @@ by it. One hash for each user of each tenant, in one slot of a cluster:
 ``v``, ``a``
     token version, and whether the user is active. ``v`` marks the hash as complete.
 ``run``
-    the server process on which it was completed. On any other it counts as incomplete: a server
-    that came back from a snapshot, or a replica that was promoted, may have missed a revocation.
+    the server on which it was completed: its process, and its last promotion. On any other it
+    counts as incomplete: a server that came back from a snapshot, or that was promoted, may have
+    missed a revocation.
 ``s:<sid>``
     a session that is live (``0``), revoked (``1``), or about to be (``?``: ask the database). Of
     any other session the hash says nothing: it is incomplete for that one.
@@ -28,6 +29,8 @@ without any one of them there is a sequence of steps that lets a revoked token i
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
 import re
 import secrets
@@ -35,10 +38,10 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from threading import Lock
-from time import time
+from time import monotonic, sleep, time
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -51,17 +54,19 @@ from redis.exceptions import RedisError
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
-from jwt_auth.models import RevokedToken, write_database
+from jwt_auth.models import RevokedToken, latest_past, write_database
 from jwt_auth.revocation import scripts
 from jwt_auth.revocation.base import Denial, RevocationBackend
 from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.database import DatabaseRevocation, judge
 from jwt_auth.revocation.lazy import lazy_user
-from jwt_auth.revocation.link import Link
+from jwt_auth.revocation.link import Away, Link
 from jwt_auth.revocation.redis_checks import check_cache, check_server
 from jwt_auth.revocation.statement import Standing, find_standing
 from jwt_auth.tokens.claims import AccessToken
 from jwt_auth.users import current_tenant
+
+logger: Final = logging.getLogger("jwt_auth")
 
 #: The layout of the hash; another one gets other keys, so that two releases can share a server.
 LAYOUT: Final = 1
@@ -72,8 +77,11 @@ _LEASE: Final = 5
 #: Denials that are kept while Redis is away; more of them become one, which drops every hash.
 _KEPT: Final = 10_000
 
-#: How far the clocks of two nodes may be apart.
-_CLOCKS_APART: Final = timedelta(minutes=1)
+#: Seconds between two tries to write what was kept, while the process waits to end.
+_FLUSH_PAUSE: Final = 0.1
+
+#: Seconds that a process which ends, whatever it is, gives to what was kept.
+_EXIT_PATIENCE: Final = 2.0
 
 _LIVE: Final = b"0"
 _REVOKED: Final = b"1"
@@ -112,11 +120,15 @@ class RedisRevocation(RevocationBackend):
         self._database = DatabaseRevocation()
         self._renew()
         os.register_at_fork(after_in_child=self._renew)
+        atexit.register(self._flush_before_exit)
 
     def _renew(self) -> None:
-        # A forked child has nobody to release the lock; what was kept is its parent's to write.
+        # A forked child has nobody to release the locks; what was kept is its parent's to write.
         self._keeping = Lock()
+        self._writing = Lock()
         self._kept: deque[Denial] = deque()
+        #: The servers that gave the last probe no sign of life; ``None``: it found none at all.
+        self._away: Away | None = None
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
         asked = self._ask(token)
@@ -209,8 +221,7 @@ class RedisRevocation(RevocationBackend):
         """
         user = standing.user
         revoked = RevokedToken.objects.deciding().of_user(user.pk)
-        # A little of what is over is read, too: another node's clock may be behind this one's.
-        recent = datetime.now(UTC) - conf.clock_leeway - _CLOCKS_APART
+        recent = latest_past(datetime.now(UTC))
         fields = [str(standing.token_version), "1" if user.is_active else "0"]
         fields += [f"s:{token.session_id}", "0" if standing.session_is_live else "1"]
         for jti in revoked.filter(expires_at__gte=recent).values_list("pk", flat=True):
@@ -236,30 +247,46 @@ class RedisRevocation(RevocationBackend):
 
     def confirm(self, denial: Denial) -> None:
         # Where only a request has failed, it is tried all the same: other nodes may believe Redis.
-        if not self.circuit.is_given_up:
+        # Where a probe has failed, too, so are the servers of a cluster that have answered it.
+        away = self._away if self.circuit.is_given_up else {}
+        if away is not None:
             try:
-                self._write(denial)
+                self._write(denial, dict(away))
             except RedisError as error:
                 self._fail(error)
             else:
                 return
         self._keep([denial])
 
-    def _write(self, denial: Denial) -> None:
+    def _write(self, denial: Denial, away: Away) -> None:
+        """Write it wherever that can be done; servers that fail are added to ``away``.
+
+        Raises:
+            RedisError: of the first place where it could not be done.
+        """
         whole = denial.whole_user or not (denial.session_ids or denial.jtis)
         if denial.user_id is not None:
-            self._run(scripts.CONFIRM, self._key_of(denial), denial, whole=whole)
+            self._run(scripts.CONFIRM, self._key_of(denial), denial, whole=whole, away=away)
             return
         # Of whatever else a prefix or a tenant may mean to a pattern, nothing is special.
         namespace = re.sub(r"([*?\[\]\\^-])", r"\\\1", self._namespace())
         tenant = "*" if denial.tenant is None else _quoted(denial.tenant)
-        for key in self.link.scan(f"{namespace}{tenant}:{{*".encode()):
-            self._run(scripts.CONFIRM, key, denial, whole=whole)
+        errors = []
+        for key in self.link.scan(f"{namespace}{tenant}:{{*".encode(), away):
+            try:
+                self._run(scripts.CONFIRM, key, denial, whole=whole, away=away)
+            except RedisError as error:
+                errors.append(error)
+        for first in (*errors, *away.values()):
+            raise first
 
-    def _run(self, script: str, key: bytes, denial: Denial, *, whole: bool) -> None:
+    def _run(
+        self, script: str, key: bytes, denial: Denial, *, whole: bool, away: Away | None = None
+    ) -> None:
         fields = [f"s:{session_id}" for session_id in denial.session_ids]
         fields += [f"t:{jti}" for jti in denial.jtis]
-        self.link.run_script(script, key, self._ttl, denial.id if whole else "", *fields)
+        arguments = (self._ttl, denial.id if whole else "", *fields)
+        self.link.run_script(script, key, *arguments, away=away)
 
     def _keep(self, denials: Iterable[Denial]) -> None:
         with self._keeping:
@@ -272,20 +299,50 @@ class RedisRevocation(RevocationBackend):
         """Ask for a sign of life, write what was kept, the oldest first, then anything new.
 
         Raises:
-            RedisError: Redis is still away, and what could not be written stays; OutOfMemoryError:
-                it is full, but has taken what was kept.
+            RedisError: Redis is still away, or a part of it, and what could not be written stays;
+                OutOfMemoryError: it is full, but has taken what was kept.
         """
-        self.link.ping()
-        with self._keeping:
-            kept, self._kept = self._kept, deque()
-        try:
-            while kept:
-                self._write(kept[0])
-                kept.popleft()
-        finally:
-            if kept:
-                self._keep(kept)
+        self._away = None
+        away = self.link.ping()
+        errors = self._write_kept(away)
+        self._away = away
+        for error in (*away.values(), *errors):
+            raise error
         self.link.put(f"{self._namespace()}probe".encode())
+
+    def _write_kept(self, away: Away) -> list[RedisError]:
+        """Write what was kept, but for what needs a server in ``away``; gives what failed."""
+        rest, errors = [], []
+        # One at a time: until it is done, nobody else can tell whether anything is left.
+        with self._writing:
+            with self._keeping:
+                kept, self._kept = self._kept, deque()
+            for denial in kept:
+                try:
+                    self._write(denial, away)
+                except RedisError as error:
+                    rest.append(denial)
+                    errors.append(error)
+            if rest:
+                self._keep(rest)
+        return errors
+
+    def flush(self, timeout: float) -> bool:
+        end = monotonic() + timeout
+        while self._write_kept({}):
+            if monotonic() >= end:
+                return False
+            sleep(_FLUSH_PAUSE)
+        return True
+
+    def _flush_before_exit(self) -> None:
+        if not self.flush(_EXIT_PATIENCE):
+            logger.error(
+                "The process ends, and Redis could not be told of %d revocations: other processes "
+                "may accept those access tokens for up to %g seconds.",
+                len(self._kept),
+                self._ttl / 1000,
+            )
 
     # ---- Checks
 

@@ -11,7 +11,9 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  the f
 from django_redis.cache import RedisCache
 from django_redis.client import ShardClient
 from redis.exceptions import RedisError
+from redis.sentinel import SentinelConnectionPool
 
+from jwt_auth.caches import check_locations, has_tls, locations_of
 from jwt_auth.revocation.link import Link
 
 #: The oldest major version of Redis.
@@ -30,6 +32,7 @@ def check_cache(alias: str) -> Iterator[CheckMessage]:
             f"JWT_AUTH_REVOCATION names the cache {alias!r}, which CACHES does not have."
         )
         return
+    yield from check_locations(alias)
     backend = settings.CACHES[alias]["BACKEND"]
     try:
         cache = caches[alias]
@@ -40,10 +43,23 @@ def check_cache(alias: str) -> Iterator[CheckMessage]:
             f"JWT_AUTH_REVOCATION needs a django-redis cache; {alias!r} is {backend}, which other "
             "processes can't see or which answers in another protocol."
         )
-    elif isinstance(cache.client, ShardClient):
+        return
+    if isinstance(cache.client, ShardClient):
         yield _cache_error(
             f"JWT_AUTH_REVOCATION can't use the cache {alias!r}: its ShardClient has no server "
             "that answers for all of a user's keys."
+        )
+        return
+    is_sentinel = issubclass(
+        getattr(cache.client.connection_factory, "pool_cls", object), SentinelConnectionPool
+    )
+    if is_sentinel and any(has_tls(url) for url in locations_of(alias)):
+        yield Error(
+            f"The cache {alias!r} asks Sentinel, and its LOCATION begins with rediss://, which "
+            "opens no connection.",
+            hint='Write "LOCATION": "redis://…" and, in its OPTIONS, "CONNECTION_POOL_KWARGS": '
+            '{"ssl": True} and, where the sentinels speak TLS, "SENTINEL_KWARGS": {"ssl": True}.',
+            id="jwt_auth.E063",
         )
 
 
@@ -53,7 +69,7 @@ def check_server(link: Link, key: bytes) -> Iterator[CheckMessage]:
         version = link.server_version(key)
     except RedisError as error:
         yield Warning(
-            f"Redis can't be reached ({type(error).__name__}): the database answers meanwhile.",
+            f"Redis can't be reached ({error}): the database answers meanwhile.",
             hint="Check LOCATION, the password and the network of the cache.",
             id="jwt_auth.W021",
         )

@@ -7,6 +7,7 @@ key's one algorithm; no header ever leads anywhere else.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ TYPE: Final = "at+jwt"
 _FORBIDDEN: Final = frozenset({"b64", "jku", "jwk", "x5u", "x5c"})
 
 _verified: Final = VerifiedSignatures()
+os.register_at_fork(after_in_child=_verified.forget)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

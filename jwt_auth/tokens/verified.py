@@ -41,6 +41,12 @@ class VerifiedSignatures:
     def __init__(self) -> None:
         self._memory = _Memory(-1)
 
+    def forget(self) -> None:
+        """Start an empty one in a child that was forked: a thread that it doesn't have may hold
+        the lock of the present one.
+        """
+        self._memory = _Memory(-1)
+
     def of_generation(self, generation: int) -> _Memory:
         memory = self._memory
         if memory.generation != generation:

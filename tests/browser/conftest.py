@@ -1,4 +1,4 @@
-"""A site with a page for tests, Chromium, and devices with users of their own."""
+"""A site with a page for tests, a browser, and devices with users of their own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from tests.browser.chromium import CHROMIUM, start
+from tests.browser import webkit
 from tests.browser.devices import PATIENCE, Device, Stage
+from tests.browser.engines import ENGINE, EXECUTABLE, PACKAGES, start, type_of
 from tests.chaos.proxy import Proxy
 from tests.live.databases import scratch_database
 from tests.live.site import Site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserType
+    from playwright.sync_api import BrowserType
 
 #: Of each worker. A browser opens connections ahead of requests; with TLS, each idle one holds one.
 THREADS = 128
@@ -37,8 +38,9 @@ def drivable() -> None:
     """Leave out what drives a browser where that can't be done."""
     if find_spec("playwright") is None:
         leave_out("No browser is driven: install Playwright (pip install playwright).")
-    if not os.access(CHROMIUM, os.X_OK):
-        leave_out(f"No browser is driven: {CHROMIUM} is missing (Debian: apt install chromium).")
+    if not os.access(EXECUTABLE, os.X_OK):
+        hint = f"Debian: apt install {PACKAGES[ENGINE]}"
+        leave_out(f"No browser is driven: {EXECUTABLE} is missing ({hint}).")
 
 
 @pytest.fixture(scope="session")
@@ -62,8 +64,8 @@ def stage(
 
 
 @pytest.fixture(scope="module")
-def chromium(drivable: None) -> Iterator[BrowserType]:
-    """Playwright, to be told which Chromium to start.
+def browser_type(drivable: None) -> Iterator[BrowserType]:
+    """What starts the engine.
 
     Not for longer than a module: its event loop would have Django refuse the other tests' queries.
     """
@@ -71,19 +73,23 @@ def chromium(drivable: None) -> Iterator[BrowserType]:
 
     expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
-        yield playwright.chromium
+        yield type_of(playwright)
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: BrowserType) -> Iterator[Browser]:
-    """A Chromium."""
-    browser = start(chromium)
+def browser(request: pytest.FixtureRequest, drivable: None) -> Iterator[Any]:
+    """A browser of the engine that the job is for."""
+    if ENGINE == "webkit":
+        with webkit.display() as display:
+            yield webkit.Browser(display)
+        return
+    browser = start(request.getfixturevalue("browser_type"))
     yield browser
     browser.close()
 
 
 @pytest.fixture
-def new_device(stage: Stage, browser: Browser) -> Iterator[Callable[..., Device]]:
+def new_device(stage: Stage, browser: Any) -> Iterator[Callable[..., Device]]:
     """Give devices, each with an empty jar and, unless told, a user of its own."""
     devices: list[Device] = []
 

@@ -18,8 +18,8 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
-from tests.browser.chromium import start_with_profile
 from tests.browser.devices import wait_until
+from tests.browser.engines import start_with_profile
 from tests.live.certificate import HOST, make_certificate
 
 API, APP, SIBLING, OTHER = "api.site.test", "app.site.test", "blog.site.test", "front.other.test"

@@ -15,7 +15,7 @@ from tests.browser.stage.faults import CAME, DELAY, HOLD, KILL, STALL
 from tests.live.site import PASSWORD, Server, Site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page, Request, Route
+    from playwright.sync_api import BrowserContext, Error, Page, Request, Route
 
 COOKIE = "__Secure-refresh_token"
 
@@ -46,6 +46,8 @@ WITHOUT_LOCKS = "Object.defineProperty(navigator, 'locks', { value: undefined })
 _STATE = """window.auth ? "there"
   : document.readyState === "complete" && location.href !== "about:blank" ? "lost" : "coming"
 """
+#: What Firefox names what a policy has refused: to it, that is an error like any other.
+_POLICIES = {"Content-Security-Policy", "Cross-Origin Request Blocked"}
 #: Tabs whose page was cut off, by a killed server for example. They would wait for the rest of it.
 _CUT_OFF: WeakSet[Page] = WeakSet()
 
@@ -141,7 +143,7 @@ class Device:
     def blank(self) -> Page:
         """Open a tab that is nowhere yet."""
         tab = self.context.new_page()
-        tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        tab.on("pageerror", lambda error: note_error(self.errors, error))
         tab.on("framenavigated", lambda _: _CUT_OFF.discard(tab))
         tab.on("requestfailed", lambda request: _note_cut(tab, request))
         return tab
@@ -170,6 +172,12 @@ def stop_clock(context: BrowserContext) -> None:
     """Have no time pass on the clocks of the pages that are opened from now on."""
     context.clock.install(time=0)
     context.clock.pause_at(1_000_000_000)
+
+
+def note_error(errors: list[str], error: Error) -> None:
+    """Note what a script has thrown."""
+    if error.name not in _POLICIES:
+        errors.append(str(error))
 
 
 def _note_cut(tab: Page, failed: Request) -> None:
@@ -253,14 +261,6 @@ def seen(tab: Page) -> list[str]:
     """List the events that a tab got."""
     events: list[str] = tab.evaluate("events")
     return events
-
-
-def process_ids(tab: Page) -> list[int]:
-    """List the browser's processes, the browser itself first."""
-    browser = tab.context.browser
-    assert browser
-    answer = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")
-    return [int(process["id"]) for process in answer["processInfo"]]
 
 
 def wait_for_rotations(stage: Stage, sid: str, number: int = 1) -> None:

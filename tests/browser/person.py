@@ -45,7 +45,7 @@ class Person:
         person = cls(context=context, address=address, axe=axe)
         # A broken Content-Security-Policy is told on the console, too.
         context.on("console", person._hear)
-        context.on("weberror", lambda error: person.errors.append(str(error.error)))
+        context.on("weberror", lambda error: devices.note_error(person.errors, error.error))
         return person
 
     def _hear(self, message: ConsoleMessage) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.chromium,
     pytest.mark.live,
     pytest.mark.example,
     pytest.mark.skipif(

@@ -60,6 +60,7 @@ def assert_is_still(tab: Page, username: str) -> None:
     assert name_of(tab) == username
 
 
+@pytest.mark.webkit
 def test_late_answer_of_log_out_everywhere_leaves_the_next_user_in(
     device: Device, stage: Stage
 ) -> None:
@@ -153,6 +154,7 @@ def test_end_of_another_session_is_nothing_to_a_tab(device: Device) -> None:
     assert [request.url for request in requests if "refresh" in request.url] == []
 
 
+@pytest.mark.webkit
 def test_log_in_that_another_tab_overtakes_is_not_sent(device: Device, stage: Stage) -> None:
     """It was meant for a browser without a session."""
     tab, other = device.open(), device.open()

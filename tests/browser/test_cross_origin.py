@@ -12,7 +12,6 @@ from pytest_django import Settings
 from jwt_auth.checks.cross_origin import DEFAULT_HEADERS
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.models import RefreshTokenFamily
-from tests.browser.chromium import CHROMIUM, start
 from tests.browser.cross_origin_site import (
     API,
     APP,
@@ -24,6 +23,7 @@ from tests.browser.cross_origin_site import (
     keeping_third_party_cookies,
     serve,
 )
+from tests.browser.engines import CHROMIUM, start
 from tests.neighbours.packages import optional, required_file
 
 optional("corsheaders")
@@ -32,6 +32,7 @@ required_file(Path(CHROMIUM))
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.chromium,
     pytest.mark.live,
     pytest.mark.django_db(transaction=True),
 ]

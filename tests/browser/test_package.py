@@ -13,7 +13,7 @@ import pytest
 
 import jwt_auth
 
-pytestmark = [pytest.mark.browser]
+pytestmark = [pytest.mark.browser, pytest.mark.chromium]
 
 PACKAGE = Path(jwt_auth.__file__).parent / "static" / "jwt_auth"
 HERE = Path(__file__).parent

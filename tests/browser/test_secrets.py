@@ -28,7 +28,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 #: from window, the client with its prototypes among it; the DOM; all storages; the errors.
 LOOT = """
 async () => {
-  addEventListener("unhandledrejection", (event) => event.preventDefault()); // of getters below
   const loot = [document.cookie, document.documentElement.outerHTML, location.href];
   loot.push(JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage }));
   for (const { name } of await indexedDB.databases()) {
@@ -64,7 +63,11 @@ async () => {
     try {
       for (const key of Reflect.ownKeys(next)) {
         loot.push(String(key));
-        try { waiting.push(next[key]); } catch {}
+        try {
+          const value = next[key];
+          if (value instanceof Promise) value.catch(() => {}); // some getters give a rejected one
+          waiting.push(value);
+        } catch {}
       }
       waiting.push(Object.getPrototypeOf(next));
       if (next instanceof Map || next instanceof Set) waiting.push(...next, ...next.keys());
@@ -211,7 +214,9 @@ def test_script_on_another_origin_can_do_nothing(device: Device, stage: Stage, p
             json.dumps({"username": stage.make_user(), "password": PASSWORD}),
         ],
     )
-    assert outcomes == ["TypeError: Failed to fetch", "opaque"]
+    refused, sent = outcomes
+    assert refused.startswith("TypeError: ")  # each engine has its own words
+    assert sent == "opaque"
     assert device.cookie() == before
     assert tab.evaluate("auth.refresh()") is True
     assert session_of(tab) == sid

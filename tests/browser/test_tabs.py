@@ -24,13 +24,13 @@ from tests.browser.devices import (
     locks,
     log_in,
     open_at_once,
-    process_ids,
     ready,
     start_refresh,
     wait_for_client,
     wait_for_rotations,
     wait_until,
 )
+from tests.browser.engines import process_ids
 from tests.chaos.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 TABS = 10
 
 
+@pytest.mark.webkit
 def test_ten_tabs_opened_at_once_share_one_session(device: Device, stage: Stage) -> None:
     """Each refreshes for itself, in turn."""
     tab, sid = log_in(device)
@@ -49,6 +50,7 @@ def test_ten_tabs_opened_at_once_share_one_session(device: Device, stage: Stage)
     assert stage.events(sid, "session_refreshed") >= TABS
 
 
+@pytest.mark.webkit
 def test_ten_reloads_before_an_answer_keep_the_session(device: Device, stage: Stage) -> None:
     """Each answer is lost to the next reload; the key outlives it."""
     tab, sid = log_in(device)
@@ -66,6 +68,7 @@ def wait_for_requests(stage: Stage, sid: str, number: int) -> None:
     wait_until(lambda: stage.events(sid, *events) >= number, "no request")
 
 
+@pytest.mark.webkit
 def test_server_killed_between_rotation_and_answer_keeps_the_session(
     device: Device, stage: Stage
 ) -> None:
@@ -135,6 +138,7 @@ def test_page_reloaded_after_the_network_was_cut_keeps_the_session(
     assert stage.events(sid, "refresh_retried") > 0
 
 
+@pytest.mark.webkit
 def test_device_asleep_in_the_middle_of_a_refresh_keeps_the_session(
     device: Device, stage: Stage
 ) -> None:
@@ -144,7 +148,7 @@ def test_device_asleep_in_the_middle_of_a_refresh_keeps_the_session(
         until_asleep.enter_context(stage.holding_answers())
         start_refresh(tab)
         wait_for_rotations(stage, sid)
-        with asleep(process_ids(tab)):
+        with asleep(process_ids()):
             until_asleep.close()
             time.sleep(0.5)
     assert tab.evaluate("outcome") is True

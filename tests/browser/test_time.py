@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.chromium import start_with_profile
 from tests.browser.devices import (
     WATCH_PAUSES,
     Device,
@@ -22,7 +21,6 @@ from tests.browser.devices import (
     heard,
     hold,
     log_in,
-    process_ids,
     ready,
     seen,
     session_of,
@@ -31,6 +29,7 @@ from tests.browser.devices import (
     wait_for_client,
     wait_until,
 )
+from tests.browser.engines import process_ids, start_with_profile
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserType, Page, Route
@@ -88,6 +87,7 @@ def test_device_that_wakes_after_the_token_ended_refreshes_by_itself(device: Dev
     assert_still_logged_in(device, [tab], sid)
 
 
+@pytest.mark.webkit
 @pytest.mark.parametrize("clock", ["Date", "performance"])
 def test_request_after_sleep_never_goes_out_with_a_token_that_has_ended(
     device: Device, clock: str
@@ -490,12 +490,12 @@ def test_wrong_address_is_told_and_not_waited_for(device: Device) -> None:
 
 
 def test_browser_killed_after_a_refresh_still_has_its_session(
-    chromium: BrowserType, stage: Stage, tmp_path: Path
+    browser_type: BrowserType, stage: Stage, tmp_path: Path
 ) -> None:
     """Its cookies are written to disk up to half a minute late; the key was there in time."""
 
     def begin() -> Device:
-        context = start_with_profile(chromium, tmp_path)
+        context = start_with_profile(browser_type, tmp_path)
         return Device(context=context, stage=stage, username=username)
 
     username = stage.make_user()
@@ -508,7 +508,7 @@ def test_browser_killed_after_a_refresh_still_has_its_session(
     tab = device.open()
     assert ready(tab) is True
     assert device.cookie() != log_in_cookie
-    pids = process_ids(tab)
+    pids = process_ids(str(tmp_path))
     with device.context.expect_event("close"):
         for pid in pids:
             os.kill(pid, signal.SIGKILL)

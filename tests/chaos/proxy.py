@@ -27,6 +27,8 @@ class Proxy:
         self._is_mute = False
         self._lock = Lock()
         self._open: set[socket.socket] = set()
+        #: What comes in there goes nowhere.
+        self._forgotten: set[socket.socket] = set()
         #: Let no connection through that was accepted just before.
         self._refuses = False
         self._closed = Event()
@@ -56,6 +58,11 @@ class Proxy:
         with self._lock:
             while self._open:
                 _reset(self._open.pop())
+
+    def forget(self) -> None:
+        """Drop all connections without a word; new ones are passed on."""
+        with self._lock:
+            self._forgotten |= self._open
 
     def mute(self) -> None:
         """Half-open: everything is accepted, nothing is answered."""
@@ -102,13 +109,14 @@ class Proxy:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while piece := source.recv(65536):
-                if self._is_mute:
+                if self._is_mute or source in self._forgotten:
                     continue
                 if self.delay:
                     time.sleep(self.delay)
                 sink.sendall(piece)
         with self._lock:
             self._open -= {source, sink}
+            self._forgotten -= {source, sink}
         _reset(source)
         _reset(sink)
 

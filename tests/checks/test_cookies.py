@@ -34,8 +34,8 @@ def _ids(messages: list[CheckMessage]) -> list[str]:
         ("__Host-access_token", {}),
         ("__host-access_token", {}),
         ("__Secure-access_token", {"REFRESH_COOKIE_DOMAIN": "example.com"}),
-        ("access", {"REFRESH_COOKIE_DOMAIN": "example.com"}),
-        ("access", {"REFRESH_COOKIE_SECURE": False}),
+        ("access_token", {"REFRESH_COOKIE_DOMAIN": "example.com"}),
+        ("access_token", {"REFRESH_COOKIE_SECURE": False}),
         ("__Host-access_token", {"REFRESH_COOKIE_PATH": "/api/"}),
     ],
 )
@@ -104,3 +104,19 @@ def test_access_cookie_without_csrf_middleware_is_a_warning(
     settings.MIDDLEWARE = middleware
     assert _ids(_messages(settings, ACCESS_COOKIE_NAME="__Host-access_token")) == ids
     assert _messages(settings, ACCESS_COOKIE_NAME=None) == []
+
+
+@pytest.mark.parametrize("name", ["__Host-session", "__Host-jwt"])
+def test_access_cookie_that_error_mails_show_is_a_warning(name: str, settings: Settings) -> None:
+    """Django hides cookies by their names, in the reports of a project's own views too."""
+    (message,) = _messages(settings, ACCESS_COOKIE_NAME=name)
+    assert message.id == "jwt_auth.W070"
+    assert '= "__Host-access_token"' in str(message.hint)
+    assert _messages(settings, ACCESS_COOKIE_NAME=f"{name}_token") == []
+
+
+def test_refresh_cookie_that_error_mails_show_is_a_warning(settings: Settings) -> None:
+    """Below its mount only the endpoints get it, which hide it whatever its name."""
+    assert _messages(settings, REFRESH_COOKIE_NAME="__Secure-session") == []
+    changes = {"REFRESH_COOKIE_NAME": "__Host-session", "REFRESH_COOKIE_PATH": "/"}
+    assert _ids(_messages(settings, **changes)) == ["W070"]

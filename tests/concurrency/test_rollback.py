@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import connections
+from django.db import connections, transaction
 from rest_framework.test import APIClient
 from rest_framework.views import set_rollback
 
@@ -51,3 +51,26 @@ def test_body_endpoint_commits_its_401_too(user: AbstractBaseUser, api: APIClien
     answer = api.post("/api/mobile/auth/refresh/", body, format="json", secure=True)
     assert answer.status_code == 401
     assert row_of(issued).revocation_reason == Reason.REUSE_DETECTED
+
+
+def test_refresh_in_a_transaction_is_refused_with_the_line_to_write(user: AbstractBaseUser) -> None:
+    """A project's own view under ATOMIC_REQUESTS would roll the end of the session back."""
+    issued = log_in(user)
+    with (
+        transaction.atomic(),
+        pytest.raises(RuntimeError, match=r"@transaction\.non_atomic_requests "),
+    ):
+        refresh(issued)
+    assert row_of(issued).generation == 1
+    successor = refresh(issued)
+    with transaction.atomic(), pytest.raises(RuntimeError):
+        refresh(issued)
+    assert refusal_of(successor) is None
+
+
+@pytest.mark.django_db(transaction=False)
+def test_refresh_in_a_transaction_of_a_test_case_is_run(user: AbstractBaseUser) -> None:
+    """Django's own are passed over, and a block in them is refused all the same."""
+    issued = refresh(log_in(user))
+    with transaction.atomic(), pytest.raises(RuntimeError):
+        refresh(issued)

@@ -19,7 +19,11 @@ def at_once(calls: Iterable[Callable[[], Result]]) -> list[Result]:
 
     def run(call: Callable[[], Result]) -> Result:
         try:
-            connections["default"].ensure_connection()
+            try:
+                connections["default"].ensure_connection()
+            except BaseException:
+                start.abort()  # the others would wait for this one for ever
+                raise
             start.wait()
             return call()
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from jwt_auth import rotation
-from jwt_auth.flows import sessions
-from jwt_auth.models import RefreshTokenFamilyQuerySet
+from jwt_auth.exceptions import RefreshTokenRefused
+from jwt_auth.flows import end_session, refreshing
+from jwt_auth.models import Reason, RefreshTokenFamilyQuerySet
 from jwt_auth.rotation import Verdict
 from tests.flows.machine import Rotation
 from tests.live.length import LONG
@@ -46,12 +48,17 @@ def _overwrite(families: RefreshTokenFamilyQuerySet, family: Any, **changes: Any
     return bool(families.filter(pk=family.pk).update(**changes))
 
 
-def _judging(judged: Verdict, otherwise: Verdict) -> Any:
-    def rotate(*args: Any, **kwargs: Any) -> Any:
-        outcome = rotation.rotate(*args, **kwargs)
-        return otherwise if outcome is judged else outcome
+def _lost_is_reused(family: Any, token: Any, *, now: datetime, **kwargs: Any) -> Any:
+    successor = rotation.take(family, token, now=now, **kwargs)
+    if successor is None:
+        end_session(family.pk, reason=Reason.REUSE_DETECTED, client=None, now=now)
+        raise RefreshTokenRefused
+    return successor
 
-    return rotate
+
+def _superseded_is_reused(*args: Any, **kwargs: Any) -> Any:
+    verdict = rotation.judge(*args, **kwargs)
+    return Verdict.REUSED if verdict is Verdict.SUPERSEDED else verdict
 
 
 def _any_key(family: Any, token: Any, **kwargs: Any) -> bool:
@@ -61,9 +68,9 @@ def _any_key(family: Any, token: Any, **kwargs: Any) -> bool:
 #: Each rule, and what stands in its place where it is taken out.
 _WITHOUT: dict[str, tuple[Any, str, Any]] = {
     "compare_and_set": (RefreshTokenFamilyQuerySet, "rotate", _overwrite),
-    "read_again": (sessions, "rotate", _judging(Verdict.LOST_RACE, Verdict.REUSED)),
+    "read_again": (refreshing, "take", _lost_is_reused),
     "retry_key": (rotation, "_is_honest_retry", lambda *args, **kwargs: False),
-    "superseded_is_soft": (sessions, "rotate", _judging(Verdict.SUPERSEDED, Verdict.REUSED)),
+    "superseded_is_soft": (refreshing, "judge", _superseded_is_reused),
     "key_must_match": (rotation, "_is_honest_retry", _any_key),
 }
 

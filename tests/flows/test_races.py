@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.db import connection
+from pytest_django import Settings
+from rest_framework.test import APIClient
 
 from jwt_auth import flows
 from jwt_auth.exceptions import LogInRefused, OldPasswordRefused, RefreshTokenRefused
@@ -19,6 +22,15 @@ from jwt_auth.models import Reason
 from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model]
+
+
+class NewerHasher(MD5PasswordHasher):
+    """What the project hashes with since its last version."""
+
+    algorithm = "newer"
+
+
+_NEWER = f"{__name__}.NewerHasher"
 
 
 @contextmanager
@@ -64,6 +76,46 @@ def test_login_racing_with_password_change_leaves_no_session(
         except LogInRefused:
             return
     # Some user models need fewer statements: then nothing has come between.
+    unchanged = get_user_model()._default_manager.get(pk=user.pk).check_password(password)
+    assert unchanged or _is_dead(issued)
+
+
+@pytest.mark.parametrize("statement", range(10))
+def test_log_ins_that_hash_the_password_anew_at_once_all_succeed(
+    user: AbstractBaseUser, password: str, statement: int, settings: Settings
+) -> None:
+    """With the hashers of a new version, each log-in saves a hash of its own, and none of them is
+    a change of the password: nobody is refused, and nobody's session ends.
+    """
+    credentials = {"username": user.get_username(), "password": password}
+    settings.PASSWORD_HASHERS = [_NEWER, *settings.PASSWORD_HASHERS]
+    answers: list[Any] = []
+
+    def post() -> None:
+        answers.append(APIClient().post("/api/auth/login/", credentials, secure=True))
+
+    with _before_statement(statement, post):
+        post()
+    assert [answer.status_code for answer in answers] == [200] * len(answers)
+    assert {refusal_of(answer.json()["access_token"]) for answer in answers} == {None}
+
+
+@pytest.mark.parametrize("statement", range(10))
+def test_log_in_that_hashes_the_password_anew_is_refused_once_it_has_changed(
+    user: AbstractBaseUser, password: str, statement: int, settings: Settings
+) -> None:
+    """Another log-in's hash is of the same password; this one isn't."""
+    settings.PASSWORD_HASHERS = [_NEWER, *settings.PASSWORD_HASHERS]
+    with _before_statement(statement, lambda: _change_password(user)):
+        authenticated: Any = authenticate(username=user.get_username(), password=password)
+        if authenticated is None:
+            return
+        try:
+            issued = flows.log_in(
+                authenticated, client=BROWSER, now=datetime.now(UTC), password=password
+            )
+        except LogInRefused:
+            return
     unchanged = get_user_model()._default_manager.get(pk=user.pk).check_password(password)
     assert unchanged or _is_dead(issued)
 

@@ -8,17 +8,19 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import make_password
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from jwt_auth import flows
 from jwt_auth.exceptions import (
     ClaimsInvalid,
+    LogInRefused,
     NewPasswordRefused,
     OldPasswordRefused,
     RefreshTokenRefused,
 )
 from jwt_auth.flows.issuing import roles_of
-from jwt_auth.models import Reason, RefreshTokenFamily
+from jwt_auth.models import Reason, RefreshTokenFamily, has_version_field
 from tests.conftest import MakeUser
 from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
 
@@ -83,6 +85,35 @@ def test_claims_that_cannot_be_issued_cost_nothing(
     refresh(issued)
 
 
+def test_replay_ends_the_session_while_no_claims_can_be_issued(
+    user: AbstractBaseUser, settings: Settings
+) -> None:
+    """A callable that is broken hides no thief."""
+    issued = log_in(user)
+    refresh(issued)
+    settings.JWT_AUTH_CLAIMS = "tests.flows.test_sessions.broken_claims"
+    with pytest.raises(RefreshTokenRefused):
+        refresh(issued)
+    assert row_of(issued).revocation_reason == Reason.REUSE_DETECTED
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_log_in_goes_on_where_the_stored_hash_is_of_the_same_password(
+    user: AbstractBaseUser, password: str, is_same: bool
+) -> None:
+    """Another log-in may have hashed it anew since; a hash of another password is refused, where no
+    version of the user's says better.
+    """
+    stored = make_password(password if is_same else "another horse")
+    get_user_model()._default_manager.filter(pk=user.pk).update(password=stored)
+    try:
+        flows.log_in(user, client=BROWSER, now=datetime.now(UTC), password=password)
+    except LogInRefused:
+        assert not is_same
+    else:
+        assert is_same or has_version_field(type(user))
+
+
 def test_list_shows_live_sessions_of_user(user: AbstractBaseUser, make_user: MakeUser) -> None:
     """The one used last comes first; ended, expired and other people's are not there."""
     now = datetime.now(UTC)
@@ -106,6 +137,19 @@ def test_limit_ends_oldest_sessions(
     reasons = [row_of(session).revocation_reason for session in sessions]
     assert reasons == [Reason.SESSION_LIMIT, Reason.SESSION_LIMIT, "", ""]
     assert refusal_of(other) is None
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_limit_keeps_the_session_that_was_just_opened(
+    user: AbstractBaseUser, settings: Settings, limit: int
+) -> None:
+    """Whatever the clock of its node says; the others end by their age."""
+    settings.JWT_AUTH_MAX_SESSIONS_PER_USER = limit
+    now = datetime.now(UTC)
+    sessions = [log_in(user, now=now + timedelta(seconds=n)) for n in range(limit)]
+    sessions.append(log_in(user, now=now - timedelta(milliseconds=300)))
+    reasons = [row_of(session).revocation_reason for session in sessions]
+    assert reasons == [Reason.SESSION_LIMIT, *[""] * limit]
 
 
 def _change(user: AbstractBaseUser, old: str, new: str) -> flows.Issued:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from pytest_django import Settings
 
-from jwt_auth.models import RefreshTokenFamily
+from jwt_auth.flows.sessions import new_family
+from jwt_auth.models import Client, RefreshTokenFamily
 from tests.conftest import GiveRoles, MakeUser
 from tests.http.site import COOKIE, Session, Site, everything, open_session
 
@@ -55,6 +58,36 @@ def test_sessions_lists_live_ones_last_used_first(
         "user_agent",
         "current",
     }
+
+
+def test_list_is_bounded(site: Site, session: Session, user: AbstractBaseUser) -> None:
+    """The two hundred that were used last, the caller's own among them."""
+    now = datetime.now(UTC)
+    log_in = partial(new_family, user, client=Client(ip_address=None, user_agent=""))
+    RefreshTokenFamily.objects.bulk_create(
+        log_in(now=now - timedelta(minutes=minutes)) for minutes in range(1, 210)
+    )
+    listed = site.get("sessions/", headers=session.bearer).json()
+    assert len(listed) == 200
+    assert [one["current"] for one in listed] == [True, *[False] * 199]
+    times = [one["last_used_at"] for one in listed]
+    assert times == sorted(times, reverse=True)
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_times_are_utc_and_say_so(
+    use_tz: bool, site: Site, credentials: dict[str, str], settings: Settings
+) -> None:
+    """In every project: a page elsewhere would else read them in its own zone."""
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, "America/New_York"
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DATETIME_FORMAT": "%d.%m.%Y"}
+    before = datetime.now(UTC)
+    session = open_session(site, credentials)
+    (listed,) = site.get("sessions/", headers=session.bearer).json()
+    times = [listed[name] for name in ("created_at", "last_used_at", "expires_at")]
+    assert all(time.endswith("Z") for time in times)
+    opened = datetime.fromisoformat(times[0])
+    assert before <= opened <= datetime.now(UTC)
 
 
 def test_sessions_of_others_are_not_listed(

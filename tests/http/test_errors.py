@@ -53,6 +53,11 @@ def answer() -> Answer:
         (DataError("a secret value"), 503, "unavailable"),
         (IntegrityError("a secret row"), 503, "unavailable"),
         (AccessTokenRefused(Refusal.EXPIRED), 401, "invalid_token"),
+        (
+            exceptions.AuthenticationFailed({"detail": "of another package", "code": "its_own"}),
+            403,
+            "its_own",
+        ),
     ],
 )
 def test_error_is_answered_with_detail_and_code(
@@ -91,7 +96,7 @@ def test_database_that_fails_is_logged_with_its_reason(
     """An operator finds the driver's own words."""
     answer(DataError("the driver's own words"))
     (record,) = log.records
-    assert record.getMessage() == "The database failed."
+    assert record.getMessage().startswith("The database can't be used")
     assert "the driver's own words" in log.text
 
 

@@ -101,6 +101,32 @@ def test_retry_whose_first_answer_was_lost_gets_it_once_the_signer_is_back(
     assert answer.cookies[COOKIE].value == first
 
 
+def test_replay_ends_the_session_while_the_signer_is_down(
+    site: Site, signed: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thief's use is judged before anything is signed, and answered as at any other time."""
+    access_token = site.post("refresh/", headers=RETRY).json()["access_token"]
+    monkeypatch.setattr(LocalSigner, "failure", DOWN)
+    answer = Site().post("refresh/", headers=signed.cookie)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_refresh_token")
+    bearer = {"Authorization": f"Bearer {access_token}"}
+    assert site.get("me/", headers=bearer).status_code == 401
+    monkeypatch.undo()
+    assert site.post("refresh/").status_code == 401
+
+
+def test_late_retry_is_superseded_while_the_signer_is_down(
+    site: Site, signed: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets no token in any case."""
+    assert site.post("refresh/", headers=RETRY).status_code == 200
+    assert site.post("refresh/").status_code == 200
+    monkeypatch.setattr(LocalSigner, "failure", DOWN)
+    before = everything()
+    assert Site().post("refresh/", headers={**RETRY, **signed.cookie}).status_code == 409
+    assert everything() == before
+
+
 def test_verification_goes_on(site: Site, down: Any, signed: Session) -> None:
     """Requests, the key set and the way out need no signature."""
     assert site.get("me/", headers=signed.bearer).status_code == 200

@@ -19,7 +19,7 @@ from django.db import connection
 from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
-from jwt_auth.http import throttling
+from jwt_auth.http import spellings, throttling
 from jwt_auth.models import Client
 from jwt_auth.tokens import refresh
 from tests.conftest import MakeUser
@@ -37,6 +37,13 @@ def _cache_of_the_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 OFF = dict.fromkeys(("login_account", "login_address", "refresh", "password_reset"))
+
+NO_CACHE = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": "redis://127.0.0.1:1/0",  # nobody listens there
+    }
+}
 
 
 def _guess(site: Site, username: str, **extra: Any) -> int:
@@ -67,31 +74,56 @@ def test_spellings_of_one_account_are_one_count(site: Site, settings: Settings) 
     assert _guess(site, "bob") == 401
 
 
-def test_spellings_that_the_database_takes_for_one_account_are_one_count(
-    site: Site, make_user: MakeUser, settings: Settings
+@pytest.mark.parametrize("exists", [True, False])
+def test_throttle_does_not_tell_which_accounts_exist(
+    exists: bool, site: Site, make_user: MakeUser, settings: Settings
+) -> None:
+    """Guesses at one spelling and then at another are answered alike, whether somebody has that
+    name or not.
+    """
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
+    user = make_user("bob")
+    name = user.get_username()
+    if not exists:
+        user.delete()
+    spellings = (name, name.upper(), f" {name}", name.replace("o", "\u00f6"), name)
+    assert [_guess(site, spelling) for spelling in spellings] == [401, 401, 429, 429, 429]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_spellings_that_the_database_takes_for_one_name_are_one_count(
+    exists: bool, site: Site, make_user: MakeUser, settings: Settings
 ) -> None:
     """MariaDB's collation ignores case, accents and blanks at the end, and takes a sharp s for one
     s or for two: each would else be as many guesses again.
     """
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
-    name = make_user("boss").get_username()
-    model = get_user_model()
+    user = make_user("boss")
+    name, model = user.get_username(), get_user_model()
     spellings = (
         name.upper(),
         f"{name} ",
         name.replace("o", "\u00f6"),
         name.replace("s", "\u00df", 1),
+        name.replace("ss", "\u00df", 1),
     )
-    for spelling in (name, *spellings):
-        if model.objects.filter(**{model.USERNAME_FIELD: spelling}).exists():
-            assert _guess(site, spelling) == (401 if spelling == name else 429)
+    equal = [
+        spelling
+        for spelling in spellings
+        if model.objects.filter(**{model.USERNAME_FIELD: spelling}).exists()
+    ]
+    if not exists:
+        user.delete()
+    assert [_guess(site, spelling) for spelling in (name, *equal)] == [401] + [429] * len(equal)
 
 
-def test_account_of_a_like_name_resets_nobody_elses_count(
+def test_log_in_with_a_like_name_is_no_help_against_another(
     site: Site, make_user: MakeUser, password: str, settings: Settings
 ) -> None:
-    """Where the database tells two names apart, owning one is no help against the other."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
+    """Where the database tells two names apart, they share a count, and owning one doesn't reset
+    it.
+    """
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "3/min"}
     alice = make_user("alice").get_username()
     model = get_user_model()
     if model.objects.filter(**{model.USERNAME_FIELD: alice.upper()}).exists():
@@ -99,11 +131,13 @@ def test_account_of_a_like_name_resets_nobody_elses_count(
     like = make_user("ALICE").get_username()
     for _ in range(2):
         assert _guess(site, alice) == 401
-    assert site.post("login/", {"username": like, "password": password}).status_code == 200
-    assert _guess(site, alice) == 429
+        assert site.post("login/", {"username": like, "password": password}).status_code == 200
+    assert [_guess(site, alice) for _ in range(2)] == [401, 429]
 
 
-@pytest.mark.parametrize("name", ["\u00e4lice ", " ALICE", "a\u200blice", "\u24d0lice"])
+@pytest.mark.parametrize(
+    "name", ["\u00e4lice ", " ALICE", "a\u200blice", "\u24d0lice", "al\u0131ce"]
+)
 def test_name_that_only_another_backend_may_know_is_counted_by_its_letters(
     name: str, site: Site, settings: Settings
 ) -> None:
@@ -112,21 +146,31 @@ def test_name_that_only_another_backend_may_know_is_counted_by_its_letters(
     assert [_guess(site, "alice"), _guess(site, name)] == [401, 429]
 
 
-def test_name_that_is_no_value_for_the_field_is_counted(
-    site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch, clock: Clock
+def test_blanks_at_the_end_make_no_other_name(db: None) -> None:
+    """Wherever a name comes from: MariaDB pads it with blanks before it compares."""
+    assert spellings.count_names("alice  ") == spellings.count_names("alice")
+
+
+def test_name_that_the_column_cannot_hold_is_counted_by_its_letters(
+    site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Users may be known by a number: anything else is a wrong name, and no 500."""
+    """A database may have no way to compare it with its names; that is no 500."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
-    manager = type(get_user_model()._default_manager)
-    with monkeypatch.context() as context:
-        context.setattr(
-            manager, "get_by_natural_key", lambda self, name: self.get(pk=int(name)), raising=False
-        )
-        client = Client(ip_address=None, user_agent="")
-        account = throttling.count_login("A1", client, now=clock.now)
-        assert account == "a1"
-        with pytest.raises(Throttled):
-            throttling.count_login("a1", client, now=clock.now)
+    field: Any = get_user_model()._meta.get_field(get_user_model().USERNAME_FIELD)
+    monkeypatch.setattr(field, "column", "no_such_column")
+    names = [spellings.count_names(name) for name in ("Alice", "\u00e4lice")]
+    assert names == [["letters alice"]] * 2
+
+
+def test_account_is_one_count_at_login_and_at_the_password_change(
+    site: Site, session: Session, credentials: dict[str, str], settings: Settings
+) -> None:
+    """A stolen access token buys no more guesses than anybody has."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
+    for name in (credentials["username"], credentials["username"].upper()):
+        assert _guess(site, name) == 401
+    body = {"old_password": credentials["password"], "new_password": "a new battery staple"}
+    assert site.post("password/change/", body, headers=session.bearer).status_code == 429
 
 
 def test_address_is_throttled_whatever_the_account(site: Site, settings: Settings) -> None:
@@ -159,14 +203,37 @@ def test_client_without_address_is_throttled_by_account_only(
     assert [_guess(site, "a", REMOTE_ADDR="") for _ in range(2)] == [401, 401]
 
 
-def test_success_resets_the_account(
+def test_log_ins_that_succeed_do_not_count(
     site: Site, credentials: dict[str, str], settings: Settings
 ) -> None:
-    """Whoever mistyped once and then not is not nearer to the limit than before."""
+    """However often somebody logs in, it is no guessing."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
-    for _ in range(3):
-        assert _guess(site, credentials["username"]) == 401
-        assert site.post("login/", credentials).status_code == 200
+    assert _guess(site, credentials["username"]) == 401
+    assert [site.post("login/", credentials).status_code for _ in range(4)] == [200] * 4
+
+
+def test_success_does_not_reset_a_guessers_count(
+    site: Site, credentials: dict[str, str], settings: Settings
+) -> None:
+    """A guesser would else have as many guesses again at each log-in of the account's owner."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
+    assert _guess(site, credentials["username"]) == 401
+    assert site.post("login/", credentials).status_code == 200
+    assert [_guess(site, credentials["username"]) for _ in range(2)] == [401, 429]
+
+
+def test_success_after_the_windows_end_takes_nothing_back(
+    db: None, settings: Settings, clock: Clock
+) -> None:
+    """A log-in that took long belongs to a window that is over."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/sec"}
+    client = Client(ip_address=None, user_agent="")
+    counters = throttling.count_login("alice", client, now=clock.now)
+    clock.now += 2
+    throttling.count_login("alice", client, now=clock.now)
+    throttling.take_back(counters)
+    with pytest.raises(Throttled):
+        throttling.count_login("alice", client, now=clock.now)
 
 
 def test_success_does_not_reset_the_address(
@@ -228,7 +295,39 @@ def test_forged_tokens_do_not_count_on_the_victims_session(
     assert site.post("refresh/", headers=session.cookie).status_code == 200
 
 
+_DJANGO_REDIS = "django_redis.cache.RedisCache"
+
+
+@pytest.mark.parametrize(
+    ("cache", "reason"),
+    [
+        (
+            # Nobody listens there.
+            {
+                "BACKEND": "django.core.cache.backends.redis.RedisCache",
+                "LOCATION": "redis://127.0.0.1:1/0",
+            },
+            "ConnectionError",
+        ),
+        (
+            {"BACKEND": _DJANGO_REDIS, "LOCATION": "redis://127.0.0.1:1/0"},
+            "ConnectionError",
+        ),
+        (
+            {
+                "BACKEND": _DJANGO_REDIS,
+                "LOCATION": "redis://127.0.0.1:1/0",
+                "OPTIONS": {"IGNORE_EXCEPTIONS": True},
+            },
+            "it gave no count",
+        ),
+        ({"BACKEND": _DJANGO_REDIS, "LOCATION": "redis://user:ab#cd@127.0.0.1:1/0"}, "ValueError"),
+    ],
+    ids=["django", "django-redis", "swallows its errors", "password not encoded"],
+)
 def test_cache_that_is_down_lets_people_in_and_is_logged(
+    cache: dict[str, Any],
+    reason: str,
     site: Site,
     credentials: dict[str, str],
     settings: Settings,
@@ -236,18 +335,27 @@ def test_cache_that_is_down_lets_people_in_and_is_logged(
 ) -> None:
     """A log-in must not answer 500, nor 429 to everybody, because a counter is away."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min", "refresh": "1/min"}
-    settings.CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": "redis://127.0.0.1:1/0",  # nobody listens there
-        }
-    }
+    settings.CACHES = {"default": cache}
     assert [site.post("login/", credentials).status_code for _ in range(2)] == [200, 200]
     assert [site.post("refresh/").status_code for _ in range(2)] == [200, 200]
+    bearer = {"Authorization": f"Bearer {site.post('refresh/').json()['access_token']}"}
+    passwords = {"old_password": credentials["password"], "new_password": "another-one-4711"}
+    assert site.post("password/change/", passwords, headers=bearer).status_code == 200
     errors = [record for record in log.records if record.levelno == logging.ERROR]
-    assert {record.getMessage() for record in errors} == {
-        "The cache is not available: attempts are not being throttled."
-    }
+    said = f"The cache is not available ({reason}): attempts are not being throttled."
+    assert {record.getMessage() for record in errors} == {said}
+    assert not any(record.exc_info for record in errors)
+
+
+def test_cache_that_fails_during_a_log_in_is_logged(
+    db: None, settings: Settings, log: pytest.LogCaptureFixture
+) -> None:
+    """The attempt stays counted, should the cache come back; the log-in goes on."""
+    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
+    counters = throttling.count_login("alice", Client(ip_address=None, user_agent=""), now=0.0)
+    settings.CACHES = NO_CACHE
+    throttling.take_back(counters)
+    assert [record.levelno for record in log.records] == [logging.ERROR]
 
 
 def test_cache_that_keeps_nothing_lets_people_in(settings: Settings) -> None:

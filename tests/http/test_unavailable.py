@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from pytest_django import Settings
 
+from jwt_auth import retries
 from jwt_auth.keys import active
 from jwt_auth.models import RefreshTokenFamily
 from tests.http.site import COOKIE, Session, Site, everything
@@ -140,10 +143,83 @@ def test_missing_tables_are_503_and_the_log_names_migrate(
     assert COOKIE in site.cookies
 
 
-def test_logout_with_broken_keys_ends_the_cookies_session_all_the_same(
-    broken_keys: tuple[Path, str], site: Site, session: Session
+#: How a connection is told not to wait for long, and how another one locks the table.
+_LOCKS = {
+    "postgresql": ("SET lock_timeout = '50ms'", "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE"),
+    "mysql": ("SET SESSION innodb_lock_wait_timeout = 1", "SELECT * FROM {} FOR UPDATE"),
+    "sqlite": ("PRAGMA busy_timeout = 50", "UPDATE {} SET revoked_at = revoked_at"),
+}
+_WAIT_AGAIN = {
+    "postgresql": "SET lock_timeout = 0",
+    "mysql": "SET SESSION innodb_lock_wait_timeout = 50",
+    "sqlite": "PRAGMA busy_timeout = 5000",
+}
+
+
+@pytest.fixture
+def locked_table(
+    transactional_db: None, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Somebody else keeps a lock on the sessions."""
+    monkeypatch.setattr(retries, "_ATTEMPTS", 1)
+    hurry, lock = _LOCKS[connection.vendor]
+    is_locked, is_over = Event(), Event()
+
+    def keep_lock() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(lock.format(TABLE))
+            is_locked.set()
+            is_over.wait()
+        connection.close()
+
+    keeper = Thread(target=keep_lock)
+    keeper.start()
+    try:
+        is_locked.wait()
+        with connection.cursor() as cursor:
+            cursor.execute(hurry)
+        yield
+    finally:
+        is_over.set()
+        keeper.join()
+        with connection.cursor() as cursor:
+            cursor.execute(_WAIT_AGAIN[connection.vendor])
+
+
+def test_lock_that_is_waited_for_is_no_missing_table(
+    locked_table: None, site: Site, log: pytest.LogCaptureFixture
 ) -> None:
-    """The bearer token can't be judged, the refresh token can."""
+    """The error names the table, too."""
+    assert _is_unavailable(site.post("refresh/"))
+    (said,) = _errors(log)
+    assert said.startswith("The database is busy")
+
+
+def test_command_that_waits_for_a_lock_asks_for_no_migration(locked_table: None) -> None:
+    """One sentence, and what the database said."""
+    with pytest.raises(CommandError, match=r"database is busy.*It said: ") as raised:
+        call_command("revoke_tokens", "--all")
+    assert "migrate" not in str(raised.value)
+
+
+def test_logout_with_broken_keys_ends_the_cookies_session_all_the_same(
+    broken_keys: tuple[Path, str], site: Site, session: Session, log: pytest.LogCaptureFixture
+) -> None:
+    """The bearer token can't be judged, the refresh token can, and the cookie goes."""
     answer = site.post("logout/", headers=session.bearer | session.cookie)
-    assert answer.status_code == 503
+    assert answer.status_code == 204
+    assert answer.cookies[COOKIE].value == ""
     assert RefreshTokenFamily.objects.get().revocation_reason == "logout"
+    assert len(_errors(log)) == 1
+
+
+def test_logout_with_broken_keys_and_an_access_token_alone_is_204(
+    broken_keys: tuple[Path, str], site: Site, session: Session, log: pytest.LogCaptureFixture
+) -> None:
+    """Nobody can say whose it is; the log says why the session goes on."""
+    before = everything()
+    answer = site.post("logout/", headers=session.bearer | {"Cookie": "other=1"})
+    assert answer.status_code == 204
+    assert everything() == before
+    (error,) = _errors(log)
+    assert error.startswith("An access token can't be verified, nor its session ended: ")

@@ -8,7 +8,7 @@ from typing import Any
 from jwt_auth.exceptions import KeySignerError
 from jwt_auth.keys import jwk
 from jwt_auth.keys.ring import SignerReference
-from jwt_auth.keys.signers.base import KeySigner, NewKey
+from jwt_auth.keys.signers.base import KeySigner, NewKey, SigningDenied
 
 REFERENCE = SignerReference(backend="local", key="the key")
 
@@ -44,7 +44,7 @@ class LocalSigner(KeySigner):
         return jwk.signing_key(private_part(name)).sign(message)
 
     def create(self, algorithm: str) -> NewKey:
-        if LocalSigner.failure is not None:
+        if LocalSigner.failure not in (None, DENIED):
             raise LocalSigner.failure
         LocalSigner.made += 1
         return self.adopt(f"made-{LocalSigner.made}", algorithm=algorithm)
@@ -57,3 +57,4 @@ class LocalSigner(KeySigner):
 
 
 DOWN = KeySignerError("It is down.")
+DENIED = SigningDenied("It is denied.")

@@ -5,11 +5,12 @@ was withdrawn as compromised; or somebody has restored a backup, and means it.
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
-from jwt_auth.keys import active
+from jwt_auth.keys import active, rotation
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.reloading import Clock, finish_reloads, knows, use
 from tests.keys.stores import MemoryKeyStore
@@ -88,15 +89,59 @@ def test_older_ring_that_stays_is_taken_after_the_interval(
     assert active.ring() == ring
 
 
-def test_another_older_ring_has_its_own_interval(
+def test_further_older_ring_does_not_start_the_interval_anew(
     loaded_store: MemoryKeyStore, ring: KeyRing, withdrawn: str, clock: Clock, now: datetime
 ) -> None:
-    """A replica that catches up shows one after the other."""
+    """Whatever has become of the restored one since: nobody waits for it to stand still."""
+    further = ring.without("none")
+    for loaded_store.ring, age in ((ring, 60), (further, 30), (ring, 29.9)):
+        clock.time += age
+        assert not verifies(withdrawn, now)
+    loaded_store.ring = further
+    clock.time += 30
+    assert verifies(withdrawn, now)
+    assert active.ring() == further
+
+
+def test_newer_ring_in_between_starts_the_interval_anew(
+    loaded_store: MemoryKeyStore, ring: KeyRing, withdrawn: str, clock: Clock, now: datetime
+) -> None:
+    """It was a replica's."""
     copy = active.ring()
-    for loaded_store.ring in (ring, ring.without("none"), ring):
+    for loaded_store.ring in (ring, copy, ring):
         clock.time += 60
         assert not verifies(withdrawn, now)
     assert active.ring() == copy
+
+
+def test_compromised_key_of_a_restored_ring_is_gone_within_the_interval(
+    loaded_store: MemoryKeyStore,
+    ring: KeyRing,
+    following: KeyRing,
+    clock: Clock,
+    now: datetime,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The ring that it leaves is an older one still; its key is younger than all that were."""
+    kept, compromised = following.keys[0].kid, following.keys[1].kid
+    loaded_store.ring = replace(following, version=9)
+    clock.time += 60
+    assert use(now) == compromised
+    loaded_store.ring = following
+    clock.time += 60
+    assert verifies(compromised, now)
+    later = now + timedelta(seconds=1)
+    # Another process does it: in this one there is nothing to be followed.
+    done = rotation.replace_compromised(
+        loaded_store, kid=compromised, algorithm=None, now=later, dry_run=True
+    )
+    loaded_store.ring = done.after
+    caplog.clear()
+    clock.time += 60
+    assert not verifies(compromised, later)
+    assert verifies(kept, later)
+    (text,) = errors(caplog)
+    assert "has version 4, and 9 was loaded before: the older one is taken at once" in text
 
 
 def test_older_ring_of_another_store_is_taken_at_once(

@@ -14,7 +14,16 @@ from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import InvalidKey
 from jwt_auth.keys import jwk
 from jwt_auth.keys.adopted import adopt, adopt_public, jwk_from_json
-from tests.keys.test_jwk import RFC7515, RFC7638, RFC8037, generated, refuse, without
+from tests.keys.test_jwk import (
+    EXPONENT_OF_33_BITS,
+    RFC7515,
+    RFC7638,
+    RFC8037,
+    generated,
+    refuse,
+    with_exponent,
+    without,
+)
 
 
 def secret(value: bytes) -> dict[str, Any]:
@@ -79,6 +88,15 @@ def test_key_with_contradictions_is_refused(
 def test_rsa_key_with_a_useless_exponent_is_refused(exponent: str) -> None:
     """With 1 everybody signs, and an even one is no RSA key."""
     refuse(adopted, generated("RS256") | {"e": exponent}, "exponent")
+
+
+def test_rsa_key_with_a_long_exponent_is_refused() -> None:
+    """It works here, and not with the verifiers of others; both halves are judged."""
+    members = jwk.members_of(with_exponent(EXPONENT_OF_33_BITS, bits=2048), "RS256")
+    refuse(lambda given: adopt(given, algorithm="RS256"), members, "over 32 bits")
+    refuse(lambda given: adopt_public(given, algorithm="RS256"), members, "over 32 bits")
+    in_a_ring = members | {"alg": "RS256", "kid": "k"}
+    assert jwk.signing_key(in_a_ring).kid == "k"
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"kid": "a"}'])

@@ -7,7 +7,7 @@ had at the time, at the worst, and its own clock.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -20,7 +20,6 @@ from jwt_auth.conf import JWKS_MAX_AGE, conf
 from jwt_auth.exceptions import Refusal
 from jwt_auth.keys import active, jwk, rotation
 from jwt_auth.keys.ring import KeyRing, RingKey
-from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.tokens import access
 from tests.keys.stores import MemoryKeyStore
@@ -154,19 +153,19 @@ def test_token_of_a_node_whose_clock_is_behind_is_good(
     assert refusal_of(token, now=end) == Refusal.EXPIRED
 
 
-def test_token_does_not_outlive_its_key_when_the_lifetime_was_raised(
-    settings: Settings, file_store: FileKeyStore
-) -> None:
-    """The key got its end with the lifetime of before; the answer says when the token is over."""
-    settings.JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)
+def test_token_does_not_outlive_its_key(settings: Settings, file_store: FileKeyStore) -> None:
+    """Earlier versions have planned sooner ends; the answer says when the token is over."""
+    settings.JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(hours=2)
     call_command("generate_keys", verbosity=0)
     call_command("rotate_keys", verbosity=0)
-    settings.JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(hours=2)
-    former, following = get_key_store().load().keys
+    ring = file_store.load()
+    former, following = ring.keys
+    end = following.activates_at + timedelta(minutes=17)
+    planned = replace(ring, version=3, keys=(replace(former, expires_at=end), following))
+    file_store.save(planned, expected_version=2)
+    active.reset()
     now = datetime.now(UTC)
     assert active.signing_key(now).kid == former.kid
-    end = former.expires_at
-    assert end is not None
     issued = access.issue(**claims(now))
     last = access.verify(issued.text, now=end - timedelta(seconds=2)).expires_at
     assert end - timedelta(seconds=1) <= last <= end

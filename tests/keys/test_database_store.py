@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from threading import current_thread
+from threading import Thread, current_thread
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.core import serializers
-from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.db import OperationalError, ProgrammingError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models import QuerySet
@@ -24,8 +24,10 @@ from jwt_auth.exceptions import (
     KeyRingMissing,
     KeyRingTorn,
     KeyStoreError,
+    KeyStoreUnavailable,
 )
 from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores import database as database_store
 from jwt_auth.keys.stores.base import KeyStore, load_ring, save_ring
 from jwt_auth.keys.stores.database import DatabaseKeyStore
 from jwt_auth.keys.stores.file import FileKeyStore
@@ -266,6 +268,45 @@ def test_reload_in_the_background_leaves_no_connection_open(
     use(now)
     connection_created.disconnect(remember)
     assert [connection.connection for connection in opened] == [None]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite waits for its own time-out")
+@pytest.mark.parametrize("is_first", [False, True])
+def test_row_that_another_transaction_holds_is_not_waited_for(
+    store: DatabaseKeyStore,
+    ring: KeyRing,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    is_first: bool,
+) -> None:
+    """A forgotten shell would else have `rotate_keys`, or `generate_keys`, hang without a word."""
+    monkeypatch.setattr(database_store, "_LOCK_SECONDS", 1)
+    if not is_first:
+        store.save(ring, expected_version=None)
+    expected, following = (None, ring) if is_first else (1, _next(ring, now))
+    outcomes: list[BaseException | None] = []
+
+    def save() -> None:
+        try:
+            store.save(following, expected_version=expected)
+        except KeyStoreUnavailable as busy:
+            outcomes.append(busy)
+        finally:
+            connections.close_all()
+
+    with transaction.atomic():
+        if is_first:
+            StoredKeyRing.objects.create(pk=1, version=1, document="of another command")
+        else:
+            list(StoredKeyRing.objects.select_for_update())
+        thread = Thread(target=save)
+        thread.start()
+        thread.join(60)
+        transaction.set_rollback(True)
+    (busy,) = outcomes
+    assert "another transaction has held its row for over 1 seconds. See what" in str(busy)
+    store.save(following, expected_version=expected)
 
 
 def test_ring_of_a_file_store_moves_here(

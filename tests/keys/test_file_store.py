@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -18,12 +22,14 @@ from jwt_auth.exceptions import (
     KeyRingTorn,
     KeyStoreError,
     KeyStoreExposed,
+    KeyStoreUnavailable,
 )
-from jwt_auth.keys import jwk
+from jwt_auth.keys import jwk, rotation
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores import folder as folders
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.keys.contract import KeyStoreContract, Storage
+from tests.keys.reloading import told
 
 
 @pytest.fixture
@@ -116,6 +122,13 @@ def test_saved_files_are_private_whatever_the_umask(saved: FileKeyStore, folder:
         "ring.json": 0o600,
         "ring.lock": 0o600,
     }
+
+
+def test_folders_above_are_private_too(ring: KeyRing, tmp_path: Path) -> None:
+    """The umask would have let everybody put another folder in the place of the keys' one."""
+    inner = tmp_path / "share" / "jwt_auth" / "example"
+    FileKeyStore(PATH=inner).save(ring, expected_version=None)
+    assert [mode(path) for path in (inner, inner.parent, inner.parent.parent)] == [0o700] * 3
 
 
 def test_missing_ring_says_what_to_run(store: FileKeyStore, folder: Path) -> None:
@@ -340,6 +353,93 @@ def test_link_and_what_it_leads_to_have_one_lock(
     saved.save(following, expected_version=1)
     FileKeyStore(PATH=elsewhere).save(replace(following, version=3), expected_version=2)
     assert held == [(elsewhere / "ring.lock").stat().st_ino] * 2
+
+
+HOLDER = """
+import sys
+from jwt_auth.keys.stores.file import FileKeyStore
+with FileKeyStore(PATH=sys.argv[1]).exclusive():
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def holder(saved: FileKeyStore, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the lock until it reads a line."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_lock_that_is_not_let_go_names_who_has_it(
+    saved: FileKeyStore,
+    ring: KeyRing,
+    following: KeyRing,
+    holder: subprocess.Popen[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A process that hangs, or was stopped, has nobody wait for ever, or without a word."""
+    clock = iter(range(0, 100, 6))
+    monkeypatch.setattr(folders, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(folders, "sleep", lambda seconds: None)
+    name = f"process {holder.pid} on {socket.gethostname()}"
+    with pytest.raises(KeyStoreUnavailable, match=rf"{name} has held \S+/ring.lock for over 10 s"):
+        saved.save(following, expected_version=1)
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == [
+        f"Waiting for {name}, which holds {saved.describe().replace('.json', '.lock')}."
+    ]
+    assert saved.load() == ring
+
+
+def test_time_of_a_change_is_taken_when_nobody_is_waited_for(
+    saved: FileKeyStore,
+    holder: subprocess.Popen[str],
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A key is published for as long as was planned, however long the lock was held."""
+    time = [now]
+
+    def an_hour_passes(seconds: float) -> None:
+        time[0] += timedelta(hours=1)
+        holder.communicate("\n")
+
+    monkeypatch.setattr(rotation, "_clock", lambda: time[0])
+    monkeypatch.setattr(folders, "sleep", an_hour_passes)
+    change = rotation.rotate(saved, algorithm=None)
+    assert time[0] == now + timedelta(hours=1) == change.now
+    key = saved.load().keys[-1]
+    assert key.created_at == time[0]
+    assert key.activates_at == time[0] + timedelta(minutes=10)
+
+
+def test_lock_of_somebody_who_says_nothing_is_waited_for(
+    saved: FileKeyStore,
+    folder: Path,
+    following: KeyRing,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An older version, or a shell's `flock`."""
+    monkeypatch.setattr(folders, "_LOCK_SECONDS", 0.0)
+    with (folder / "ring.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(KeyStoreUnavailable, match="written: another process has held"):
+            saved.save(following, expected_version=1)
+        with told() as events, pytest.raises(KeyStoreUnavailable):
+            rotation.rotate(saved, algorithm=None, now=now)
+    (refused,) = [event for event in events if event["event"] == "refused"]
+    assert (refused["operation"], refused["reason"]) == ("save", "key_store_unavailable")
+    saved.save(following, expected_version=1)
 
 
 def test_links_of_a_mounted_volume_are_followed(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from jwt.algorithms import RSAAlgorithm
 
 from jwt_auth.conf import ALGORITHMS
@@ -46,6 +47,10 @@ RFC7515 = {
     "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
 }
 
+#: Primes, so that they divide no order of a group but by a miracle.
+EXPONENT_OF_33_BITS = 2**32 + 15
+EXPONENT_OF_65_BITS = 2**64 + 13
+
 PEM = b"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQ==\n-----END PUBLIC KEY-----\n"
 SECRET = {"kty": "oct", "alg": "HS256", "kid": "secret", "k": base64url_encode(b"s" * 32)}
 
@@ -67,6 +72,18 @@ def rsa_jwk(bits: int) -> dict[str, Any]:
         "kid": "k",
         "key_ops": ["sign"],
     }
+
+
+@cache
+def with_exponent(exponent: int, bits: int = 4096) -> RSAPrivateKey:
+    """A sound RSA key with that public exponent; the one at hand makes 3 and 65537 only."""
+    numbers = rsa.generate_private_key(public_exponent=65537, key_size=bits).private_numbers()
+    p, q = numbers.p, numbers.q
+    d = pow(exponent, -1, (p - 1) * (q - 1))
+    dmp1, dmq1 = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q)
+    public = rsa.RSAPublicNumbers(exponent, p * q)
+    iqmp = rsa.rsa_crt_iqmp(p, q)
+    return rsa.RSAPrivateNumbers(p, q, d, dmp1, dmq1, iqmp, public).private_key()
 
 
 def refuse(prepare: Any, members: dict[str, Any], reason: str) -> None:
@@ -206,6 +223,12 @@ def test_rsa_key_under_2048_bits_is_refused() -> None:
     """RFC 7518 §3.3."""
     refuse(jwk.signing_key, rsa_jwk(1024), "2048 bits")
     refuse(jwk.verification_key, without(rsa_jwk(1024), "d", "key_ops"), "2048 bits")
+
+
+def test_key_that_signs_what_it_can_not_verify_is_refused() -> None:
+    """OpenSSL signs with an exponent of 65 bits and verifies nothing: each token would be a 401."""
+    members = {**RSAAlgorithm.to_jwk(with_exponent(EXPONENT_OF_65_BITS), as_dict=True)}
+    refuse(jwk.signing_key, members | {"alg": "RS256", "kid": "k"}, "does not verify")
 
 
 @pytest.mark.parametrize("exponent", ["AQ", "Ag", "AQAA"])

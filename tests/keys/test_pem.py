@@ -94,6 +94,18 @@ def test_sec1_and_pkcs1_keys_are_read() -> None:
         )
 
 
+@pytest.mark.parametrize("second", [pem("EdDSA"), pem("RS256", TRADITIONAL), pem("ES256")])
+def test_two_private_keys_in_one_pem_are_refused(second: bytes) -> None:
+    """Nobody would know which one was taken."""
+    refuse(pem("ES256") + second, "There are 2 private keys in the PEM")
+
+
+def test_public_key_beside_the_private_one_is_passed_over() -> None:
+    """Some tools write both into one file."""
+    text = pem("ES256") + public_pem("ES256")
+    assert jwk_from_pem(text, algorithm=None) == jwk_from_pem(pem("ES256"), algorithm=None)
+
+
 def test_parameters_before_the_key_are_passed_over() -> None:
     """As `openssl ecparam -genkey` writes them."""
     text = EC_PARAMETERS + pem("ES256", TRADITIONAL)

@@ -16,12 +16,14 @@ import pytest
 from pytest_django import Settings
 
 from jwt_auth import signals
-from jwt_auth.exceptions import KeyRingConflict, KeyWaiting, UnknownKey
+from jwt_auth.exceptions import KeyMisdated, KeyRingConflict, KeyTaken, KeyWaiting, UnknownKey
 from jwt_auth.keys import active, jwk, rotation
 from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.signers.base import NewKey
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.keys.timeline import next_step
 from tests.keys.stores import MemoryKeyStore
+from tests.keys.test_jwk import generated
 
 DAY = timedelta(days=1)
 
@@ -50,11 +52,68 @@ def kids(store: MemoryKeyStore) -> list[str]:
 
 
 def test_retention_covers_the_last_token_of_a_stale_process(settings: Settings) -> None:
-    """Lifetime, leeway, how long a process may not know of the successor, and a minute."""
-    settings.JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(minutes=5)
+    """The longest lifetime that there can be, leeway, how long a process may not know of the
+    successor, and a minute.
+    """
     settings.JWT_AUTH_CLOCK_LEEWAY = timedelta(seconds=7)
     settings.JWT_AUTH_KEY_RELOAD_INTERVAL = timedelta(seconds=30)
-    assert rotation.retention() == timedelta(minutes=6, seconds=37)
+    assert rotation.retention() == timedelta(hours=24, minutes=1, seconds=37)
+
+
+def test_key_lives_as_long_as_a_token_from_before_the_lifetime_was_lowered(
+    store: MemoryKeyStore, now: datetime, settings: Settings
+) -> None:
+    """The setting says nothing of the tokens that are out there."""
+    settings.JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(hours=24)
+    (first,) = kids(store)
+    last = now + settings.JWT_AUTH_ACCESS_TOKEN_LIFETIME
+    settings.JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(minutes=5)
+    rotation.rotate(store, algorithm=None, now=now, at_once=True)
+    rotation.retire(store, now=last)
+    assert active.verification_key(first, last).kid == first
+
+
+@pytest.fixture
+def misdated(store: MemoryKeyStore, now: datetime) -> str:
+    """The kid of a key that was made by a clock that was years ahead."""
+    rotation.rotate(store, algorithm=None, now=now + 2000 * DAY)
+    return kids(store)[-1]
+
+
+@pytest.mark.parametrize("if_due", [True, False])
+def test_key_of_a_clock_that_was_years_ahead_is_named(
+    store: MemoryKeyStore, now: datetime, misdated: str, if_due: bool
+) -> None:
+    """It would else wait for years, and no other could be published: cron has to say so."""
+    with pytest.raises(KeyMisdated, match=rf"Key {misdated} is to sign from 2035.*\(2030-01-01\)"):
+        rotation.rotate(store, algorithm=None, now=now, if_due=if_due)
+    with pytest.raises(KeyMisdated, match=r"`manage\.py rotate_keys --now`"):
+        rotation.add(store, NewKey(jwk=jwk.generate("ES256")), now=now)
+
+
+def test_key_of_a_clock_that_was_years_ahead_signs_when_it_is_told_to(
+    store: MemoryKeyStore, ring: KeyRing, now: datetime, misdated: str
+) -> None:
+    """The former one verifies to the end of its last token, and not for years; all goes on."""
+    rotation.rotate(store, algorithm=None, now=now, at_once=True)
+    assert active.signing_key(now).kid == misdated
+    assert store.ring is not None
+    assert store.ring.keys[0].expires_at == now + rotation.retention()
+    assert store.ring.keys[1].expires_at is None
+    rotation.rotate(store, algorithm=None, now=now + 90 * DAY, if_due=True)
+    assert [misdated, *kids(store)[1:]] == kids(store)
+    assert len(kids(store)) == 2
+
+
+def test_first_key_of_a_clock_that_was_years_ahead_is_named(
+    memory_store: MemoryKeyStore, now: datetime
+) -> None:
+    """It signs all the same, and every later one would be dated after it."""
+    key = rotation.make_first(memory_store, algorithm="ES256", now=now + 2000 * DAY)
+    with pytest.raises(KeyMisdated, match=key.kid):
+        rotation.rotate(memory_store, algorithm=None, now=now, if_due=True)
+    done = rotation.rotate(memory_store, algorithm=None, now=now, at_once=True)
+    assert [(key.kid, key.activates_at) for key in done.after.keys] == [(key.kid, now)]
 
 
 def test_rotation_is_told_and_followed(
@@ -76,7 +135,7 @@ def test_rotation_is_told_and_followed(
         ("activated", third),
     ]
     assert active.signing_key(now).kid == third
-    rotation.retire(store, now=now + DAY)
+    rotation.retire(store, now=now + 2 * DAY)
     assert events[-1] == ("retired", first)
 
 
@@ -113,7 +172,7 @@ def test_waiting_key_is_not_published_twice(store: MemoryKeyStore, now: datetime
 
 def test_rotation_drops_expired_keys(store: MemoryKeyStore, now: datetime) -> None:
     """The ring does not grow."""
-    for days in range(4):
+    for days in range(0, 8, 2):
         rotation.rotate(store, algorithm=None, now=now + days * DAY)
     assert len(kids(store)) == 2
 
@@ -138,6 +197,49 @@ def test_compromised_key_takes_the_waiting_one_with_it(
     assert kids(store)[0] == former
     assert not {signing, waiting} & set(kids(store))
     assert active.signing_key(now).kid == kids(store)[1]
+
+
+def under_another_name(key: dict[str, Any], algorithm: str) -> dict[str, Any]:
+    return key | {"kid": f"for {algorithm}", "alg": algorithm}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "other"), [("RS256", "PS256"), ("ES256", "ES256"), ("HS256", "HS256")]
+)
+def test_compromised_key_goes_under_each_of_its_names(
+    store: MemoryKeyStore,
+    now: datetime,
+    algorithm: str,
+    other: str,
+    events: list[tuple[str, str | None]],
+) -> None:
+    """Whoever has it has it whole; a ring of an earlier version may have it twice."""
+    key = generated(algorithm)
+    assert store.ring is not None
+    (innocent,) = kids(store)
+    for jwk_ in (key, under_another_name(key, other)):
+        store.ring = store.ring.with_next_key(jwk_, now, now, DAY)
+    rotation.replace_compromised(store, kid=key["kid"], algorithm=None, now=now)
+    assert [kid for kid in kids(store) if kid in (innocent, key["kid"], f"for {other}")] == [
+        innocent
+    ]
+    compromised = [kid for event, kid in events if event == "compromised"]
+    assert compromised == [key["kid"], f"for {other}"]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "other"), [("RS256", "PS256"), ("ES256", "ES256"), ("HS256", "HS256")]
+)
+def test_key_that_is_there_under_another_name_is_refused(
+    store: MemoryKeyStore, now: datetime, algorithm: str, other: str
+) -> None:
+    """A key has one kid and one algorithm."""
+    key = generated(algorithm)
+    rotation.add(store, NewKey(jwk=key), now=now, at_once=True)
+    before = store.ring
+    with pytest.raises(KeyTaken, match=f"as {key['kid']} for {algorithm}"):
+        rotation.add(store, NewKey(jwk=under_another_name(key, other)), now=now, at_once=True)
+    assert store.ring == before
 
 
 def test_unknown_compromised_key_changes_nothing(

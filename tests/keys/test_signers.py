@@ -26,7 +26,7 @@ from jwt_auth.keys import ring as rings
 from jwt_auth.keys.ring import FORMAT, KeyRing, SignerReference
 from jwt_auth.keys.signers.base import NewKey, RemoteSigningKey, find_key_signer, signing_key
 from tests.keys.reloading import holds_in_child
-from tests.keys.signers import DOWN, REFERENCE, LocalSigner, private_part, public_part
+from tests.keys.signers import DENIED, DOWN, REFERENCE, LocalSigner, private_part, public_part
 from tests.keys.stores import MemoryKeyStore
 
 LOCAL = {"BACKEND": "tests.keys.signers.LocalSigner"}
@@ -223,7 +223,7 @@ def test_compromised_key_is_replaced_by_one_from_there(
     ]
     done = rotation.replace_compromised(store, kid=key.kid, algorithm=None, now=now)
     assert LocalSigner.made == 1
-    assert done.newest(now).signer == SignerReference(backend="local", key="made-1")
+    assert done.newest.signer == SignerReference(backend="local", key="made-1")
 
 
 def test_signer_that_is_down_leaves_the_ring_alone(store: MemoryKeyStore, now: datetime) -> None:
@@ -271,6 +271,31 @@ def test_node_that_was_slower_names_its_key(
     assert "End made-1 by hand." in log.text
 
 
+def test_key_that_signs_wrongly_comes_into_no_ring(
+    store: MemoryKeyStore, now: datetime, settings: Settings, log: pytest.LogCaptureFixture
+) -> None:
+    """Made there or brought from there: its signer is asked for one signature before."""
+    settings.JWT_AUTH_KEY_SIGNER = {**LOCAL, "OPTIONS": {"CONFUSED": True}}
+    before = store.load()
+    with pytest.raises(KeySignerError, match="does not verify"):
+        rotation.rotate(store, algorithm=None, now=now)
+    assert "End made-1 by hand." in log.text
+    brought = NewKey(jwk=public_part("a"), signer=SignerReference(backend="local", key="a"))
+    with pytest.raises(KeySignerError, match="does not verify"):
+        rotation.add(store, brought, now=now)
+    assert store.load() == before
+
+
+def test_key_that_only_the_servers_may_use_is_not_tried(
+    store: MemoryKeyStore, now: datetime, log: pytest.LogCaptureFixture
+) -> None:
+    """The job that makes keys need not be let sign; the log has the command that tries it."""
+    LocalSigner.failure = DENIED
+    done = rotation.rotate(store, algorithm=None, now=now)
+    assert done.after.keys[-1].jwk == public_part("made-1")
+    assert "was not tried: It is denied. Run `manage.py check --deploy`" in log.text
+
+
 def test_key_that_is_used_is_not_named(
     store: MemoryKeyStore, now: datetime, log: pytest.LogCaptureFixture
 ) -> None:
@@ -280,10 +305,10 @@ def test_key_that_is_used_is_not_named(
 
 
 def test_dropped_key_is_named_to_whoever_drops_it(
-    store: MemoryKeyStore, capsys: pytest.CaptureFixture[str], settings: Settings
+    store: MemoryKeyStore, now: datetime, capsys: pytest.CaptureFixture[str], settings: Settings
 ) -> None:
     """The signer goes on signing with it for anybody who may ask; also where it is not set."""
-    call_command("rotate_keys", "--now")
+    rotation.rotate(store, algorithm=None, now=now, at_once=True)
     call_command("rotate_keys", "--retire", "--dry-run")
     assert "End" not in capsys.readouterr().out
     ring = store.load()

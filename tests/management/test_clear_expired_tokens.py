@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from jwt_auth import flows
-from jwt_auth.models import Client, RefreshTokenFamily, RevokedToken
+from jwt_auth.models import Client, RefreshTokenFamily, RevokedToken, latest_past
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
@@ -67,12 +67,38 @@ def test_session_that_has_ended_is_kept_as_long(user: AbstractBaseUser) -> None:
 
 
 def test_denial_is_kept_until_its_token_is_over(db: None, settings: Settings) -> None:
-    """With the leeway that verifiers give it."""
+    """With the leeway that verifiers give it, on a node whose clock is 40 s behind this one's."""
     settings.JWT_AUTH_CLOCK_LEEWAY = timedelta(minutes=30)
-    for jti, over in (("young", -MINUTE), ("in leeway", 20 * MINUTE), ("old", 40 * MINUTE)):
+    kept = {
+        "young": -MINUTE,
+        "in leeway": 20 * MINUTE,
+        "in leeway elsewhere": 30 * MINUTE + timedelta(seconds=40),
+    }
+    for jti, over in (*kept.items(), ("old", 40 * MINUTE)):
         _denial(jti, over_for=over)
     assert "denials: 1 deleted in all" in _run()
-    assert set(RevokedToken.objects.values_list("jti", flat=True)) == {"young", "in leeway"}
+    assert set(RevokedToken.objects.values_list("jti", flat=True)) == kept.keys()
+
+
+@pytest.mark.parametrize(
+    ("zone", "back"),
+    [
+        ("Europe/Berlin", datetime(2026, 10, 25, 1, tzinfo=UTC)),
+        ("Antarctica/Troll", datetime(2026, 10, 25, 1, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),
+    ],
+)
+def test_denial_is_kept_when_its_hour_comes_twice(
+    zone: str, back: datetime, db: None, settings: Settings
+) -> None:
+    """Without USE_TZ its end has the name of a moment before the clocks went back."""
+    settings.USE_TZ, settings.TIME_ZONE = False, zone
+    end = back + 20 * MINUTE
+    RevokedToken.objects.deny("second", user_id=None, expires_at=end, now=back)
+    for minutes in range(0, 200, 10):
+        past = latest_past(end - minutes * MINUTE)
+        assert not RevokedToken.objects.expired(past).exists()
+    assert RevokedToken.objects.expired(latest_past(end + 3 * 60 * MINUTE)).exists()
 
 
 def test_batches_are_small_statements(user: AbstractBaseUser) -> None:

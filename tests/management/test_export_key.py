@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from jwt_auth import signals
 from jwt_auth.keys import jwk
 from jwt_auth.keys.pem import jwk_from_pem, jwk_to_pem
 from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.management.secrets import write_key
 from tests.keys.frames import pem_mark, shown_of
 
 PASSPHRASE = "a passphrase of the test"
@@ -124,6 +126,20 @@ def test_private_file_is_its_owners_alone(folder: Path, members: dict[str, Any])
     content = output.read_bytes()
     refuse(members["kid"], "--private", "--unencrypted", f"--output={output}", match="already")
     assert output.read_bytes() == content
+
+
+def test_file_that_could_not_be_written_whole_is_not_in_the_way(folder: Path) -> None:
+    """The next attempt, with room on the disk, finds the name free."""
+    name = str(folder / "key.pem")
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, former[1]))
+    try:
+        with pytest.raises(CommandError, match="can't be written: File too large"):
+            write_key(name, b"a private key", private=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    write_key(name, b"a private key", private=True)
+    assert Path(name).read_bytes() == b"a private key"
 
 
 def test_file_that_can_not_be_written_is_named(folder: Path, members: dict[str, Any]) -> None:

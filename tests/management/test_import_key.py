@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
@@ -19,7 +20,7 @@ from jwt_auth.keys.pem import jwk_to_pem
 from jwt_auth.keys.ring import KeyRing, KeyState
 from jwt_auth.keys.stores.base import get_key_store
 from tests.keys.signers import REFERENCE, public_part
-from tests.keys.test_jwk import generated, without
+from tests.keys.test_jwk import EXPONENT_OF_65_BITS, generated, with_exponent, without
 
 PASSPHRASE = "a passphrase of the test"
 
@@ -209,6 +210,21 @@ def test_key_that_can_not_be_used_is_refused(
 ) -> None:
     """With the reason, and no ring made."""
     refuse(written(folder, content), *args, match=match)
+
+
+def test_rsa_key_with_a_long_exponent_is_refused(folder: Path) -> None:
+    """It would sign at once, and every request would be a 401."""
+    pem = with_exponent(EXPONENT_OF_65_BITS).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    for algorithm in ("RS256", "PS256"):
+        refuse(written(folder, pem), "--algorithm", algorithm, match="exponent 65537")
+
+
+def test_file_that_is_larger_than_any_key_is_refused(folder: Path) -> None:
+    """Another key could stand past the end of what is read."""
+    pem = jwk_to_pem(generated("ES256"))
+    refuse(written(folder, pem + b"\n" * 64 * 1024 + pem), match="larger than any key")
 
 
 def test_file_that_is_not_there_is_named(folder: Path) -> None:

@@ -16,7 +16,7 @@ from pytest_django import Settings
 from jwt_auth import flows
 from jwt_auth.conf import ALGORITHMS
 from jwt_auth.exceptions import KeyStoreUnavailable
-from jwt_auth.keys import jwk
+from jwt_auth.keys import jwk, rotation
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.models import Reason
@@ -122,7 +122,7 @@ def test_next_key_is_published_ahead(
     output = run(capsys, "rotate_keys")
     former, waiting = load().keys
     assert waiting.activates_at - waiting.created_at == timedelta(minutes=20)
-    assert former.expires_at == waiting.activates_at + timedelta(minutes=17)
+    assert former.expires_at == waiting.activates_at + timedelta(hours=24, minutes=2)
     sentence = rf"Key {waiting.kid} \(ES256\) signs from {TIME.pattern}\.\n"
     assert re.fullmatch(sentence, output)
     published = load()
@@ -201,15 +201,15 @@ def test_compromised_key_is_gone_before_the_sessions(
     assert "Ended 3 sessions." in output
 
 
-@pytest.mark.parametrize("answer", ["no", "y", "", EOFError])
+@pytest.mark.parametrize("answer", ["no", "y", "", EOFError, KeyboardInterrupt])
 def test_compromised_key_stays_without_a_yes(
     ring: KeyRing, ended: list[Any], monkeypatch: pytest.MonkeyPatch, answer: Any
 ) -> None:
     """Everybody would be logged out."""
 
     def reply(prompt: str) -> str:
-        if answer is EOFError:
-            raise EOFError
+        if isinstance(answer, type):
+            raise answer
         return str(answer)
 
     monkeypatch.setattr("builtins.input", reply)
@@ -224,6 +224,25 @@ def test_compromised_key_goes_after_a_yes(
     """Typed in full."""
     monkeypatch.setattr("builtins.input", lambda prompt: "yes")
     call_command("rotate_keys", compromised=ring.keys[0].kid)
+    assert len(ended) == 1
+
+
+def test_question_that_is_answered_late_has_the_time_taken_after_it(
+    ring: KeyRing, ended: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever thinks it over for an hour gets a ring of that hour, and holds no lock meanwhile."""
+    time = [datetime.now(UTC)]
+
+    def think(prompt: str) -> str:
+        with get_key_store().exclusive():
+            time[0] += timedelta(hours=1)
+        return "yes"
+
+    monkeypatch.setattr("builtins.input", think)
+    monkeypatch.setattr(rotation, "_clock", lambda: time[0])
+    call_command("rotate_keys", compromised=ring.keys[0].kid)
+    (key,) = load().keys
+    assert key.created_at == time[0]
     assert len(ended) == 1
 
 

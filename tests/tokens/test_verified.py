@@ -17,6 +17,7 @@ from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.tokens import access, verified
 from jwt_auth.tokens.verified import VerifiedSignatures
+from tests.keys.reloading import holds_in_child
 from tests.tokens.forging import NOW, Forge, refusal_of
 from tests.tokens.forging import forge as take_key
 
@@ -180,6 +181,14 @@ def test_new_generation_starts_an_empty_memory(forge: Forge) -> None:
     signatures.of_generation(1).add(b"digest", token)
     assert signatures.of_generation(1).get(b"digest") == token
     assert signatures.of_generation(2).get(b"digest") is None
+
+
+def test_child_that_is_forked_while_a_token_is_remembered_goes_on(forge: Forge) -> None:
+    """A thread of the parent may hold the lock, and nobody in the child would free it."""
+    access.verify(forge.token(), now=NOW)
+    fresh = forge.token(claims=forge.claims(jti="another"))
+    with access._verified.of_generation(active.generation())._lock:
+        assert holds_in_child(lambda: refusal_of(fresh) is None)
 
 
 def test_memory_holds_no_token(forge: Forge) -> None:

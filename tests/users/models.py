@@ -1,7 +1,8 @@
 """Two user models of which AUTH_USER_MODEL makes one real; the other has no table then.
 
 Together with Django's own and the example's they cover what a user may be like: with and without
-a token version of its own, with and without groups, and keys that are no integers.
+a token version of its own, with and without groups, keys that are no integers, and a part of the
+user in another table.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 
 from jwt_auth.models import TokenVersionMixin
@@ -33,19 +34,31 @@ class UUIDKeyUserManager(BaseUserManager["UUIDKeyUser"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
 
-class UUIDKeyUser(AbstractUser):
-    """Known by a UUID and an address; has groups, but no token version of its own."""
+class Person(AbstractBaseUser):
+    """Whoever has an address and a password, in a table of their own with a key of its own."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    username = None  # type: ignore[assignment]  # Django's way to take an inherited field away
+    number = models.BigAutoField(primary_key=True)
     email = models.EmailField(unique=True)
+    is_active = models.BooleanField(default=True)
 
     USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
-    objects = UUIDKeyUserManager()  # type: ignore[assignment]  # no user name, so not Django's
+    def __str__(self) -> str:
+        return self.email
 
-    class Meta(AbstractUser.Meta):
+
+class UUIDKeyUser(Person, PermissionsMixin):
+    """A person who is known by a UUID; has groups, but no token version of its own."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.OneToOneField(Person, models.CASCADE, parent_link=True)
+    is_staff = models.BooleanField(default=False)
+
+    objects = UUIDKeyUserManager()
+
+    class Meta:
         swappable = "AUTH_USER_MODEL"
 
 

@@ -4,7 +4,7 @@ password.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from rest_framework import status
@@ -21,6 +21,9 @@ from jwt_auth.http.credentials import find_retry_key
 from jwt_auth.http.serializers import PasswordChangeSerializer, SessionSerializer
 from jwt_auth.http.views.base import BearerView
 from jwt_auth.models import Reason
+
+#: How many sessions a list shows: no person looks at more.
+_MOST_SESSIONS: Final = 200
 
 
 class LogoutAllView(BearerView):
@@ -58,7 +61,7 @@ class SessionListView(BearerView):
     route = "sessions/"
 
     def get(self, request: Request, **kwargs: Any) -> Response:
-        sessions = flows.list_sessions(request.user.pk, now=self.now)
+        sessions = flows.list_sessions(request.user.pk, now=self.now)[:_MOST_SESSIONS]
         token: Any = request.auth
         context = {"current": token.session_id}
         return Response(SessionSerializer(sessions, many=True, context=context).data)
@@ -94,7 +97,7 @@ class PasswordChangeView(BearerView):
         user: Any = request.user
         # Whoever has stolen an access token could else guess the password here as often as they
         # like.
-        throttling.count_login(user, client, now=self.now.timestamp())
+        throttling.count_login(user.get_username(), client, now=self.now.timestamp())
         retry_key = find_retry_key(request)
         presented = self.transport.read(request) if retry_key else []
         issued = flows.change_password(

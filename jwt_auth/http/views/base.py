@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from jwt_auth.authentication import JWTAuthentication
 from jwt_auth.flows import Issued
 from jwt_auth.http.ambient import report
+from jwt_auth.http.error_reports import hide_secrets
 from jwt_auth.http.errors import exception_handler
 from jwt_auth.http.origins import is_cross_site
 from jwt_auth.http.parsers import PARSERS, refuse_large_body
@@ -65,7 +66,7 @@ class AuthView(APIView):
         # revocation back.
         for alias in connections:
             view = transaction.non_atomic_requests(using=alias)(view)
-        return view
+        return hide_secrets(view)
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
         return exception_handler

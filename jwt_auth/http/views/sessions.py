@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import authenticate, user_logged_in
+from django.core.exceptions import SuspiciousOperation
 from rest_framework import status
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jwt_auth import flows
 from jwt_auth.exceptions import LogInRefused, RefreshTokenRefused
+from jwt_auth.flows.passwords import verifying
 from jwt_auth.http import throttling
 from jwt_auth.http.addresses import client_of
 from jwt_auth.http.ambient import renew_csrf_secret, require_own_page
@@ -27,15 +30,16 @@ class LoginView(AuthView):
     def post(self, request: Request, **kwargs: Any) -> Response:
         body = LoginSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        username = body.validated_data["username"]
+        username, password = body.validated_data["username"], body.validated_data["password"]
         client = client_of(request)
-        account = throttling.count_login(username, client, now=self.now.timestamp())
+        counters = throttling.count_login(username, client, now=self.now.timestamp())
         # With the request, as Django's own form does it, so that any authentication backend works.
-        user = authenticate(request._request, **body.validated_data)
+        with verifying(password):
+            user = authenticate(request._request, username=username, password=password)
         if user is None or not user.is_active:
             raise LogInRefused
-        throttling.forget_login(account)
-        issued = flows.log_in(user, client=client, now=self.now)
+        throttling.take_back(counters)
+        issued = flows.log_in(user, client=client, now=self.now, password=password)
         if self.transport.is_ambient:
             renew_csrf_secret(request)
         user_logged_in.send(sender=type(user), request=request._request, user=user)
@@ -74,7 +78,7 @@ class LogoutView(AuthView):
     refuses_cross_site = True
 
     def post(self, request: Request, **kwargs: Any) -> Response:
-        refresh_tokens = self.transport.read(request)
+        refresh_tokens = self._refresh_tokens(request)
         flows.log_out(
             refresh_tokens=refresh_tokens,
             access_token=self._access_token(request, is_needed=not refresh_tokens),
@@ -82,6 +86,15 @@ class LogoutView(AuthView):
             now=self.now,
         )
         return self.forget_refresh_token(request, Response(status=status.HTTP_204_NO_CONTENT))
+
+    def _refresh_tokens(self, request: Request) -> list[str]:
+        """The refresh tokens, none of a body that holds something else: the access token may be a
+        good one all the same.
+        """
+        try:
+            return self.transport.read(request)
+        except (APIException, SuspiciousOperation):
+            return []
 
     def _access_token(self, request: Request, *, is_needed: bool) -> str | None:
         """The access token, one of a cookie only where the CSRF check is passed.

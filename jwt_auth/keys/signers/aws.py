@@ -14,6 +14,7 @@ https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -29,7 +30,7 @@ from jwt_auth.keys.deadline import Callers, StillWaiting
 from jwt_auth.keys.hushed import hush_loggers, hushed
 from jwt_auth.keys.pem import public_jwk_from_der
 from jwt_auth.keys.ring import SignerReference
-from jwt_auth.keys.signers.base import KeySigner, NewKey
+from jwt_auth.keys.signers.base import KeySigner, NewKey, SigningDenied
 
 try:
     from boto3.session import Session
@@ -60,8 +61,8 @@ _PLACES: Final = 16
 _COOL_DOWN: Final = 5.0
 
 #: A new key is not known everywhere at once (KMS is eventually consistent).
-_PUBLIC_KEY_ATTEMPTS: Final = 6
-_PUBLIC_KEY_PAUSE: Final = 1.0
+_NEW_KEY_ATTEMPTS: Final = 6
+_NEW_KEY_PAUSE: Final = 1.0
 
 #: Bytes of a message that KMS hashes itself.
 _MAX_MESSAGE: Final = 4096
@@ -103,6 +104,9 @@ T = TypeVar("T")
 
 class _NotFound(KeySignerError):
     """KMS knows no such key, or not yet."""
+
+
+_REFUSALS: Final = {"NotFoundException": _NotFound, "AccessDeniedException": SigningDenied}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +194,12 @@ class AWSKMSSigner(KeySigner):
             _config(_PATIENCE, attempts=1),
         )
         try:
-            return self._new_key(self._public_key_of_new(arn), algorithm)
+            new = self._new_key(self._once_known(lambda: self._public_key(arn)), algorithm)
+            with suppress(SigningDenied):  # whoever makes keys need not be let sign
+                self._once_known(lambda: self.sign(arn, algorithm=algorithm, message=b"a trial"))
         except KeySignerError as error:
             raise KeySignerError(f"{error} The key is made: {self.how_to_end(arn)}") from None
+        return new
 
     def adopt(self, key: str, *, algorithm: str | None) -> NewKey:
         answer = self._public_key(key)
@@ -215,13 +222,13 @@ class AWSKMSSigner(KeySigner):
             lambda client: client.get_public_key(KeyId=key), _config(_PATIENCE, attempts=3)
         )
 
-    def _public_key_of_new(self, arn: str) -> dict[str, Any]:
-        for _ in range(_PUBLIC_KEY_ATTEMPTS - 1):
+    def _once_known(self, question: Callable[[], T]) -> T:
+        for _ in range(_NEW_KEY_ATTEMPTS - 1):
             try:
-                return self._public_key(arn)
+                return question()
             except _NotFound:
-                sleep(_PUBLIC_KEY_PAUSE)
-        return self._public_key(arn)
+                sleep(_NEW_KEY_PAUSE)
+        return question()
 
     def _ask(self, question: Callable[[Any], T], config: Config) -> T:
         """Ask KMS. Its own words are not repeated: they name accounts and roles."""
@@ -231,7 +238,7 @@ class AWSKMSSigner(KeySigner):
             )
         except exceptions.ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
-            refusal = _NotFound if code == "NotFoundException" else KeySignerError
+            refusal = _REFUSALS.get(code, KeySignerError)
             raise refusal(f"AWS KMS: {_REASONS.get(code, 'it has failed')}.") from None
         except StillWaiting:
             raise KeySignerError(

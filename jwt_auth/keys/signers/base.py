@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
@@ -24,6 +25,11 @@ from jwt_auth.keys import jwk as jwks
 from jwt_auth.keys.jwk import JWK, SigningKey, VerificationKey
 from jwt_auth.keys.ring import RingKey, SignerReference
 
+logger: Final = logging.getLogger("jwt_auth")
+
+#: What a signer signs before its key is used; no token.
+_TRIAL: Final = b"jwt_auth tries a key"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
@@ -31,6 +37,10 @@ class NewKey:
 
     jwk: JWK = field(repr=False)
     signer: SignerReference | None = None
+
+
+class SigningDenied(KeySignerError):
+    """This process may not sign, whoever else may."""
 
 
 class KeySigner(ABC):
@@ -52,7 +62,8 @@ class KeySigner(ABC):
         A request waits for it: the time that it may take is bounded.
 
         Raises:
-            KeySignerError: with the reason, and without what the service said.
+            KeySignerError: with the reason, and without what the service said (``SigningDenied``:
+                this process may not).
         """
 
     @abstractmethod
@@ -129,6 +140,35 @@ def make_key(algorithm: str) -> NewKey:
         names = ", ".join(sorted(signer.algorithms))
         raise InvalidKey(f"{signer.name} has no keys for {algorithm}, only for {names}.")
     return signer.create(algorithm)
+
+
+def try_out(new: NewKey) -> None:
+    """Have the signer of a new key sign once, before a ring gets the key.
+
+    A key without a signer was tried when it was read. Where only the servers may sign, the log says
+    that nothing was tried: they verify each signature before they use it.
+
+    Raises:
+        KeySignerError: it does not, or not with that key.
+    """
+    if new.signer is None:
+        return
+    verification = jwks.verification_key(new.jwk)
+    key = RemoteSigningKey(
+        kid=verification.kid,
+        algorithm=verification.algorithm,
+        signer=new.signer,
+        verification=verification,
+    )
+    try:
+        key.sign(_TRIAL)
+    except SigningDenied as denied:
+        logger.warning(
+            "Key %s was not tried: %s Run `manage.py check --deploy` as the user that the server"
+            " runs as once it signs.",
+            key.kid,
+            denied,
+        )
 
 
 def get_signer_of(reference: SignerReference) -> KeySigner:

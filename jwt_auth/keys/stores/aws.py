@@ -213,7 +213,7 @@ class AWSSecretsManagerKeyStore(RemoteKeyStore):
         if (identifier is None) != (secret is None) or (token is not None and secret is None):
             yield option_error("E048", "ACCESS_KEY_ID and SECRET_ACCESS_KEY go together", "both")
         elif identifier is not None and self._profile is not None:
-            yield option_error("E048", "there are ACCESS_KEY_ID and PROFILE", "one of them")
+            yield option_error("E034", "there are ACCESS_KEY_ID and PROFILE", "one of them")
 
     def _connect(self) -> Any:
         identifier, secret, token = self._access_key

@@ -160,7 +160,7 @@ class AzureKeyVaultKeyStore(RemoteKeyStore):
         yield from super()._check_options()
         if self._vault_url.startswith("http:"):
             line = '"VAULT_URL": "https://example.vault.azure.net"'
-            yield option_error("E046", "VAULT_URL is plain HTTP, which the client refuses", line)
+            yield option_error("E039", "VAULT_URL is plain HTTP, which the client refuses", line)
         else:
             yield from check_address("VAULT_URL", self._vault_url)
         if not _NAME.fullmatch(str(self._name)):
@@ -178,10 +178,10 @@ class AzureKeyVaultKeyStore(RemoteKeyStore):
                 "all three",
             )
         elif self._client_id is not None and self._credential is not None:
-            yield option_error("E048", "there are CLIENT_ID and CREDENTIAL", "one of them")
+            yield option_error("E034", "there are CLIENT_ID and CREDENTIAL", "one of them")
         elif self._credential is not None and not _is_callable(self._credential):
             yield option_error(
-                "E048",
+                "E035",
                 "CREDENTIAL is not the dotted path of a callable that gives a credential",
                 '"CREDENTIAL": "azure.identity.WorkloadIdentityCredential"',
             )

@@ -11,7 +11,8 @@ import copy
 import inspect
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, Final
 
 from django.core.checks import CheckMessage
@@ -64,6 +65,16 @@ class KeyStore(ABC):
             KeyStoreReadOnly: the store is for reading only.
             KeyStoreError: the store can't be reached or written, or is not fit for private keys.
         """
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Keep others from saving between what is done in it and a save at its end, where the store
+        has a lock that it would wait for in :meth:`save`.
+
+        Raises:
+            KeyStoreUnavailable: somebody else has held the lock for too long; the text says who.
+            KeyStoreError: as :meth:`save`.
+        """
+        return nullcontext()
 
     @abstractmethod
     def describe(self) -> str:
@@ -133,6 +144,25 @@ def save_ring(store: KeyStore, ring: KeyRing, *, expected_version: int | None) -
         failure, reason = _discreet(store, error), _reason(error)
     else:
         send_event("saved", store, kids=_kids(ring))
+        return
+    send_event("refused", store, operation="save", reason=reason)
+    raise failure
+
+
+@contextmanager
+def exclusive(store: KeyStore) -> Iterator[None]:
+    """Hold the store's lock, if it has one, and tell so where it can't be had."""
+    with ExitStack() as held:
+        _hold(store, held)
+        yield
+
+
+def _hold(store: KeyStore, held: ExitStack) -> None:
+    try:
+        held.enter_context(store.exclusive())
+    except Exception as error:  # noqa: BLE001  a store's client may raise anything
+        failure, reason = _discreet(store, error), _reason(error)
+    else:
         return
     send_event("refused", store, operation="save", reason=reason)
     raise failure

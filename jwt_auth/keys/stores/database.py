@@ -45,6 +45,9 @@ from jwt_auth.keys.stores.base import KeyStore, read_document, torn
 
 _VARIABLE: Final = "JWT_AUTH_KEY_ENCRYPTION_KEYS"
 
+#: Seconds that a save waits for another transaction's lock on the row. A save takes some 10 ms.
+_LOCK_SECONDS: Final = 5
+
 #: The one row.
 _ROW: Final = 1
 
@@ -85,7 +88,7 @@ class DatabaseKeyStore(KeyStore):
 
     def save(self, ring: KeyRing, *, expected_version: int | None) -> None:
         document = encryption.seal(ring, self._read_keys()[0])
-        with self._translated():
+        with self._translated(), _bounded_wait(self._database):
             if expected_version is None:
                 self._insert(ring.version, document)
                 return
@@ -187,6 +190,13 @@ class DatabaseKeyStore(KeyStore):
                 yield
         except DatabaseError as error:
             reason = str(error).strip().partition("\n")[0]
+            if _is_read_only(error):
+                reason = "it takes no writes (a standby?): run the command where it does"
+            if _is_lock_timeout(error):
+                reason = (
+                    f"another transaction has held its row for over {_LOCK_SECONDS} seconds."
+                    " See what it does, or end it, and run the command again"
+                )
             # What will pass, as a database that is restarted.
             kind = KeyStoreUnavailable if isinstance(error, OperationalError) else KeyStoreError
             if isinstance(error, ProgrammingError) or reason.startswith("no such "):
@@ -209,6 +219,52 @@ class DatabaseKeyStore(KeyStore):
             f"The key ring in {self.describe()} is encrypted under the key-encryption key"
             f" {unknown.id}, and {self._variable} has {known}: put that one back, after a comma."
         )
+
+
+@contextmanager
+def _bounded_wait(database: str) -> Iterator[None]:
+    """Wait for others who have locked the row no longer than anybody needs it who lives.
+
+    PostgreSQL would wait for ever, MySQL and MariaDB for 50 seconds, SQLite for its ``timeout`` of
+    five.
+    """
+    connection = connections[database]
+    match connection.vendor:
+        case "postgresql":
+            with transaction.atomic(using=database), connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{_LOCK_SECONDS}s"])
+                yield
+        case "mysql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT @@SESSION.innodb_lock_wait_timeout")
+                (former,) = cursor.fetchone()
+                cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", [_LOCK_SECONDS])
+                try:
+                    with transaction.atomic(using=database):
+                        yield
+                finally:
+                    cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", [former])
+        case _:
+            yield
+
+
+def _is_lock_timeout(error: DatabaseError) -> bool:
+    """PostgreSQL's lock_not_available, MySQL's ER_LOCK_WAIT_TIMEOUT."""
+    return _state(error) == "55P03" or error.args[:1] == (1205,)
+
+
+def _is_read_only(error: DatabaseError) -> bool:
+    """PostgreSQL's read_only_sql_transaction; MySQL's ER_OPTION_PREVENTS_STATEMENT and
+    ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION; SQLite's SQLITE_READONLY.
+    """
+    is_sqlite = getattr(error.__cause__, "sqlite_errorname", "").startswith("SQLITE_READONLY")
+    return _state(error) == "25006" or error.args[:1] in ((1290,), (1792,)) or is_sqlite
+
+
+def _state(error: DatabaseError) -> object:
+    """SQLSTATE, as psycopg 3 and 2 have it."""
+    cause = error.__cause__
+    return getattr(cause, "sqlstate", getattr(cause, "pgcode", None))
 
 
 def _model() -> type[Model]:

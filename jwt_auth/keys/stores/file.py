@@ -1,8 +1,8 @@
 """The key ring in a file that only its owner can read.
 
 A folder of mode 0700 holds ``ring.json`` (0600), replaced as a whole by a rename, and
-``ring.lock``, which whoever writes holds. Several processes of one machine share it; so do several
-machines whose shared file system has ``flock`` and atomic renames.
+``ring.lock``, which the one who writes holds and names itself in. Several processes of one machine
+share it; so do several machines whose shared file system has ``flock`` and atomic renames.
 
 ``ring.json`` may be a link. Then the ring and its lock lie where it leads, so that whoever comes by
 the link and whoever comes there directly hold the same lock.
@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import local
 from typing import Final
 
 from jwt_auth.exceptions import (
@@ -21,6 +22,7 @@ from jwt_auth.exceptions import (
     KeyRingExists,
     KeyRingMissing,
     KeyStoreError,
+    KeyStoreUnavailable,
 )
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores import folder
@@ -39,6 +41,8 @@ class FileKeyStore(KeyStore):
     def __init__(self, PATH: str | os.PathLike[str]) -> None:  # noqa: N803  the name of the option
         self._folder = Path(PATH)
         self._path = self._folder / "ring.json"
+        #: The open file of the thread that holds the lock.
+        self._locked = local()
 
     def describe(self) -> str:
         return str(self._path)
@@ -61,12 +65,25 @@ class FileKeyStore(KeyStore):
                 f"{self._path} takes {_MAX_BYTES} bytes at most, and the key ring is larger:"
                 " run `manage.py rotate_keys --retire`."
             )
-        with self._translated("written"):
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            with folder.opened(self._path) as file, file.locked(_LOCK):
-                self._require_version(file, expected_version)
-                file.replace(content)
+        with self.exclusive(), self._translated("written"):
+            file: PrivateFile = self._locked.file
+            self._require_version(file, expected_version)
+            file.replace(content)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold ``ring.lock``; a thread that holds it already goes on holding it."""
+        if getattr(self._locked, "file", None) is not None:
+            yield
+            return
+        with ExitStack() as held:
+            with self._translated("written"):
+                folder.make(self._folder)
+                file = held.enter_context(folder.opened(self._path))
+                held.enter_context(file.locked(_LOCK))
+            self._locked.file = file
+            held.callback(setattr, self._locked, "file", None)
+            yield
 
     def _load(self, file: PrivateFile) -> KeyRing:
         document = file.read(_MAX_BYTES + 1)
@@ -96,5 +113,7 @@ class FileKeyStore(KeyStore):
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
+        except folder.Busy as busy:
+            raise KeyStoreUnavailable(f"{self._path} can't be {what}: {busy}") from None
         except OSError as error:
             raise KeyStoreError(f"{self._path} can't be {what}: {error.strerror}.") from None

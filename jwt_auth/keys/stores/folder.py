@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
+import re
 import secrets
 import shlex
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Final
 
 from jwt_auth.exceptions import KeyStoreExposed
@@ -27,6 +31,20 @@ _TEMPORARY: Final = ".ring-"
 _MAX_LINKS: Final = 40
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+#: What the holder of a lock writes into it.
+_HOLDER: Final = re.compile(r"(\d+) ([\w.-]+)")
+
+#: Seconds. A ring is written in some 10 ms: who holds its lock for longer hangs, or was stopped.
+_LOCK_SECONDS: Final = 10.0
+_LOCK_PAUSE: Final = 0.1
+
+logger: Final = logging.getLogger("jwt_auth")
+
+
+class Busy(Exception):
+    """Somebody else holds the lock; the text says who."""
 
 
 class PrivateFile:
@@ -60,15 +78,42 @@ class PrivateFile:
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Hold the lock file of that name, which lies beside it."""
+        """Hold the lock file of that name, which lies beside it; who holds it stands in it.
+
+        Raises:
+            Busy: somebody else holds it for too long.
+        """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o600, dir_fd=self._folder)
         try:
             self._give_to_owner(descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._lock(descriptor, self._path.with_name(name))
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
             yield
+            os.truncate(descriptor, 0)
         finally:
             os.close(descriptor)  # which also unlocks
+
+    def _lock(self, descriptor: int, path: Path) -> None:
+        """Take the lock, and wait for it no longer than anybody needs it who lives."""
+        end, said = monotonic() + _LOCK_SECONDS, False
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = _holder(descriptor)
+            else:
+                return
+            if monotonic() >= end:
+                raise Busy(
+                    f"{holder} has held {path} for over {_LOCK_SECONDS:g} seconds."
+                    " See what it does, or end it, and run the command again."
+                )
+            if not said:
+                said = True
+                logger.warning("Waiting for %s, which holds %s.", holder, path)
+            sleep(_LOCK_PAUSE)
 
     def replace(self, content: bytes) -> None:
         """Write beside the file and rename: a reader, and a crash, sees the old ring or the new
@@ -134,6 +179,21 @@ def opened(path: Path) -> Iterator[PrivateFile]:
             if status.st_uid != os.fstat(named).st_uid:
                 raise KeyStoreExposed(f"{path} links to a folder of another user: move it here.")
         yield PrivateFile(folder, name, real)
+
+
+def make(folder: Path) -> None:
+    """Make the folder and those above it that are missing, for their owner alone."""
+    for path in reversed((folder, *folder.parents)):
+        # Not `parents=True`: it leaves their mode to the umask.
+        if not path.exists():
+            path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _holder(descriptor: int) -> str:
+    """Who holds the lock, as far as the lock file says it."""
+    text = os.pread(descriptor, 300, 0).decode(errors="replace")
+    match = _HOLDER.fullmatch(text)
+    return "another process" if match is None else f"process {match[1]} on {match[2]}"
 
 
 def _open(stack: ExitStack, folder: str | Path, beside: int | None = None) -> int:

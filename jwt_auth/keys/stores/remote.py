@@ -132,7 +132,7 @@ class RemoteKeyStore(KeyStore):
                 "E045", f"TIMEOUT and DEADLINE must be seconds, {_LONGEST} at most", '"TIMEOUT": 3'
             )
         elif self._timeout > self._deadline:
-            yield option_error("E045", "TIMEOUT is longer than DEADLINE", '"DEADLINE": 10')
+            yield option_error("E037", "TIMEOUT is longer than DEADLINE", '"DEADLINE": 10')
 
     def load(self) -> KeyRing:
         return self._parse(self._request(self._find))
@@ -245,7 +245,7 @@ def check_address(option: str, address: str) -> Iterator[CheckMessage]:
         yield option_error("E046", f"{option} is not the address of a server", line)
     elif parts.username or parts.password or parts.query:
         # Every message names the address.
-        yield option_error("E046", f"{option} holds more than an address", line)
+        yield option_error("E038", f"{option} holds more than an address", line)
     elif parts.scheme == "http" and parts.hostname not in _LOCAL:
         yield Warning(
             f"JWT_AUTH_KEY_STORE: {option} is plain HTTP: the private keys and the credential can"

@@ -210,7 +210,7 @@ class VaultKeyStore(RemoteKeyStore):
         ways = (self._token, self._token_file, self._role_id, self._kubernetes_role)
         if sum(way is not None for way in ways) > 1:
             yield option_error(
-                "E048",
+                "E034",
                 "there is more than one of TOKEN, TOKEN_FILE, ROLE_ID and KUBERNETES_ROLE",
                 "the one that is meant",
             )

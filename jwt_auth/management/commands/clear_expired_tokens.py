@@ -10,9 +10,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
 
-from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME, conf
+from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME
 from jwt_auth.management.database import requires_tables
-from jwt_auth.models import RefreshTokenFamily, RevokedToken
+from jwt_auth.models import RefreshTokenFamily, RevokedToken, latest_past
 
 
 class Command(BaseCommand):
@@ -28,11 +28,11 @@ class Command(BaseCommand):
         size = options["batch_size"]
         if size < 1:
             raise CommandError("--batch-size must be 1 or more.")
-        now = datetime.now(UTC)
+        past = latest_past(datetime.now(UTC))
         # A session's row outlives every access token of it: one whose row is gone counts as ended.
-        ended_before = now - MAX_ACCESS_TOKEN_LIFETIME - conf.clock_leeway
+        ended_before = past - MAX_ACCESS_TOKEN_LIFETIME
         self._clear("sessions", RefreshTokenFamily.objects.expired(ended_before), size)
-        self._clear("denials", RevokedToken.objects.expired(now - conf.clock_leeway), size)
+        self._clear("denials", RevokedToken.objects.expired(past), size)
 
     def _clear(self, what: str, expired: QuerySet[Any], size: int) -> None:
         deleted = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -26,7 +25,7 @@ class Command(BaseCommand):
             raise CommandError(f"The algorithm must be one of {', '.join(ALGORITHMS)}.")
         try:
             store = get_key_store()
-            key = rotation.make_first(store, algorithm=algorithm, now=datetime.now(UTC))
+            key = rotation.make_first(store, algorithm=algorithm)
         except (KeyFailure, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from error
         if options["verbosity"]:

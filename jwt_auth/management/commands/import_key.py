@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -15,7 +14,7 @@ from jwt_auth.keys import rotation
 from jwt_auth.keys.adopted import jwk_from_json
 from jwt_auth.keys.discretion import raised_anew
 from jwt_auth.keys.pem import jwk_from_pem
-from jwt_auth.keys.ring import RingKey
+from jwt_auth.keys.rotation import Change
 from jwt_auth.keys.signers.base import NewKey, find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.timeline import timestamp
@@ -44,18 +43,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         _require_sense(options)
-        now = datetime.now(UTC)
         try:
             store = get_key_store()
             new = _find_new_key(options)
-            key = rotation.add(store, new, now=now, at_once=options["now"])
+            change = rotation.add(store, new, at_once=options["now"])
         except (KeyFailure, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from error
         if options["verbosity"]:
-            self._say(key, now, options["file"])
+            self._say(change, options["file"])
 
-    def _say(self, key: RingKey, now: datetime, file: str | None) -> None:
-        at_once = not key.is_waiting(now)
+    def _say(self, change: Change, file: str | None) -> None:
+        key = change.newest
+        at_once = not key.is_waiting(change.now)
         when = "at once" if at_once else f"from {timestamp(key.activates_at)}"
         self.stdout.write(f"Key {key.kid} ({key.algorithm}) signs {when}.")
         if at_once:

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from jwt_auth import flows
 from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME, conf
 from jwt_auth.management.database import requires_tables
+from jwt_auth.management.denials import write_kept_denials
 from jwt_auth.models import JTI_LENGTH, Reason, write_database
 
 
@@ -38,6 +39,7 @@ class Command(BaseCommand):
         else:
             ended = flows.end_all_sessions(reason=Reason.ADMINISTRATOR, client=None, now=now)
             self.stdout.write(f"Ended {ended} sessions of all users.")
+        write_kept_denials()
 
     def _revoke_user(self, name: str, *, now: datetime) -> None:
         user = _find_user(name)

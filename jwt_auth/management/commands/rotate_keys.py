@@ -18,6 +18,7 @@ from jwt_auth.keys.rotation import Change
 from jwt_auth.keys.signers.base import how_to_end
 from jwt_auth.keys.stores.base import KeyStore, get_key_store
 from jwt_auth.keys.timeline import rotation_due, timestamp
+from jwt_auth.management.denials import write_kept_denials
 from jwt_auth.models import Reason
 
 #: The second half of an emergency, where the first was not known to be done.
@@ -42,15 +43,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         _require_sense(options)
-        now = datetime.now(UTC)
         try:
             store = get_key_store()
             if options["retire"]:
-                self._retire(store, now, options)
+                self._retire(store, options)
             elif options["compromised"] is not None:
-                self._replace_compromised(store, now, options)
+                self._replace_compromised(store, options)
             else:
-                self._rotate(store, now, options)
+                self._rotate(store, options)
         except UnknownKey as error:
             raise CommandError(
                 "The ring has no key of that kid: run `manage.py list_keys` to see them. Where an"
@@ -64,18 +64,17 @@ class Command(BaseCommand):
                 )
             raise CommandError(text) from error
 
-    def _rotate(self, store: KeyStore, now: datetime, options: dict[str, Any]) -> None:
+    def _rotate(self, store: KeyStore, options: dict[str, Any]) -> None:
         change = rotation.rotate(
             store,
             algorithm=options["algorithm"],
-            now=now,
             at_once=options["now"],
             if_due=options["if_due"],
             dry_run=options["dry_run"],
         )
         if change.after != change.before:
-            self._say_changed(change, now, dry_run=options["dry_run"])
-        elif (waiting := change.after.find_waiting(now)) is not None:
+            self._say_changed(change, dry_run=options["dry_run"])
+        elif (waiting := change.after.find_waiting(change.now)) is not None:
             self._say(
                 f"{_name(waiting)} is published already and signs from"
                 f" {timestamp(waiting.activates_at)}. Nothing was changed."
@@ -84,14 +83,14 @@ class Command(BaseCommand):
             due = timestamp(rotation_due(change.after))
             self._say(f"No rotation is due before {due}. Nothing was changed.")
 
-    def _retire(self, store: KeyStore, now: datetime, options: dict[str, Any]) -> None:
-        change = rotation.retire(store, now=now, dry_run=options["dry_run"])
+    def _retire(self, store: KeyStore, options: dict[str, Any]) -> None:
+        change = rotation.retire(store, dry_run=options["dry_run"])
         if change.removed:
             self._say_removed(change, dry_run=options["dry_run"])
         else:
             self._say("No key has expired. Nothing was changed.")
 
-    def _replace_compromised(self, store: KeyStore, now: datetime, options: dict[str, Any]) -> None:
+    def _replace_compromised(self, store: KeyStore, options: dict[str, Any]) -> None:
         dry_run = options["dry_run"]
         if not (options["yes"] or dry_run):
             self._confirm()
@@ -99,14 +98,14 @@ class Command(BaseCommand):
             store,
             kid=options["compromised"],
             algorithm=options["algorithm"],
-            now=now,
             dry_run=dry_run,
         )
-        self._say_changed(change, now, dry_run=dry_run)
+        self._say_changed(change, dry_run=dry_run)
         if dry_run:
             self._say("Every session would be ended.")
             return
         # Only now: what is opened in between could else still be signed for by that key.
+        now = datetime.now(UTC)
         try:
             ended = flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=now)
         except DatabaseError as error:
@@ -115,19 +114,21 @@ class Command(BaseCommand):
                 f" {_END_SESSIONS} once the database is up."
             ) from error
         self._say(f"Ended {ended} sessions.")
+        write_kept_denials()
 
     def _confirm(self) -> None:
         try:
             answer = input("This logs everybody out, at once. Type 'yes' to go on: ")
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
+            self.stdout.write()
             answer = ""
         if answer != "yes":
             raise CommandError("Nothing was changed: answer 'yes', or give --yes.")
 
-    def _say_changed(self, change: Change, now: datetime, *, dry_run: bool) -> None:
+    def _say_changed(self, change: Change, *, dry_run: bool) -> None:
         self._say_removed(change, dry_run=dry_run)
-        key = change.newest(now)
-        at_once = not key.is_waiting(now)
+        key = change.newest
+        at_once = not key.is_waiting(change.now)
         when = "at once" if at_once else f"from {timestamp(key.activates_at)}"
         if dry_run:
             self._say(f"A key for {key.algorithm} would sign {when}.")

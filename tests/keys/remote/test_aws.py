@@ -300,7 +300,7 @@ def test_what_the_sdk_lacks_is_named(
         ({"ENDPOINT_URL": "vpce.example.com"}, ["E046"]),
         ({"ACCESS_KEY_ID": "AKIA"}, ["E048"]),
         ({"SESSION_TOKEN": "hunter2"}, ["E048"]),
-        ({"ACCESS_KEY_ID": "AKIA", "SECRET_ACCESS_KEY": "hunter2", "PROFILE": "web"}, ["E048"]),
+        ({"ACCESS_KEY_ID": "AKIA", "SECRET_ACCESS_KEY": "hunter2", "PROFILE": "web"}, ["E034"]),
         ({"TIMEOUT": -1}, ["E045"]),
     ],
     ids=str,

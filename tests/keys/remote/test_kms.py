@@ -175,7 +175,7 @@ def test_token_signed_by_kms_verifies_everywhere(
     assert key.jwk == jwk.public_jwk(key.jwk)
     assert key.signer is not None
     assert KMS(moto_port).key(key.signer.key).key_spec == SPECS[algorithm]
-    (asked,) = [r.json for r in service.requests if r.headers["X-Amz-Target"].endswith(".Sign")]
+    *_, asked = [r.json for r in service.requests if r.headers["X-Amz-Target"].endswith(".Sign")]
     assert asked["MessageType"] == ("RAW" if algorithm == "EdDSA" else "DIGEST")
     assert asked["KeyId"] == key.signer.key
 
@@ -393,17 +393,20 @@ def test_token_that_is_too_long_for_ed25519_is_refused_here(service: Service) ->
     assert service.requests == []
 
 
-def test_new_key_that_is_not_known_yet_is_asked_for_again(service: Service) -> None:
-    """KMS is eventually consistent."""
+@pytest.mark.parametrize("target", ["GetPublicKey", "Sign"])
+def test_new_key_that_is_not_known_yet_is_asked_for_again(target: str, service: Service) -> None:
+    """KMS is eventually consistent, for each of its operations."""
     created = service.respond
+    late = iter([refusal("NotFoundException")] * 2)
 
-    def late(request: Any) -> Answer:
-        late.answers -= 1  # type: ignore[attr-defined]
-        return refusal("NotFoundException") if 0 <= late.answers < 2 else created(request)  # type: ignore[attr-defined]
+    def respond(request: Any) -> Answer:
+        if request.headers["X-Amz-Target"].endswith(f".{target}"):
+            return next(late, None) or created(request)
+        return created(request)
 
-    late.answers = 3  # type: ignore[attr-defined]
-    service.respond = late
+    service.respond = respond
     assert make_ring().signer is not None
+    assert next(late, None) is None
 
 
 @pytest.mark.parametrize("code", ["NotFoundException", "AccessDeniedException"])

@@ -29,12 +29,21 @@ def _no_probe_left(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Itera
         watch(circuit)
 
     monkeypatch.setattr(Circuit, "watch", watch_and_note)
+    keep, keepers = RedisRevocation._keep, set()
+
+    def keep_and_note(backend: RedisRevocation, denials: Any) -> None:
+        keepers.add(backend)
+        keep(backend, denials)
+
+    monkeypatch.setattr(RedisRevocation, "_keep", keep_and_note)
     yield
     for prober in probers():
         while prober.is_alive():
             for circuit in watched:
                 circuit.state = State.CLOSED  # time and again: a probe that fails opens it
             prober.join(0.05)
+    for backend in keepers:
+        backend._kept.clear()  # else the tests' process would try to write it before it ends
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -133,6 +134,16 @@ def running(*servers: RedisServer) -> Iterator[None]:
     finally:
         for server in servers:
             server.stop()
+
+
+@contextlib.contextmanager
+def stopped(server: RedisServer) -> Iterator[None]:
+    """Let the server hang meanwhile: it takes connections and answers nothing."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 def wait_for(condition: Callable[[], bool], patience: float = _PATIENCE) -> None:

@@ -50,7 +50,7 @@ def test_failure_of_one_request_keeps_no_revocation_back(
     issued = known(log_in(user))
     node.circuit.fail(RedisConnectionError("lost"))
     end(issued)
-    assert _refuses(other, issued)
+    assert refuses(other, issued)
     assert node.circuit.state is State.OPEN
 
 
@@ -63,11 +63,11 @@ def test_full_redis_takes_revocations(
     known(log_in(user))
     assert node.circuit.state is State.OPEN
     end(first)
-    assert _refuses(other, first)
+    assert refuses(other, first)
     node.circuit.tick()
     assert node.circuit.state is State.OPEN
     end(second)
-    assert _refuses(other, second)
+    assert refuses(other, second)
 
 
 def test_full_redis_takes_what_was_kept(
@@ -81,10 +81,10 @@ def test_full_redis_takes_what_was_kept(
     with cut_off():
         node.circuit.tick()
         end(issued)
-    assert not _refuses(other, issued)
+    assert not refuses(other, issued)
     full()
     node.circuit.tick()
-    assert _refuses(other, issued)
+    assert refuses(other, issued)
     assert node.circuit.state is State.OPEN
 
 
@@ -120,13 +120,14 @@ def test_answer_is_not_believed_if_redis_failed_another_request_meanwhile(
         other.circuit.fail(RedisConnectionError("time-out of another request"))
         return answer
 
-    assert not _refuses(other, issued)  # within the bound: it has seen nothing of all this
+    assert not refuses(other, issued)  # within the bound: it has seen nothing of all this
     with monkeypatch.context() as patch:
         patch.setattr(other.link, "call", answer_late)
-        assert _refuses(other, issued)
+        assert refuses(other, issued)
 
 
-def _refuses(node: RedisRevocation, issued: Issued) -> bool:
+def refuses(node: RedisRevocation, issued: Issued) -> bool:
+    """Tell whether the node refuses a request of the session."""
     try:
         node.get_user(token_of(issued))
     except AccessTokenRefused:

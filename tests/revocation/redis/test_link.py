@@ -20,7 +20,9 @@ from redis.exceptions import InvalidResponse, OutOfMemoryError, ReadOnlyError, R
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jwt_auth.exceptions import Refusal
+from jwt_auth.revocation import link as module
 from jwt_auth.revocation import redis as redis_module
+from jwt_auth.revocation import wire
 from jwt_auth.revocation.base import Denial
 from jwt_auth.revocation.circuit import State
 from jwt_auth.revocation.link import Link
@@ -85,7 +87,7 @@ def _say_until_answered(link: Link, text: str) -> bytes:
 
 
 def test_connection_is_kept(link: Link, server: RedisServer) -> None:
-    """One for each thread, whatever it is asked."""
+    """Whatever it is asked."""
     with commands_of(server) as commands:
         assert [_say(link, text) for text in "abc"] == [b"a", b"b", b"c"]
     assert commands == ["echo"] * 3
@@ -157,11 +159,15 @@ def test_server_that_is_gone_is_an_error(tmp_path: Path, settings: Settings) -> 
 
 
 def test_frozen_server_costs_one_time_out(
-    tmp_path: Path, settings: Settings, opened: list[Connection]
+    tmp_path: Path,
+    settings: Settings,
+    opened: list[Connection],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It isn't asked a second time, and what it says later goes to nobody."""
     server = RedisServer(tmp_path, "--save", "")
     settings.CACHES = {**settings.CACHES, "frozen": cache_of(server)}
+    monkeypatch.setattr(wire, "monotonic", lambda: 0.0)  # the connection has just been used
     link = Link("frozen", timeout=0.2)
     with running(server):
         _say_until_answered(link, "first")
@@ -247,11 +253,25 @@ def test_broken_start_is_an_error(link: Link, monkeypatch: pytest.MonkeyPatch) -
         _say(link, "first")
 
 
+def test_command_is_not_tried_for_ever(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nodes of a cluster may each name the other."""
+    tries = []
+
+    def lose(*arguments: Any) -> Any:
+        tries.append(arguments)
+        raise module._Lost
+
+    monkeypatch.setattr(link, "_try", lose)
+    with pytest.raises(RedisConnectionError):
+        _say(link, "first")
+    assert len(tries) == 4
+
+
 def test_scan_finds_all_keys(link: Link, server: RedisServer) -> None:
     """In as many steps as it takes."""
     with server.client() as client:
         client.mset({f"a:{number}": "1" for number in range(1_200)} | {"b:1": "1"})
-    assert len(set(link.scan(b"a:*"))) == 1_200
+    assert len(set(link.scan(b"a:*", {}))) == 1_200
 
 
 def test_unknown_setting_has_no_value(link: Link) -> None:
@@ -275,14 +295,61 @@ def test_forked_child_has_its_own_connection(link: Link, server: RedisServer) ->
     assert _say(link, "last") == b"last"
 
 
-def test_threads_connections_end_with_them(link: Link, server: RedisServer) -> None:
-    """Threads that come and go leave nothing open."""
-    numbers: list[int] = []
-    thread = threading.Thread(target=lambda: numbers.append(link.call("CLIENT", b"ID")[0]))
-    thread.start()
-    thread.join()
-    del thread
-    wait_for(lambda: not _is_open(server, numbers[0]))
+def test_connections_are_kept_across_threads(link: Link, server: RedisServer) -> None:
+    """Under ASGI each request has its own: eight at a time need eight connections at most."""
+    with server.client() as client:
+        before: Any = client.info("stats")
+        lanes = [threading.Thread(target=_answer_requests, args=(link, 25)) for _ in range(8)]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+        after: Any = client.info("stats")
+    assert after["total_connections_received"] - before["total_connections_received"] <= 8
+
+
+def _say_into(answers: list[bytes], link: Link, text: str) -> None:
+    answers.append(_say(link, text))
+
+
+def _answer_requests(link: Link, number: int) -> None:
+    for text in map(str, range(number)):
+        answers: list[bytes] = []
+        request = threading.Thread(target=_say_into, args=(answers, link, text))
+        request.start()
+        request.join()
+        assert answers == [text.encode()]
+
+
+def test_connection_that_nobody_uses_is_closed(
+    link: Link, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a burst has opened doesn't stay for ever."""
+    clock = [0.0]
+    monkeypatch.setattr(wire, "monotonic", lambda: clock[0])
+    numbers = _in_a_burst(link, server, 3)
+    for now in range(0, 100, 20):
+        clock[0] = float(now)
+        link.call("PING", b"")
+    assert sum(_is_open(server, number) for number in numbers) == 1
+
+
+def _in_a_burst(link: Link, server: RedisServer, size: int) -> list[int]:
+    """Use that many connections at once; give their numbers."""
+    threads = [threading.Thread(target=link.call, args=("BLPOP", _KEY, 0)) for _ in range(size)]
+    for thread in threads:
+        thread.start()
+    with server.client() as client:
+
+        def waiting() -> list[int]:
+            return [int(row["id"]) for row in client.client_list() if row["cmd"] == "blpop"]
+
+        wait_for(lambda: len(waiting()) == size)
+        numbers = waiting()
+        client.lpush(_KEY, *map(str, range(size)))
+    for thread in threads:
+        thread.join()
+    return numbers
 
 
 # ---- The backend on such a wire

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from jwt_auth.revocation import redis as module
 from jwt_auth.revocation.base import Denial, get_backend
 from jwt_auth.revocation.circuit import State
 from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.statement import find_standing
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.contract import RevocationContract
 from tests.revocation.redis.scene import (
@@ -547,3 +548,27 @@ def test_user_who_turns_out_to_be_inactive_is_answered_401(
     answer = api.get("/api/auth/me/", secure=True)
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
     assert 'error="invalid_token"' in answer["WWW-Authenticate"]
+
+
+def test_denial_is_read_when_its_hour_comes_twice(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without USE_TZ its end has the name of a moment before the clocks went back."""
+    token = token_of(log_in(user))
+    standing = find_standing(token)
+    assert standing is not None
+    settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+    back = datetime(2026, 10, 25, 1, tzinfo=UTC)
+    end = back + timedelta(minutes=20)
+    RevokedToken.objects.deny("second", user_id=user.pk, expires_at=end, now=back)
+
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return back - timedelta(minutes=10)
+
+    monkeypatch.setattr(module, "datetime", Then)
+    assert "t:second" in backend.read_fields(standing, token)

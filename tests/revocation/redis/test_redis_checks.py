@@ -10,7 +10,7 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
-from jwt_auth.revocation import link as module
+from jwt_auth.revocation import wire as module
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.redis import RedisRevocation
 from tests.revocation.redis.conftest import REDIS, cache_of
@@ -119,7 +119,7 @@ def test_missing_package_names_the_extra(
     """Whoever forgot `[redis]` reads what to type, in a check and at the first request."""
     settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"PREFIX": "without"}}
     monkeypatch.setitem(sys.modules, "django_redis", None)
-    for name in ("redis", "link", "redis_checks"):
+    for name in ("redis", "link", "outages", "redis_checks", "wire"):
         monkeypatch.delitem(sys.modules, f"jwt_auth.revocation.{name}", raising=False)
     with pytest.raises(ImproperlyConfigured, match=r"pip install .*\[redis\]"):
         get_backend()
@@ -132,3 +132,14 @@ def test_first_of_several_locations_is_asked(server: RedisServer, settings: Sett
     settings.CACHES = {**settings.CACHES, "several": cache}
     backend = RedisRevocation("several", TIMEOUT=PATIENT)
     assert backend.check() == backend.check_server() == []
+
+
+@pytest.mark.usefixtures("revocation")
+def test_refused_password_is_named(server: RedisServer, settings: Settings) -> None:
+    """W021 has what the server said, and no password."""
+    location = f"redis://somebody:not-the-one@127.0.0.1:{server.port}/0"
+    settings.CACHES["revocation"]["LOCATION"] = location
+    (message,) = get_backend().check_server()
+    assert message.id == "jwt_auth.W021"
+    assert "invalid username-password pair" in message.msg
+    assert "not-the-one" not in str(message)

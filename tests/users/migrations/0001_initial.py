@@ -1,11 +1,9 @@
-"""The two models; only the table of the one that AUTH_USER_MODEL names is made."""
+"""The models; only the table of the one that AUTH_USER_MODEL names is made."""
 
-import uuid
-
-import django.utils.timezone
-from django.db import migrations, models
-
+import django.db.models.deletion
 import jwt_auth.models
+import uuid
+from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
@@ -41,13 +39,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="UUIDKeyUser",
+            name="Person",
             fields=[
                 ("password", models.CharField(max_length=128, verbose_name="password")),
                 (
                     "last_login",
                     models.DateTimeField(blank=True, null=True, verbose_name="last login"),
                 ),
+                ("number", models.BigAutoField(primary_key=True, serialize=False)),
+                ("email", models.EmailField(max_length=254, unique=True)),
+                ("is_active", models.BooleanField(default=True)),
+            ],
+            options={
+                "abstract": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="UUIDKeyUser",
+            fields=[
                 (
                     "is_superuser",
                     models.BooleanField(
@@ -57,42 +66,20 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "first_name",
-                    models.CharField(blank=True, max_length=150, verbose_name="first name"),
-                ),
-                (
-                    "last_name",
-                    models.CharField(blank=True, max_length=150, verbose_name="last name"),
-                ),
-                (
-                    "is_staff",
-                    models.BooleanField(
-                        default=False,
-                        help_text="Designates whether the user can log into this admin site.",
-                        verbose_name="staff status",
-                    ),
-                ),
-                (
-                    "is_active",
-                    models.BooleanField(
-                        default=True,
-                        help_text="Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
-                        verbose_name="active",
-                    ),
-                ),
-                (
-                    "date_joined",
-                    models.DateTimeField(
-                        default=django.utils.timezone.now, verbose_name="date joined"
-                    ),
-                ),
-                (
                     "id",
                     models.UUIDField(
                         default=uuid.uuid4, editable=False, primary_key=True, serialize=False
                     ),
                 ),
-                ("email", models.EmailField(max_length=254, unique=True)),
+                (
+                    "person",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        parent_link=True,
+                        to="users.person",
+                    ),
+                ),
+                ("is_staff", models.BooleanField(default=False)),
                 (
                     "groups",
                     models.ManyToManyField(
@@ -117,10 +104,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "user",
-                "verbose_name_plural": "users",
-                "abstract": False,
                 "swappable": "AUTH_USER_MODEL",
             },
+            bases=("users.person", models.Model),
         ),
     ]

@@ -1,0 +1,196 @@
+"""Whatever a client raises is an outage: the database answers, and no password is told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.checks import CheckMessage, run_checks
+from pytest_django import Settings
+from redis import Connection
+from redis.cluster import NodesManager
+
+from jwt_auth.exceptions import Refusal
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.circuit import Circuit, State
+from jwt_auth.revocation.redis import RedisRevocation
+from tests.flows.scene import log_in, refusal_of
+from tests.revocation.redis.conftest import REDIS
+from tests.revocation.redis.scene import end, known, state_of
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
+
+_DJANGO_REDIS = "django_redis.cache.RedisCache"
+_SENTINEL = {
+    "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
+    "SENTINELS": [("127.0.0.1", 1)],
+}
+_CLUSTER = {"CONNECTION_FACTORY": "jwt_auth.revocation.cluster.ClusterConnectionFactory"}
+
+#: A part of a password; as a number, it reads as a port.
+_SECRET = "47110815"
+
+#: Each with a password that is not percent-encoded.
+_MALFORMED = [
+    f"redis://user:{_SECRET}x#y@127.0.0.1:1/0",
+    f"redis://user:{_SECRET[:4]}#{_SECRET}@127.0.0.1:1/0",
+    f"redis://user:{_SECRET}/y@127.0.0.1:1/0",
+    f"redis://user:{_SECRET[:4]}/{_SECRET}@127.0.0.1:1/0",
+    f"redis://:{_SECRET[:4]}?{_SECRET}@127.0.0.1:1/0",
+    f"redis://:{_SECRET[:4]}?a=b#{_SECRET}@127.0.0.1:1/0",
+    f"redis://user:[{_SECRET}@127.0.0.1:1/0",
+    f"redis://user:{_SECRET}@{_SECRET}@127.0.0.1:1/0",
+    [f"rediss://user:{_SECRET}x#y@127.0.0.1:1/0", "redis://127.0.0.1:1/0"],
+]
+_GOOD = [
+    "redis://127.0.0.1:6379/0",
+    "redis://:secret@127.0.0.1:6379/0",
+    "rediss://user:%23%2F%40@[::1]:6379/0?client_name=a@b",
+    "redis://127.0.0.1:6379?client_name=a@b",
+    "redis://primary/0",
+    "redis://user@127.0.0.1/0",
+]
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What the application logs."""
+    logger = logging.getLogger("jwt_auth")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
+def _messages(log: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in log.records if record.name == "jwt_auth"]
+
+
+def _use(settings: Settings, location: Any, options: dict[str, Any] | None = None) -> None:
+    cache = {"BACKEND": _DJANGO_REDIS, "LOCATION": location, "OPTIONS": dict(options or {})}
+    settings.CACHES = {**settings.CACHES, "broken": cache}
+    settings.JWT_AUTH_REVOCATION = {
+        "BACKEND": REDIS,
+        "OPTIONS": {"CACHE": "broken", "TIMEOUT": 5.0, "PREFIX": f"test-{next(_NUMBERS)}"},
+    }
+
+
+_NUMBERS = iter(range(10**9))
+
+
+def _found(*ids: str) -> list[CheckMessage]:
+    return [each for each in run_checks() if str(each.id).removeprefix("jwt_auth.") in ids]
+
+
+@pytest.mark.parametrize(
+    ("location", "options"),
+    [
+        *((location, None) for location in _MALFORMED),
+        (_MALFORMED[0], _CLUSTER),
+        (_MALFORMED[0], _SENTINEL),
+        ("rediss://primary/0", _SENTINEL),
+    ],
+)
+def test_request_is_answered_and_nothing_is_quoted(
+    location: Any,
+    options: dict[str, Any] | None,
+    user: AbstractBaseUser,
+    settings: Settings,
+    log: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Requests and revocations, and the probe of the background."""
+    _use(settings, location, options)
+    monkeypatch.setattr(Circuit, "watch", lambda circuit: None)
+    ended, live = known(log_in(user)), known(log_in(user))
+    end(ended)
+    assert (refusal_of(ended), refusal_of(live)) == (Refusal.SESSION_ENDED, None)
+    backend = get_backend()
+    assert isinstance(backend, RedisRevocation)
+    backend.circuit.tick()
+    assert state_of(backend.circuit) is State.OPEN
+    said = [str(each) for each in backend.check_server()] + _messages(log)
+    assert len(said) == 2
+    assert not any(_SECRET[:4] in text for text in said)
+
+
+@pytest.mark.parametrize("location", _MALFORMED, ids=str)
+@pytest.mark.parametrize("alias", ["default", "broken"])
+def test_malformed_location_is_an_error(location: Any, alias: str, settings: Settings) -> None:
+    """E062, without --deploy; it says what to write and quotes nothing."""
+    _use(settings, "redis://127.0.0.1:1/0")
+    settings.CACHES = {
+        **settings.CACHES,
+        alias: {"BACKEND": _DJANGO_REDIS, "LOCATION": location},
+    }
+    (message,) = _found("E062")
+    assert "percent-encode" in message.msg
+    assert repr(alias) in message.msg
+    assert _SECRET[:4] not in str(message)
+
+
+def test_cache_of_both_is_refused_once(settings: Settings) -> None:
+    """The throttles' and the backend's."""
+    cache = {"BACKEND": _DJANGO_REDIS, "LOCATION": _MALFORMED[0]}
+    settings.CACHES = {**settings.CACHES, "default": cache}
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"CACHE": "default"}}
+    assert len(_found("E062")) == 1
+
+
+@pytest.mark.parametrize("location", _GOOD)
+def test_good_location_is_taken(location: str, settings: Settings) -> None:
+    """What is encoded, and what needs no code."""
+    _use(settings, location)
+    assert _found("E062", "E063") == []
+
+
+def test_sentinel_with_tls_in_its_location_is_an_error(settings: Settings) -> None:
+    """E063, without --deploy: no connection can be made of it."""
+    _use(settings, "rediss://primary/0", _SENTINEL)
+    (message,) = _found("E063")
+    assert "SENTINEL_KWARGS" in str(message.hint)
+
+
+class _OfNobodysKind(Exception):
+    """An error of no family that anybody would catch."""
+
+
+@pytest.mark.parametrize("moment", ["pack_command", "read_response", "connect"])
+def test_any_error_in_the_middle_is_an_outage(
+    moment: str,
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    log: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever its type, at whichever step."""
+    monkeypatch.setattr(backend.circuit, "watch", lambda: None)
+    issued = known(log_in(user))
+    if moment == "connect":
+        backend.link.renew()
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise _OfNobodysKind(_SECRET)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, moment, fail)
+        end(issued)
+        assert refusal_of(issued) is Refusal.SESSION_ENDED
+    assert state_of(backend.circuit) is State.OPEN
+    assert _messages(log) == ["Redis has failed (_OfNobodysKind): the database answers meanwhile."]
+
+
+def test_any_error_of_a_clusters_discovery_is_an_outage(
+    user: AbstractBaseUser, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its type."""
+    _use(settings, "redis://127.0.0.1:1", _CLUSTER)
+    monkeypatch.setattr(Circuit, "watch", lambda circuit: None)
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise _OfNobodysKind
+
+    monkeypatch.setattr(NodesManager, "initialize", fail)
+    assert refusal_of(log_in(user)) is None

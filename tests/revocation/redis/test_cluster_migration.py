@@ -1,0 +1,274 @@
+"""A Redis Cluster with a slot in migration: an interrupted reshard leaves it so for good.
+
+The heir of the slot is another primary, or a node that has just joined and has no slot yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from pytest_django import Settings
+from redis.exceptions import RedisError
+
+from jwt_auth import flows
+from jwt_auth.exceptions import AccessTokenRefused
+from jwt_auth.flows import Issued
+from jwt_auth.models import Reason
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.redis import RedisRevocation
+from tests.conftest import MakeUser
+from tests.flows.scene import log_in
+from tests.revocation.redis.cluster import (
+    Migration,
+    address_of,
+    cluster_of_three,
+    has_key,
+    wait_until_whole,
+)
+from tests.revocation.redis.conftest import REDIS
+from tests.revocation.redis.scene import end, known, state_of, token_of, trust_at_once
+from tests.revocation.redis.servers import PATIENT, RedisServer, wait_for
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
+    """Three servers that share the slots, and one without any."""
+    with cluster_of_three(tmp_path_factory.mktemp("migration")) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def options(nodes: list[RedisServer], settings: Settings) -> dict[str, Any]:
+    """Of the backend on the cluster."""
+    for node in nodes:
+        with node.client() as client:
+            client.flushall()
+    settings.CACHES = {
+        **settings.CACHES,
+        "migration": {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": f"redis://127.0.0.1:{nodes[0].port}",
+            "OPTIONS": {
+                "CONNECTION_FACTORY": "jwt_auth.revocation.cluster.ClusterConnectionFactory"
+            },
+        },
+    }
+    options = {"CACHE": "migration", "TIMEOUT": PATIENT, "PREFIX": f"test-{next(_NUMBERS)}"}
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": options}
+    return options
+
+
+_NUMBERS = iter(range(10**9))
+
+
+@pytest.fixture
+def backend(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> RedisRevocation:
+    """The one that revokes; it probes when the test says so."""
+    found = get_backend()
+    assert isinstance(found, RedisRevocation)
+    monkeypatch.setattr(found.circuit, "watch", lambda: None)
+    return found
+
+
+@pytest.fixture
+def other(options: dict[str, Any]) -> RedisRevocation:
+    """Another process, which sees nothing fail and goes on believing Redis."""
+    return RedisRevocation(**options)
+
+
+@pytest.fixture
+def sessions(backend: RedisRevocation, make_user: MakeUser) -> list[Issued]:
+    """One for each of thirty users, all known to Redis."""
+    return [known(log_in(make_user(f"user{number}"))) for number in range(30)]
+
+
+@pytest.fixture(params=["another primary", "a node without slots"])
+def migration(
+    request: pytest.FixtureRequest,
+    nodes: list[RedisServer],
+    sessions: list[Issued],
+    backend: RedisRevocation,
+) -> Iterator[Migration]:
+    """The slot of the first user is on its way, and the user's hash has arrived."""
+    key = backend._key(sessions[0].family.user_id)
+    owner = next(node for node in nodes if has_key(node, key))
+    others = [node for node in nodes[:3] if node is not owner]
+    migration = Migration(nodes, key, others[0] if request.param == "another primary" else nodes[3])
+    migration.move_key()
+    yield migration
+    migration.give_up()
+
+
+@pytest.mark.usefixtures("migration")
+def test_request_asks_where_the_hash_is(
+    sessions: list[Issued], other: RedisRevocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis goes on answering, for the users of that slot too, and nothing counts as failed."""
+    monkeypatch.setattr(other, "_database", None)
+    for _ in range(2):
+        assert all(_admits(other, issued) for issued in sessions)
+    _has_not_failed(other)
+
+
+def test_hash_is_made_in_a_slot_on_its_way(
+    sessions: list[Issued], migration: Migration, other: RedisRevocation
+) -> None:
+    """A hash that is on neither node is made on the heir."""
+    with migration.heir.client() as client:
+        client.flushall()
+    assert _admits(other, sessions[0])
+    assert has_key(migration.heir, migration.key)
+    _has_not_failed(other)
+
+
+@pytest.mark.usefixtures("migration")
+def test_revocation_reaches_a_hash_that_has_moved(
+    sessions: list[Issued], backend: RedisRevocation, other: RedisRevocation
+) -> None:
+    """At once for another process, of every user."""
+    for issued in sessions:
+        end(issued)
+    assert not any(_admits(other, issued) for issued in sessions)
+    _has_not_failed(backend, other)
+
+
+@pytest.mark.usefixtures("migration")
+def test_revoke_all_reaches_every_hash(
+    sessions: list[Issued],
+    backend: RedisRevocation,
+    other: RedisRevocation,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The hash that has moved does not end the scan."""
+    call_command("revoke_tokens", "--all")
+    assert "Ended 30 sessions" in capsys.readouterr().out
+    assert not any(_admits(other, issued) for issued in sessions)
+    _has_not_failed(backend, other)
+
+
+@pytest.mark.usefixtures("migration")
+def test_revoke_user_reaches_a_hash_that_has_moved(
+    sessions: list[Issued], backend: RedisRevocation, other: RedisRevocation
+) -> None:
+    """All the sessions of one user."""
+    call_command("revoke_tokens", "--user", str(sessions[0].family.user_id))
+    assert not _admits(other, sessions[0])
+    assert _admits(other, sessions[1])
+    _has_not_failed(backend, other)
+
+
+# ---- One key, slot or node that fails
+
+
+@pytest.fixture
+def broken(
+    nodes: list[RedisServer], sessions: list[Issued], backend: RedisRevocation
+) -> Iterator[bytes]:
+    """The hash of the first user fails every command."""
+    key = backend._key(sessions[0].family.user_id)
+    owner = next(node for node in nodes if has_key(node, key))
+    with owner.client() as client:
+        client.delete(key)
+        client.set(key, "not a hash")
+        yield key
+        client.delete(key)
+
+
+@pytest.mark.usefixtures("broken")
+def test_key_that_fails_does_not_end_the_scan(
+    sessions: list[Issued], backend: RedisRevocation, other: RedisRevocation
+) -> None:
+    """All others are written; the denial is kept because of the one."""
+    _end_all()
+    assert not any(_admits(other, issued) for issued in sessions[1:])
+    assert len(backend._kept) == 1
+
+
+@pytest.mark.usefixtures("broken")
+def test_kept_denial_that_fails_does_not_hold_up_the_others(
+    sessions: list[Issued], backend: RedisRevocation, other: RedisRevocation
+) -> None:
+    """The probe goes on with them, and keeps only the one."""
+    backend.circuit.fail(RedisError("test"))
+    backend.circuit.is_given_up = True
+    for issued in sessions:
+        end(issued)
+    assert len(backend._kept) == len(sessions)
+    backend.circuit.tick()
+    assert [denial.user_id for denial in backend._kept] == [sessions[0].family.user_id]
+    assert not any(_admits(other, issued) for issued in sessions[1:])
+    assert state_of(backend.circuit).name == "OPEN"
+
+
+def test_node_that_is_gone_holds_up_no_other(
+    nodes: list[RedisServer],
+    sessions: list[Issued],
+    backend: RedisRevocation,
+    other: RedisRevocation,
+) -> None:
+    """Kept or new, of one user or of all: what the other nodes have is written at once."""
+    *_, gone = nodes[:3]
+    elsewhere = [issued for issued in sessions if not has_key(gone, _key(backend, issued))]
+    first, second, *rest = elsewhere
+    there = next(issued for issued in sessions if issued not in elsewhere)
+    gone.stop()
+    try:
+        end(there)
+        backend.circuit.tick()
+        assert backend.circuit.is_given_up
+        end(first)
+        assert not _admits(other, first)
+        _end_all()
+        assert not any(_admits(other, issued) for issued in (second, *rest))
+        assert len(backend._kept) == 2
+        backend.circuit.tick()
+        assert len(backend._kept) == 2
+        assert state_of(backend.circuit).name == "OPEN"
+    finally:
+        gone.start()
+        wait_until_whole(nodes)
+    trust_at_once(backend.circuit)
+    wait_for(lambda: _closes(backend))
+    assert not backend._kept
+
+
+def test_newcomer_is_not_looked_for_where_nobody_answers(
+    nodes: list[RedisServer], backend: RedisRevocation
+) -> None:
+    """Every node is away: nothing is found, and nothing raised."""
+    away = {address_of(node): RedisError("test") for node in nodes}
+    assert list(backend.link.scan(b"*", away)) == []
+
+
+def _has_not_failed(*nodes: RedisRevocation) -> None:
+    """Redis has answered, and taken everything."""
+    for node in nodes:
+        assert state_of(node.circuit).name == "CLOSED"
+        assert not node._kept
+
+
+def _closes(backend: RedisRevocation) -> bool:
+    backend.circuit.tick()
+    return state_of(backend.circuit).name == "CLOSED"
+
+
+def _end_all() -> None:
+    flows.end_all_sessions(reason=Reason.ADMINISTRATOR, client=None, now=datetime.now(UTC))
+
+
+def _admits(node: RedisRevocation, issued: Issued) -> bool:
+    try:
+        node.get_user(token_of(issued))
+    except AccessTokenRefused:
+        return False
+    return True
+
+
+def _key(backend: RedisRevocation, issued: Issued) -> bytes:
+    return backend._key(issued.family.user_id)

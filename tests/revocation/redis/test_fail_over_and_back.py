@@ -1,0 +1,176 @@
+"""A server that was the primary before, has missed a revocation, and is the primary again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from pytest_django import Settings
+from redis.exceptions import ReadOnlyError
+
+from jwt_auth.exceptions import Refusal
+from jwt_auth.revocation import wire as module
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.circuit import Circuit, State
+from jwt_auth.revocation.link import Link
+from jwt_auth.revocation.redis import RedisRevocation
+from tests.chaos.proxy import Proxy
+from tests.flows.scene import log_in, refusal_of
+from tests.revocation.redis.conftest import REDIS, cache_of
+from tests.revocation.redis.scene import commands_of, end, hash_of_user, known, state_of
+from tests.revocation.redis.servers import PATIENT, RedisServer, running
+
+pytestmark = pytest.mark.redis
+
+#: Where no server is: a replica of it lags behind for ever.
+_NOBODY = ("127.0.0.1", 1)
+
+
+class Site:
+    """Two servers behind one address, of which one is the primary."""
+
+    def __init__(self, folder: Path) -> None:
+        self.first, self.second = (
+            RedisServer(folder / name, "--save", "", "--replica-serve-stale-data", "yes")
+            for name in ("first", "second")
+        )
+        self.proxy = Proxy(self.first.port)
+        with self.second.client() as client:
+            client.replicaof(*_NOBODY)
+
+    def promote(self, server: RedisServer) -> None:
+        """Have the other one lag behind, and the address lead here."""
+        other = self.second if server is self.first else self.first
+        with other.client() as client, server.client() as heir:
+            client.replicaof(*_NOBODY)
+            heir.replicaof("NO", "ONE")
+        self.proxy.switch(server.port)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """The servers, ended after the test."""
+    site = Site(tmp_path)
+    with running(site.first, site.second):
+        yield site
+        site.proxy.close()
+
+
+@pytest.fixture
+def backend(site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> RedisRevocation:
+    """The backend behind the address; nobody probes."""
+    location = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": site.proxy.url}
+    settings.CACHES = {**settings.CACHES, "site": location}
+    options = {"CACHE": "site", "TIMEOUT": PATIENT, "PREFIX": str(site.proxy.port)}
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": options}
+    monkeypatch.setattr(Circuit, "watch", lambda circuit: None)
+    found = get_backend()
+    assert isinstance(found, RedisRevocation)
+    return found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fail_over_and_back_forgets_no_revocation(
+    site: Site, user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """The process is the same as when the hash was completed, and the hash complete."""
+    revoked, valid = known(log_in(user)), known(log_in(user))
+    site.promote(site.second)
+    end(revoked)
+    site.promote(site.first)
+    assert hash_of_user(site.first)[f"s:{revoked.family.pk}".encode()] == b"0"
+    assert (refusal_of(revoked), refusal_of(valid)) == (Refusal.SESSION_ENDED, None)
+    assert state_of(backend.circuit) is State.CLOSED
+
+
+class Clock:
+    """Stands still until told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time that a connection goes by."""
+    clock = Clock()
+    monkeypatch.setattr(module, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def link(server: RedisServer, settings: Settings, clock: Clock) -> Link:
+    """A link to a single server."""
+    settings.CACHES = {**settings.CACHES, "link": cache_of(server)}
+    return Link("link", timeout=PATIENT)
+
+
+def _ask(link: Link) -> tuple[int, bytes]:
+    """Give the connection's number and the run."""
+    number, run = link.call("CLIENT", b"ID")
+    return int(number), run
+
+
+def test_open_connection_learns_of_a_promotion(
+    link: Link, server: RedisServer, clock: Clock
+) -> None:
+    """Demoted and promoted again between two requests: another run, on the same connection."""
+    before = _ask(link)
+    with server.client() as client:
+        client.replicaof(*_NOBODY)
+        client.replicaof("NO", "ONE")
+    clock.now += 1
+    after = _ask(link)
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+
+
+def test_server_is_asked_who_it_is_once_a_second(
+    link: Link, server: RedisServer, clock: Clock
+) -> None:
+    """However many requests there are."""
+    _ask(link)
+    with server.client() as client:
+        before: Any = client.info("commandstats")
+        for _ in range(5):
+            clock.now += 0.5
+            _ask(link)
+        after: Any = client.info("commandstats")
+    asked = after["cmdstat_info"]["calls"] - before["cmdstat_info"]["calls"]
+    assert asked == 2 + 1  # and the one that counts them
+
+
+def test_primary_that_became_a_replica_is_left(
+    link: Link, server: RedisServer, clock: Clock
+) -> None:
+    """Within a second, also by requests that only read: it would answer them for ever."""
+    _ask(link)
+    with server.client() as client:
+        client.replicaof(*_NOBODY)
+        try:
+            clock.now += 1
+            with pytest.raises(ReadOnlyError):
+                _ask(link)
+        finally:
+            client.replicaof("NO", "ONE")
+    _ask(link)
+
+
+def test_connection_that_says_nothing_more_is_replaced(
+    link: Link, server: RedisServer, clock: Clock
+) -> None:
+    """No failure: nothing has been asked of it yet."""
+    before, _ = _ask(link)
+    with server.client() as client:
+        client.client_kill_filter(_id=str(before))
+    clock.now += 1
+    with commands_of(server) as commands:
+        after, _ = _ask(link)
+    assert after != before
+    assert commands.count("client|id") == 1

@@ -1,0 +1,130 @@
+"""A load balancer that silently drops connections which nobody has used for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from pytest_django import DjangoAssertNumQueries, Settings
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from jwt_auth.exceptions import Refusal
+from jwt_auth.revocation import wire as module
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.circuit import State
+from jwt_auth.revocation.redis import RedisRevocation
+from tests.chaos.proxy import Proxy
+from tests.flows.scene import log_in, refusal_of
+from tests.revocation.redis.conftest import REDIS
+from tests.revocation.redis.scene import authenticate, commands_of, end, known, state_of
+from tests.revocation.redis.servers import PATIENT, RedisServer
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
+
+
+class Clock:
+    """Stands still until told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time that connections go by."""
+    clock = Clock()
+    monkeypatch.setattr(module, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def balancer(server: RedisServer) -> Iterator[Proxy]:
+    """What stands between here and Redis."""
+    balancer = Proxy(server.port)
+    yield balancer
+    balancer.close()
+
+
+@pytest.fixture
+def backend(
+    balancer: Proxy, clock: Clock, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> RedisRevocation:
+    """The backend behind the balancer; nobody probes."""
+    cache = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": balancer.url}
+    settings.CACHES = {**settings.CACHES, "balanced": cache}
+    options: dict[str, Any] = {
+        "CACHE": "balanced",
+        "TIMEOUT": PATIENT,
+        "PREFIX": str(balancer.port),
+    }
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": options}
+    found = get_backend()
+    assert isinstance(found, RedisRevocation)
+    monkeypatch.setattr(found.circuit, "watch", lambda: None)
+    return found
+
+
+@pytest.mark.parametrize("how", ["forget", "cut"])
+def test_connection_that_was_dropped_while_idle_is_no_outage(
+    how: str,
+    balancer: Proxy,
+    clock: Clock,
+    server: RedisServer,
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """A new one is opened, and Redis goes on answering, requests and revocations."""
+    ended, live = known(log_in(user)), known(log_in(user))
+    for _ in range(2):
+        _drop(balancer, how, backend, clock)
+        with commands_of(server) as commands, django_assert_num_queries(0):
+            authenticate(live)
+        assert commands == ["hmget"]
+    _drop(balancer, how, backend, clock)
+    end(ended)
+    assert refusal_of(ended) is Refusal.SESSION_ENDED
+    assert state_of(backend.circuit) is State.CLOSED
+    assert not backend._kept
+
+
+def test_all_that_are_idle_are_given_up_with_the_first(
+    balancer: Proxy, clock: Clock, backend: RedisRevocation
+) -> None:
+    """The next ones don't wait for a time-out each."""
+    backend.link.ping()
+    idle = backend.link._idle[""]
+    first = idle.take()
+    backend.link.ping()
+    assert first is not None
+    idle.put(first)
+    assert len(idle._wires) == 2
+    _drop(balancer, "forget", backend, clock)
+    backend.link.ping()
+    assert len(idle._wires) == 1
+
+
+def test_time_out_on_a_connection_in_use_is_an_outage(
+    balancer: Proxy, clock: Clock, user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """It is not tried again: a server that hangs must cost no more."""
+    issued = known(log_in(user))
+    _drop(balancer, "forget", backend, clock, idle_for=0)
+    with pytest.raises(RedisTimeoutError):
+        backend.link.call("ECHO", b"a")
+    assert refusal_of(issued) is None
+
+
+def _drop(
+    balancer: Proxy, how: str, backend: RedisRevocation, clock: Clock, *, idle_for: float = 30
+) -> None:
+    """Drop what has been idle for that long. What never answers may as well time out soon."""
+    clock.now += idle_for
+    getattr(balancer, how)()
+    for wire in backend.link._idle[""]._wires:
+        wire._connection._sock.settimeout(0.1)

@@ -1,0 +1,134 @@
+"""Sentinels and a Redis that speak TLS and ask for passwords, with the documented lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.checks import run_checks
+from pytest_django import Settings
+
+from jwt_auth.exceptions import Refusal
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.circuit import State
+from jwt_auth.revocation.redis import RedisRevocation
+from tests.flows.scene import log_in, refusal_of
+from tests.live.certificate import make_certificate
+from tests.revocation.redis.conftest import REDIS
+from tests.revocation.redis.scene import end, known, state_of
+from tests.revocation.redis.servers import PATIENT, RedisServer, free_port, running
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
+
+_DOCS = Path(__file__).parents[3] / "docs/how-to/redis.md"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate that nobody trusts by itself, and its key."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="module")
+def sentinel(
+    certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[int]:
+    """The port with TLS of a sentinel that knows one primary; each asks for its password."""
+    folder = tmp_path_factory.mktemp("tls")
+    ports = free_port(), free_port()
+    primary, sentinel = folder / "primary", folder / "sentinel"
+    sentinel.mkdir()
+    (sentinel / "sentinel.conf").write_text(
+        f"sentinel monitor mymaster 127.0.0.1 {ports[0]} 1\n"
+        "sentinel auth-pass mymaster PASSWORD-OF-REDIS\n"
+    )
+    servers = [
+        RedisServer(primary, "--save", "", *_tls(ports[0], certificate)),
+        RedisServer(sentinel, *_tls(ports[1], certificate), mode="sentinel"),
+    ]
+    with running(*servers):
+        for server, password in zip(
+            servers, ("PASSWORD-OF-REDIS", "PASSWORD-OF-SENTINEL"), strict=True
+        ):
+            with server.client() as client:
+                client.execute_command("ACL", "SETUSER", "default", "resetpass", f">{password}")
+        yield ports[1]
+
+
+def _tls(port: int, certificate: tuple[Path, Path]) -> list[str]:
+    file, key = map(str, certificate)
+    return [
+        *("--tls-port", str(port), "--tls-cert-file", file, "--tls-key-file", key),
+        *("--tls-ca-cert-file", file, "--tls-auth-clients", "no", "--tls-replication", "yes"),
+    ]
+
+
+def _documented(sentinel: int, ca: str) -> Any:
+    """The cache as the documentation has it, with this machine's addresses."""
+    (text,) = re.findall(
+        r"(?s)over TLS.*?```python\nCACHES\[.revocation.\] = (.*?)\n```", _DOCS.read_text()
+    )
+    cache = eval(text)
+    assert all(port == 26379 for _, port in cache["OPTIONS"]["SENTINELS"])
+    cache["OPTIONS"]["SENTINELS"] = [("127.0.0.1", sentinel)]
+    for name in ("CONNECTION_POOL_KWARGS", "SENTINEL_KWARGS"):
+        assert cache["OPTIONS"][name]["ssl_ca_certs"]
+        cache["OPTIONS"][name]["ssl_ca_certs"] = ca
+    return cache
+
+
+@pytest.fixture
+def cache(sentinel: int, certificate: tuple[Path, Path], settings: Settings) -> Any:
+    """The documented cache, in force."""
+    cache = _documented(sentinel, str(certificate[0]))
+    # django-redis keeps one pool for each location and process.
+    cache["LOCATION"] = cache["LOCATION"].replace("/0", f"/{next(_NUMBERS)}")
+    settings.CACHES = {**settings.CACHES, "revocation": cache}
+    settings.JWT_AUTH_REVOCATION = {
+        "BACKEND": REDIS,
+        "OPTIONS": {"CACHE": "revocation", "TIMEOUT": PATIENT, "PREFIX": cache["LOCATION"]},
+    }
+    return cache
+
+
+_NUMBERS = iter(range(16))
+
+
+def _problems() -> list[str]:
+    found = run_checks(include_deployment_checks=True)
+    ids = {"jwt_auth.E062", "jwt_auth.E063", "jwt_auth.W020", "jwt_auth.W021"}
+    return [str(message) for message in found if message.id in ids]
+
+
+@pytest.mark.usefixtures("cache")
+def test_documented_lines_work(user: AbstractBaseUser) -> None:
+    """Redis answers, by a primary that the sentinel has named."""
+    ended, live = known(log_in(user)), known(log_in(user))
+    end(ended)
+    assert (refusal_of(ended), refusal_of(live)) == (Refusal.SESSION_ENDED, None)
+    backend = get_backend()
+    assert isinstance(backend, RedisRevocation)
+    assert state_of(backend.circuit) is State.CLOSED
+    assert _problems() == []
+
+
+def test_primary_that_no_sentinel_knows_is_told(cache: Any) -> None:
+    """W021: LOCATION has another name than the sentinels."""
+    cache["LOCATION"] = "redis://somebody-else/0"
+    (message,) = _problems()
+    assert "W021" in message
+    assert "MasterNotFoundError" in message
+
+
+@pytest.mark.parametrize("whose", ["SENTINEL_KWARGS", "CONNECTION_POOL_KWARGS"])
+def test_certificate_that_is_not_trusted_is_named(whose: str, cache: Any) -> None:
+    """W021 says why Redis can't be reached, the sentinel's or the server's, and no password."""
+    del cache["OPTIONS"][whose]["ssl_ca_certs"]
+    (message,) = _problems()
+    assert "W021" in message
+    assert "certificate verify failed" in message
+    assert "PASSWORD" not in message
