@@ -30,7 +30,7 @@ DURATIONS = frozenset(
         "JWT_AUTH_KEY_RELOAD_INTERVAL",
     }
 )
-FLAGS = frozenset({"JWT_AUTH_REFRESH_COOKIE_SECURE"})
+FLAGS = frozenset({"JWT_AUTH_REFRESH_COOKIE_PARTITIONED", "JWT_AUTH_REFRESH_COOKIE_SECURE"})
 
 _FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False}
 

@@ -132,6 +132,11 @@ class Conf:
         return self._read("REFRESH_COOKIE_SAMESITE", "Strict")
 
     @property
+    def refresh_cookie_partitioned(self) -> bool:
+        """Whether browsers keep a cookie for each site that frames the page (CHIPS)."""
+        return self._read("REFRESH_COOKIE_PARTITIONED", False)
+
+    @property
     def access_cookie_name(self) -> str | None:
         """The cookie that an access token may come in; ``None`` turns that off."""
         return self._read("ACCESS_COOKIE_NAME", None)

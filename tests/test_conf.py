@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "REFRESH_COOKIE_PATH": None,
     "REFRESH_COOKIE_DOMAIN": None,
     "REFRESH_COOKIE_SECURE": True,
+    "REFRESH_COOKIE_PARTITIONED": False,
     "REFRESH_COOKIE_SAMESITE": "Strict",
     "ACCESS_COOKIE_NAME": None,
     "KEY_SIGNER": None,

@@ -27,6 +27,10 @@ _COOKIE_DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 def check_cookie_types() -> Iterator[CheckMessage]:
     if not isinstance(conf.refresh_cookie_secure, bool):
         yield messages.error("E013", "REFRESH_COOKIE_SECURE", "must be True or False.", "True")
+    if not isinstance(conf.refresh_cookie_partitioned, bool):
+        yield messages.error(
+            "E052", "REFRESH_COOKIE_PARTITIONED", "must be True or False.", "False"
+        )
     if conf.refresh_cookie_samesite not in ("Strict", "Lax", "None"):  # a list can't be in a set
         yield messages.error(
             "E014", "REFRESH_COOKIE_SAMESITE", 'must be "Strict", "Lax" or "None".', '"Strict"'
@@ -51,6 +55,14 @@ def check_cookies_together() -> Iterator[CheckMessage]:
         yield from _check_error_reports("REFRESH_COOKIE_NAME", "__Host-refresh_token")
     if conf.access_cookie_name is not None:
         yield from _check_access_cookie()
+    if conf.refresh_cookie_partitioned and conf.refresh_cookie_samesite != "None":
+        yield messages.error(
+            "E053",
+            "REFRESH_COOKIE_PARTITIONED",
+            'is for JWT_AUTH_REFRESH_COOKIE_SAMESITE = "None": no other cookie is sent from '
+            "another site's frame.",
+            "False",
+        )
     if conf.refresh_cookie_samesite == "None":
         if not conf.refresh_cookie_secure:
             yield messages.error(

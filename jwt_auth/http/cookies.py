@@ -24,7 +24,8 @@ logger: Final = logging.getLogger("jwt_auth")
 
 def set_token_cookies(response: HttpResponseBase, issued: Issued, *, mount: str) -> None:
     """Set the refresh cookie, and the access cookie where the project has one."""
-    response.set_cookie(
+    _set(
+        response,
         conf.refresh_cookie_name,
         issued.refresh_token.text,
         max_age=issued.refresh_expires_in,
@@ -60,12 +61,19 @@ def _set_access_cookie(response: HttpResponseBase, name: str, token: IssuedAcces
         logger.error("An access token is too long for a cookie: issue fewer roles or claims.")
         _delete(response, name, _everywhere())
     else:
-        response.set_cookie(name, token.text, max_age=token.expires_in, **_everywhere())
+        _set(response, name, token.text, max_age=token.expires_in, **_everywhere())
 
 
 def _delete(response: HttpResponseBase, name: str, attributes: dict[str, Any]) -> None:
     # Not delete_cookie(): it guesses Secure from the name and would leave HttpOnly out.
-    response.set_cookie(name, "", max_age=0, expires="Thu, 01 Jan 1970 00:00:00 GMT", **attributes)
+    _set(response, name, "", max_age=0, expires="Thu, 01 Jan 1970 00:00:00 GMT", **attributes)
+
+
+def _set(response: HttpResponseBase, name: str, value: str, **attributes: Any) -> None:
+    response.set_cookie(name, value, **attributes)
+    if conf.refresh_cookie_partitioned:
+        # Django has no name for it, nor http.cookies before Python 3.14.
+        response.cookies[name]["samesite"] += "; Partitioned"
 
 
 def _at_mount(mount: str) -> dict[str, Any]:

@@ -290,6 +290,33 @@ def test_front_end_on_another_site_needs_samesite_none(
     assert fetch(page, hosts.url("/api/auth/logout/"), "POST")["status"] == 204
 
 
+@pytest.mark.parametrize("is_partitioned", [True, False])
+def test_partitioned_cookie_is_not_shared_with_another_sites_frame(
+    lenient: Any,
+    hosts: Hosts,
+    credentials: dict[str, str],
+    settings: Settings,
+    is_partitioned: bool,
+) -> None:
+    """Storage and locks aren't either, so that a shared cookie would be used twice at once."""
+    _let(settings, hosts.origin(APP))
+    settings.JWT_AUTH_REFRESH_COOKIE_SAMESITE = "None"
+    settings.JWT_AUTH_REFRESH_COOKIE_PARTITIONED = is_partitioned
+    page = _open(lenient, hosts, APP)
+    _log_in(page, hosts, credentials)
+    around = _open(lenient, hosts, OTHER)
+    with around.expect_event("framenavigated"):
+        around.evaluate(_LOAD, ["iframe", hosts.origin(APP)])
+    framed = around.frames[1]
+    assert _refresh(framed, hosts)["status"] == (401 if is_partitioned else 200)
+    _log_in(framed, hosts, credentials)
+    assert _refresh(framed, hosts)["status"] == 200
+    assert _refresh(page, hosts)["status"] == 200
+    assert _live() == 2
+    assert fetch(page, hosts.url("/api/auth/logout/"), "POST")["status"] == 204
+    assert _refresh(framed, hosts)["status"] == (200 if is_partitioned else 401)
+
+
 def test_browser_that_blocks_third_party_cookies_loses_the_session_at_a_reload(
     context: Any, hosts: Hosts, credentials: dict[str, str], settings: Settings
 ) -> None:

@@ -56,6 +56,8 @@ WRONG: list[tuple[str, str, Any]] = [
     *(("E011", "REFRESH_COOKIE_PATH", value) for value in ("", "api", "/a;b", "/a b", "/a\n", 1)),
     *(("E012", "REFRESH_COOKIE_DOMAIN", value) for value in ("", "a b", "a;b", "a..b", "a/b", 1)),
     *(("E013", "REFRESH_COOKIE_SECURE", value) for value in ("True", 1, None)),
+    *(("E052", "REFRESH_COOKIE_PARTITIONED", value) for value in ("True", 1, None)),
+    ("E053", "REFRESH_COOKIE_PARTITIONED", True),
     *(("E014", "REFRESH_COOKIE_SAMESITE", v) for v in ("strict", None, True, ["Strict"])),
     *(("E015", "ACCESS_COOKIE_NAME", value) for value in ("", "a b", "a;b", "ä", 1, "Path")),
     *(("E015", "ACCESS_COOKIE_NAME", value) for value in ("sessionid", "csrftoken", "messages")),

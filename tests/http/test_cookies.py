@@ -28,6 +28,14 @@ WAYS: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
         {"domain": "example.com", "path": "/"},
     ),
     ({"JWT_AUTH_REFRESH_COOKIE_SAMESITE": "Lax"}, COOKIE, {"samesite": "Lax"}),
+    (
+        {
+            "JWT_AUTH_REFRESH_COOKIE_SAMESITE": "None",
+            "JWT_AUTH_REFRESH_COOKIE_PARTITIONED": True,
+        },
+        COOKIE,
+        {"samesite": "None; Partitioned"},
+    ),
 ]
 
 

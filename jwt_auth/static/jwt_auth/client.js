@@ -165,9 +165,9 @@ class AuthClient extends EventTarget {
   #heed() {
     if (!this.#barred) return;
     const { error, time, elapsed } = this.#barred;
-    const rest = Math.ceil((time - elapsed()) / 1000);
-    if (rest > 0) throw new AuthError(error.status, error.code, error.message, rest);
-    this.#barred = null;
+    if (elapsed() >= time) return void (this.#barred = null);
+    const rest = Math.ceil(error.retryAfter - elapsed() / 1000);
+    throw new AuthError(error.status, error.code, error.message, rest);
   }
 
   async #freshen() {
