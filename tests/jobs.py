@@ -88,11 +88,14 @@ ALL = (
     Job(name="firefox", tests="browser and not chromium", databases=_ANY, engine="firefox"),
     Job(name="webkit", tests="webkit", databases=_ANY, engine="webkit"),
 )
-#: Every test on every database with every user model, in its long form.
-PRODUCT = tuple(
-    Job(name=f"{database}-{user_model}", tests="", databases=(database,), user_model=user_model)
-    for database in DATABASES
-    for user_model in USER_MODELS
+#: Every test on every database with every user model and in each browser, in its long form.
+PRODUCT = (
+    *(
+        Job(name=f"{database}-{user_model}", tests="", databases=(database,), user_model=user_model)
+        for database in DATABASES
+        for user_model in USER_MODELS
+    ),
+    *(job for job in ALL if job.engine != "chromium"),
 )
 SETS = {"quick": QUICK, "all": ALL, "product": PRODUCT}
 
