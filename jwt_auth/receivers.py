@@ -21,14 +21,14 @@ from django.apps import apps
 from django.contrib.auth import get_user_model, user_logged_out
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import get_hasher, identify_hasher, is_password_usable
-from django.db import connections
+from django.db import connections, router
 from django.db.models import Model
 from django.db.models.signals import post_save, pre_delete, pre_save
 
 from jwt_auth import flows
 from jwt_auth.flows.ending import end_sessions_opened_meanwhile
 from jwt_auth.flows.passwords import is_of_presented_password
-from jwt_auth.models import Reason
+from jwt_auth.models import Reason, RefreshTokenFamily, write_database
 from jwt_auth.sessions import end_session_on_log_out
 from jwt_auth.users import key_of
 
@@ -71,6 +71,8 @@ def end_sessions_before_save(
     reason = None if raw else _reason_of(sender, instance, using, update_fields)
     if reason is None:
         return
+    if not _has_sessions(using):
+        return
     setattr(instance, _REASON, reason)
     if not connections[using].in_atomic_block:
         for key in _keys_of(instance, using):
@@ -91,8 +93,28 @@ def end_sessions_on_save(*, instance: Any, using: str, **kwargs: Any) -> None:
             end_sessions_opened_meanwhile(key, reason=reason, now=now)
 
 
-def end_sessions_on_delete(*, instance: AbstractBaseUser, **kwargs: Any) -> None:
-    flows.end_deleted_user(key_of(instance))
+def end_sessions_on_delete(*, instance: AbstractBaseUser, using: str, **kwargs: Any) -> None:
+    if _has_sessions(using):
+        flows.end_deleted_user(key_of(instance))
+
+
+def _has_sessions(using: str) -> bool:
+    """Whether the sessions of the users in that database are those that end.
+
+    Raises:
+        RuntimeError: they may be others', with the same keys: nothing must be saved.
+    """
+    database = write_database(RefreshTokenFamily)
+    if using == database:
+        return True
+    if not router.allow_migrate_model(using, RefreshTokenFamily):
+        return False  # copies of the users, without sessions
+    raise RuntimeError(
+        f'A user in the database "{using}" is changed, and the sessions that end by it would be '
+        f'looked for in "{database}". Do it where the routers give "{using}", as in a request of '
+        "that tenant; if it only has copies of the users, have DATABASE_ROUTERS keep jwt_auth's "
+        "tables out of it (allow_migrate)."
+    )
 
 
 def _reason_of(

@@ -39,6 +39,14 @@ def hides_users() -> bool:
     return bool(query.where or query.combinator or query.is_sliced)
 
 
+def is_bound_to_the_moment() -> bool:
+    """Whether the user model's rows may be another tenant's a moment later, in one database: a view
+    may change the schema, or what ``JWT_AUTH_TENANT`` goes by.
+    """
+    database = write_database(get_user_model())
+    return conf.tenant is not None or hasattr(connections[database], "schema_name")
+
+
 def is_hidden(key: Any) -> bool:
     """Whether the default manager doesn't find the user of this key."""
     model = get_user_model()

@@ -13,7 +13,7 @@ from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.hashers import make_password
 from django.core import serializers
 from django.core.management import call_command
-from django.db import OperationalError, connection, models
+from django.db import OperationalError, connection, models, transaction
 from django.test.utils import isolate_apps
 from pytest_django import Settings
 from rest_framework.test import APIClient
@@ -313,6 +313,53 @@ def test_bulk_deletion_ends_sessions(user: AbstractBaseUser) -> None:
     issued = log_in(user)
     get_user_model()._default_manager.all().delete()
     assert refusal_of(issued) is Refusal.USER_UNKNOWN
+
+
+# ---- Several databases
+
+
+class Elsewhere:
+    """Routes the sessions to another database; these here may be another tenant's, or none."""
+
+    has_sessions_here = True
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        """Name the other one."""
+        return "elsewhere" if model is RefreshTokenFamily else None
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        """Say whether there are any sessions here."""
+        return None if self.has_sessions_here else app_label != "jwt_auth"
+
+
+@pytest.mark.parametrize("change", [_set_password, _deactivate, lambda user: user.delete()])
+def test_change_is_refused_where_the_sessions_are_looked_for_elsewhere(
+    user: AbstractBaseUser, change: Callable[[Any], None], settings: Settings
+) -> None:
+    """The user there who has this key is somebody else."""
+    issued, before = log_in(user), _fresh(user)
+    settings.DATABASE_ROUTERS = [Elsewhere()]
+    with pytest.raises(RuntimeError, match=r'"default" .* "elsewhere"'), transaction.atomic():
+        change(_fresh(user))
+    settings.DATABASE_ROUTERS = []
+    assert (_fresh(user).password, _fresh(user).is_active) == (before.password, True)
+    assert refusal_of(issued) is None
+
+
+@pytest.mark.parametrize("change", [_set_password, _deactivate, lambda user: user.delete()])
+def test_change_of_a_copy_without_sessions_ends_none(
+    user: AbstractBaseUser,
+    change: Callable[[Any], None],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An archive of the users, for example."""
+    settings.DATABASE_ROUTERS = [Elsewhere()]
+    monkeypatch.setattr(Elsewhere, "has_sessions_here", False)
+    before = _fresh(user)
+    change(_fresh(user))
+    found = get_user_model()._default_manager.filter(pk=user.pk).first()
+    assert found is None or vars(found) != vars(before)
 
 
 # ---- The admin

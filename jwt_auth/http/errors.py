@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError
-from django.http import Http404
+from django.http import Http404, UnreadablePostError
 from rest_framework import exceptions, status
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
@@ -53,13 +53,15 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
             logger.error("%s: %s", type(exc).__name__, exc)
             exc = Unavailable()
         case DatabaseError():
-            logger.error("%s", remedy(exc), exc_info=exc)
+            # With the request: what a mail of it must not show is told there (error_reports).
+            told = {"request": getattr(context.get("request"), "_request", None)}
+            logger.error("%s", remedy(exc), exc_info=exc, extra=told)
             exc = Unavailable()
         case Http404():
             exc = exceptions.NotFound()
         case PermissionDenied():
             exc = exceptions.PermissionDenied()
-        case SuspiciousOperation():
+        case SuspiciousOperation() | UnreadablePostError():  # the latter of a client that hung up
             exc = exceptions.ParseError("The request is malformed.")
     response = default_exception_handler(exc, context)
     if response is not None and isinstance(exc, APIException):

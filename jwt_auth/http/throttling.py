@@ -85,9 +85,10 @@ def count(scope: str, ident: str, *, now: float) -> str | None:
     if rate is None:
         return None
     limit, period = parse_rate(rate)
+    key = _key(scope, ident)  # an error of JWT_AUTH_TENANT is none of the cache
     try:
-        started = _window(scope, ident, period=period, now=now)
-        counter = f"{_key(scope, ident)}:{started}"
+        started = _window(key, period=period, now=now)
+        counter = f"{key}:{started}"
         cache.add(counter, 0, timeout=period)
         attempts = _incremented(counter)
     except Exception as error:  # noqa: BLE001
@@ -116,9 +117,8 @@ def _log_failure(reason: str) -> None:
     logger.error("The cache is not available (%s): attempts are not being throttled.", reason)
 
 
-def _window(scope: str, ident: str, *, period: int, now: float) -> float:
+def _window(key: str, *, period: int, now: float) -> float:
     """When the window began: at its first attempt, in whichever process that was."""
-    key = _key(scope, ident)
     started = cache.get(key)
     if started is None:
         cache.add(key, now, timeout=period)

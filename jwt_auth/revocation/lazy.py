@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import write_database
-from jwt_auth.users import hides_users
+from jwt_auth.users import hides_users, is_bound_to_the_moment
 
 #: The entry of an instance that has not been read yet: what raises a refusal, or ``None``.
 _UNREAD: Final = "_jwt_auth_unread"
@@ -36,9 +36,10 @@ def lazy_user(user_model: type[AbstractBaseUser], subject: str) -> AbstractBaseU
     """The user of that ``sub``, not read yet.
 
     ``None`` where the database has to be asked: the model has no such key, its default manager may
-    hide the user, or its instances read their fields as soon as they are made.
+    hide the user, its rows may be another tenant's by the time they are read, or its instances read
+    their fields as soon as they are made.
     """
-    if user_model in _eager or hides_users():
+    if user_model in _eager or hides_users() or is_bound_to_the_moment():
         return None
     key = user_model._meta.pk
     try:
@@ -116,7 +117,8 @@ def _load(
     names = every if fields is None else {*fields, *missing}
     is_assigned = "is_active" in every - missing
     try:
-        reload(user, using=using or write_database(model), fields=sorted(names), **options)
+        # From where the request's user is: by now the routers may have another tenant's database.
+        reload(user, using=using or user._state.db, fields=sorted(names), **options)
     except model.DoesNotExist:
         # Deleted since the request was authenticated: a refusal, where Django would answer 500.
         _refuse(user, Refusal.USER_UNKNOWN)

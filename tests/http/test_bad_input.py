@@ -412,3 +412,24 @@ def test_whatever_is_sent_is_answered_in_json(
     answer = site.generic("POST", path, body, None, **extra)
     assert ("logout" in path and answer.status_code == 204) or _is_refused(answer)
     assert everything() == before
+
+
+class HungUp(BytesIO):
+    """A body that is announced and doesn't come, as servers tell it."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Fail as mod_wsgi and uWSGI do."""
+        raise OSError("Apache/mod_wsgi request data read error: Partial results are valid.")
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize(("path", "status"), [("login/", 400), ("refresh/", 400), ("logout/", 204)])
+def test_client_that_hangs_up_is_no_error_of_the_server(
+    path: str, status: int, content_type: str, site: Site, session: Session
+) -> None:
+    """Nobody hears the answer, but who asked to be logged out is."""
+    more = {"wsgi.input": HungUp(), "CONTENT_LENGTH": "100", "headers": session.cookie}
+    answer = site.generic("POST", path, b"x", content_type, **more)
+    assert answer.status_code == status
+    if path == "logout/":
+        assert site.post("refresh/", headers=session.cookie).status_code == 401

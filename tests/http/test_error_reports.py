@@ -12,6 +12,7 @@ from django.conf import settings as current
 from django.contrib.auth import user_logged_in
 from django.contrib.auth.backends import ModelBackend
 from django.core import mail
+from django.db import OperationalError
 from django.http import HttpResponse
 from django.utils.log import AdminEmailHandler
 from django.views.debug import (
@@ -44,6 +45,16 @@ class FailingBackend(ModelBackend):
     ) -> Any:
         """Fail where the password is a local variable."""
         raise Fault
+
+
+class BackendWithoutDatabase(ModelBackend):
+    """An authentication backend whose database is away."""
+
+    def authenticate(
+        self, request: Any, username: Any = None, password: Any = None, **named: Any
+    ) -> Any:
+        """Fail where the password is a local variable."""
+        raise OperationalError("the server closed the connection")
 
 
 class FailingMiddleware:
@@ -180,6 +191,15 @@ def test_error_in_an_authentication_backend_shows_no_secret(
     """Django's ``authenticate()`` hides the credentials in its own frame only."""
     settings.AUTHENTICATION_BACKENDS = [f"{__name__}.FailingBackend"]
     assert site.post("login/", credentials).status_code == 500
+    _assert_hidden(session, credentials)
+
+
+def test_database_that_is_away_shows_no_secret(
+    site: Site, session: Session, credentials: dict[str, str], settings: Settings
+) -> None:
+    """That error is logged by us, for an answer of 503."""
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.BackendWithoutDatabase"]
+    assert site.post("login/", credentials).status_code == 503
     _assert_hidden(session, credentials)
 
 

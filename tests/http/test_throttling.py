@@ -476,3 +476,16 @@ def test_tenants_are_counted_apart(settings: Settings, monkeypatch: pytest.Monke
     throttling.count("refresh", "PK 1", now=0.0)
     with pytest.raises(Throttled):
         throttling.count("refresh", "PK 1", now=0.0)
+
+
+def no_tenant() -> str:
+    """Name the tenant of a request that has none."""
+    raise LookupError
+
+
+def test_tenant_that_can_not_be_named_lets_nobody_guess(settings: Settings) -> None:
+    """It is a fault of the project's, to be seen at once, and not of the cache."""
+    settings.JWT_AUTH_THROTTLE_RATES = {"refresh": "1/min"}
+    settings.JWT_AUTH_TENANT = f"{__name__}.no_tenant"
+    with pytest.raises(LookupError):
+        throttling.count("refresh", "PK 1", now=0.0)

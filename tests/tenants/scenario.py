@@ -44,7 +44,7 @@ def set_up_tenants() -> None:
             call_command("migrate", database=f"tenant_{name}", verbosity=0)
     for name in TENANTS:
         with inside(name):
-            make_user()
+            make_user(name)
 
 
 @contextmanager
@@ -65,11 +65,13 @@ def inside(name: str) -> Iterator[None]:
         in_database.reset(token)
 
 
-def make_user() -> None:
+def make_user(tenant: str) -> None:
     """Make alice."""
     from django.contrib.auth import get_user_model
 
-    user = get_user_model()._default_manager.create_user(username="alice", password=PASSWORD)
+    user = get_user_model()._default_manager.create_user(
+        username="alice", email=f"{tenant}@example.com", password=PASSWORD
+    )
     assert user.pk == 1
 
 
@@ -98,6 +100,39 @@ class Visitor:
         return int(self.send("get", "me/").status_code)
 
 
+def read_in_other(token: str) -> str:
+    """Read a user of tenant a, for the first time, where the code has gone over to tenant b."""
+    from rest_framework.request import Request
+    from rest_framework.test import APIRequestFactory
+
+    from jwt_auth.authentication import JWTAuthentication
+
+    request = APIRequestFactory().get("/", headers={"Authorization": f"Bearer {token}"})
+    with inside("a"):
+        found: Any = JWTAuthentication().authenticate(Request(request))
+        with inside("b"):
+            return str(found[0].email)
+
+
+def change_from_other() -> list[str] | None:
+    """Change and delete a user of tenant a where the code is at tenant b, if that can be named."""
+    from django.contrib.auth import get_user_model
+
+    if "django_tenants" in settings.INSTALLED_APPS:
+        return None
+    outcomes = []
+    with inside("b"):
+        user: Any = get_user_model()._default_manager.using("tenant_a").get(pk=1)
+        user.set_password("another staple")
+        for change in (user.save, user.delete):
+            try:
+                change(using="tenant_a")
+                outcomes.append("done")
+            except RuntimeError as error:
+                outcomes.append(f"refused, {'tenant_a' in str(error)}")
+    return outcomes
+
+
 def play() -> dict[str, Any]:
     """Let the tenants' users meet, and tell what they were answered."""
     a, b, at_home = Visitor("a"), Visitor("b"), Visitor("b")
@@ -110,6 +145,9 @@ def play() -> dict[str, Any]:
     told["foreign_logout"] = [b.send("post", "logout/").status_code, a.visit()]
     told["logout_all_of_other"] = [at_home.send("post", "logout-all/").status_code, a.visit()]
     told["ended"] = at_home.visit()
+    told["read_in_other"] = read_in_other(a.token)
+    told["changed_from_other"] = change_from_other()
+    told["after_change"] = [Visitor("a").log_in(), a.visit()]
     told["guesses"] = [Visitor("b").log_in("wrong") for _ in range(3)]
     told["guess_at_other"] = Visitor("a").log_in("wrong")
     with inside("b"):

@@ -75,9 +75,13 @@ class AuthView(APIView):
         if self.refuses_cross_site and self.transport.is_ambient and is_cross_site(request):
             report(request, sender=type(self), reason="origin")
             raise CrossSiteRequest
-        refuse_large_body(request)
+        self.check_body(request)
         self.now = datetime.now(UTC)
         super().initial(request, *args, **kwargs)
+
+    def check_body(self, request: Request) -> None:
+        """Refuse a body that is too large, or doesn't come to its end."""
+        refuse_large_body(request)
 
     def finalize_response(
         self, request: Request, response: Any, *args: Any, **kwargs: Any

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth import authenticate, user_logged_in
 from django.core.exceptions import SuspiciousOperation
+from django.http import UnreadablePostError
 from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -93,8 +95,13 @@ class LogoutView(AuthView):
         """
         try:
             return self.transport.read(request)
-        except (APIException, SuspiciousOperation):
+        except (APIException, SuspiciousOperation, UnreadablePostError):
             return []
+
+    def check_body(self, request: Request) -> None:
+        """Let nobody stay logged in who hung up before the end of a body that isn't needed."""
+        with suppress(UnreadablePostError):
+            super().check_body(request)
 
     def _access_token(self, request: Request, *, is_needed: bool) -> str | None:
         """The access token, one of a cookie only where the CSRF check is passed.

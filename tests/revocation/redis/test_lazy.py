@@ -28,6 +28,14 @@ def found(user: AbstractBaseUser) -> Any:
     return lazy_user(get_user_model(), str(user.pk))
 
 
+def test_user_who_may_be_another_tenants_by_then_is_read_at_once(
+    user: AbstractBaseUser, settings: Settings
+) -> None:
+    """A view may go over to another tenant before it asks for a field."""
+    settings.JWT_AUTH_TENANT = "builtins.str"
+    assert lazy_user(get_user_model(), str(user.pk)) is None
+
+
 def test_key_is_free(
     user: AbstractBaseUser, found: Any, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
