@@ -495,19 +495,23 @@ const commit = (name, change) =>
   });
 
 const memory = {};
+const unsaved = new Set(); // newer here than on disk
 
 function save(name, record) {
   memory[name] = record;
   try {
     localStorage.setItem(name, JSON.stringify(record));
-  } catch {}
+    unsaved.delete(name);
+  } catch {
+    unsaved.add(name);
+  }
   return record;
 }
 
 // Other processes see it late.
 function keep(name, change) {
   try {
-    memory[name] = JSON.parse(localStorage.getItem(name));
+    if (!unsaved.has(name)) memory[name] = JSON.parse(localStorage.getItem(name));
   } catch {}
   return save(name, change(memory[name] ?? {}));
 }
