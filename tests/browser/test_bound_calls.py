@@ -9,6 +9,7 @@ import pytest
 from tests.browser.devices import (
     KEEP_HALF_MINUTES,
     WATCH_PAUSES,
+    WITHOUT_LOCKS,
     Device,
     Stage,
     call,
@@ -221,3 +222,39 @@ def test_log_in_waits_for_a_refresh_that_has_overtaken_the_others(
     assert outcome(other) == "done"
     wait_until(lambda: session_of(refreshing) == session_of(other), "still the former session")
     assert_is_still(refreshing, somebody)
+
+
+def test_log_in_without_locks_waits_for_a_refresh_whose_tab_stands_still(
+    device: Device, stage: Stage
+) -> None:
+    """Its lease lapses meanwhile. A request has an end, though, and so has the wait."""
+    clock = device.context.clock
+    stop_clock(device.context)
+    device.context.add_init_script(WITHOUT_LOCKS)
+    standing = device.blank()
+    standing.add_init_script("window.setInterval = () => 0")  # what renews the lease
+    go_at_once(standing, stage.url())
+    ready(standing)
+    start(standing, "login", device.username, PASSWORD)
+    assert outcome(standing) == "done"
+    sid = session_of(standing)
+    assert sid
+    other = device.open()
+    ready(other)
+    somebody = stage.make_user()
+    with stage.holding_answers():
+        start_refresh(standing)
+        wait_for_rotations(stage, sid, 2)
+        sent = heard(other, "request")
+        other.evaluate(WATCH_PAUSES)
+        start(other, "login", somebody, PASSWORD)
+        for looks in range(1, 5):  # two seconds each
+            wait_until(lambda n=looks: sent or other.evaluate("pauses.length") >= n, "no look")
+            assert [request.url for request in sent] == []
+            clock.run_for(2000)
+    assert standing.evaluate("outcome") is True
+    wait_until(lambda: clock.run_for(200) or session_of(other) not in {sid, None}, "no log-in")
+    assert outcome(other) == "done"
+    wait_until(lambda: session_of(standing) == session_of(other), "still the former session")
+    clock.resume()
+    assert_is_still(standing, somebody)

@@ -245,23 +245,36 @@ def test_browser_that_lacks_something_keeps_the_session(
     assert stage.events(sid, "refresh_retried") > 0
 
 
+#: Where nothing may be read, and where nothing more may be written.
+WITHOUT_STORAGE = {
+    "blocked": """Object.defineProperty(window, "localStorage", {
+      get() { throw new DOMException("blocked", "SecurityError"); },
+    });""",
+    "full": """Storage.prototype.setItem = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };""",
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_STORAGE)
 def test_browser_without_any_storage_keeps_the_session_of_one_tab(
-    device: Device, stage: Stage
+    wired_device: Device, wire: Proxy, stage: Stage, kind: str
 ) -> None:
     """The key then lasts as long as the page, which is enough for an answer that is lost."""
-    device.context.add_init_script(
-        """
-        Object.defineProperty(window, "indexedDB", { value: undefined });
-        Object.defineProperty(window, "localStorage", {
-          get() { throw new DOMException("blocked", "SecurityError"); },
-        });
-        """
+    wired_device.context.add_init_script(
+        'Object.defineProperty(window, "indexedDB", { value: undefined });' + WITHOUT_STORAGE[kind]
     )
-    tab, sid = log_in(device)
-    stage.kill_after_next_rotation()
-    assert tab.evaluate("auth.refresh()") is True
+    tab, sid = log_in(wired_device)
+    failed = heard(tab, "requestfailed")
+    with stage.holding_answers():
+        start_refresh(tab)
+        wait_for_rotations(stage, sid)
+        wire.refuse()
+    wait_until(lambda: len(failed) > 1, "no second try", tab)
+    wire.listen()
+    assert tab.evaluate("outcome") is True
     assert stage.events(sid, "refresh_retried") > 0
-    assert_still_logged_in(device, [tab], sid)
+    assert_still_logged_in(wired_device, [tab], sid)
 
 
 def freeze(tab: Page) -> Dialog:

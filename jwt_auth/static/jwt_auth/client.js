@@ -427,11 +427,11 @@ async function inTurn(name, task, isAlone) {
   const turns = [];
   try {
     try {
-      turns.push(await take(name));
+      turns.push(await take(name, isAlone));
     } catch (error) {
       if (isAlone) throw error;
     }
-    if (isAlone || !turns.length) turns.push(await take(`${name} overtaking`));
+    if (isAlone || !turns.length) turns.push(await take(`${name} overtaking`, isAlone));
     return await task();
   } finally {
     turns.forEach((end) => end());
@@ -439,11 +439,12 @@ async function inTurn(name, task, isAlone) {
 }
 
 // Resolves in turn, with what ends it.
-function take(name) {
+function take(name, isAlone) {
   return new Promise((begin, giveUp) => {
     let isLate = false;
     const hold = () => isLate || new Promise(begin);
-    const lock = navigator.locks ? navigator.locks.request(name, hold) : lease(name, hold);
+    const { locks } = navigator;
+    const lock = locks ? locks.request(name, hold) : lease(name, hold, isAlone);
     lock.catch(() => begin(() => {}));
     setTimeout(() => {
       isLate = true;
@@ -452,11 +453,13 @@ function take(name) {
   });
 }
 
-async function lease(name, hold) {
+// A lapsed one may be that of a tab that stands still: its request may be under way for some time.
+async function lease(name, hold, isAlone) {
   const owner = newKey();
   const renew = (record) => {
     const until = Date.now() + LEASE;
-    const taken = record.owner !== owner && record.until > Date.now() && record.until <= until;
+    const isLeft = record.until && record.until + (isAlone ? TIMEOUT : 0) > Date.now();
+    const taken = record.owner !== owner && isLeft && record.until <= until;
     return taken ? record : { ...record, owner, until };
   };
   while ((await update(name, renew)).owner !== owner) await sleep(50 + Math.random() * 50);
@@ -492,19 +495,23 @@ const commit = (name, change) =>
   });
 
 const memory = {};
+const unsaved = new Set(); // newer here than on disk
 
 function save(name, record) {
   memory[name] = record;
   try {
     localStorage.setItem(name, JSON.stringify(record));
-  } catch {}
+    unsaved.delete(name);
+  } catch {
+    unsaved.add(name);
+  }
   return record;
 }
 
 // Other processes see it late.
 function keep(name, change) {
   try {
-    memory[name] = JSON.parse(localStorage.getItem(name));
+    if (!unsaved.has(name)) memory[name] = JSON.parse(localStorage.getItem(name));
   } catch {}
   return save(name, change(memory[name] ?? {}));
 }
