@@ -67,8 +67,8 @@ class RevocationBackend(ABC):
         """Refuse it for good: the database has committed."""
 
     def flush(self, timeout: float) -> bool:
-        """Write what :meth:`confirm` could not, for up to ``timeout`` seconds: the process is about
-        to end. Gives whether nothing is left.
+        """Write what :meth:`confirm` could not: the process is about to end. Nothing is begun after
+        ``timeout`` seconds. Gives whether nothing is left.
         """
         return True
 

@@ -34,12 +34,12 @@ import logging
 import os
 import re
 import secrets
-from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import inf
 from threading import Lock
 from time import monotonic, sleep, time
 from typing import Any, Final
@@ -50,6 +50,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.checks import CheckMessage
 from django.core.exceptions import ValidationError
 from django.db import connections
+from redis import exceptions
 from redis.exceptions import RedisError
 
 from jwt_auth.conf import conf
@@ -125,8 +126,8 @@ class RedisRevocation(RevocationBackend):
     def _renew(self) -> None:
         # A forked child has nobody to release the locks; what was kept is its parent's to write.
         self._keeping = Lock()
-        self._writing = Lock()
-        self._kept: deque[Denial] = deque()
+        #: By their ids, the oldest first. Each stays until it is written, whatever interrupts that.
+        self._kept: dict[str, Denial] = {}
         #: The servers that gave the last probe no sign of life; ``None``: it found none at all.
         self._away: Away | None = None
 
@@ -249,17 +250,24 @@ class RedisRevocation(RevocationBackend):
         # Where only a request has failed, it is tried all the same: other nodes may believe Redis.
         # Where a probe has failed, too, so are the servers of a cluster that have answered it.
         away = self._away if self.circuit.is_given_up else {}
-        if away is not None:
-            try:
+        is_written = False
+        try:
+            if away is not None:
                 self._write(denial, dict(away))
-            except RedisError as error:
-                self._fail(error)
-            else:
-                return
-        self._keep([denial])
+                is_written = True
+        except RedisError as error:
+            self._fail(error)
+        except BaseException as error:
+            # Cut short, by Ctrl-C or a worker's end. If the process goes on, somebody has to probe.
+            self._fail(exceptions.ConnectionError(type(error).__name__))
+            raise
+        finally:
+            if not is_written:
+                self._keep([denial])
 
-    def _write(self, denial: Denial, away: Away) -> None:
-        """Write it wherever that can be done; servers that fail are added to ``away``.
+    def _write(self, denial: Denial, away: Away, *, end: float = inf) -> None:
+        """Write it wherever that can be done; servers that fail are added to ``away``. No hash is
+        begun after ``end``, a time of the monotonic clock.
 
         Raises:
             RedisError: of the first place where it could not be done.
@@ -271,8 +279,11 @@ class RedisRevocation(RevocationBackend):
         # Of whatever else a prefix or a tenant may mean to a pattern, nothing is special.
         namespace = re.sub(r"([*?\[\]\\^-])", r"\\\1", self._namespace())
         tenant = "*" if denial.tenant is None else _quoted(denial.tenant)
-        errors = []
+        errors: list[RedisError] = []
         for key in self.link.scan(f"{namespace}{tenant}:{{*".encode(), away):
+            if monotonic() >= end:
+                errors.append(exceptions.TimeoutError("no time left"))
+                break
             try:
                 self._run(scripts.CONFIRM, key, denial, whole=whole, away=away)
             except RedisError as error:
@@ -290,9 +301,10 @@ class RedisRevocation(RevocationBackend):
 
     def _keep(self, denials: Iterable[Denial]) -> None:
         with self._keeping:
-            self._kept.extend(denials)
+            self._kept |= {denial.id: denial for denial in denials}
             if len(self._kept) > _KEPT:
-                self._kept = deque([Denial(user_id=None, tenant=None)])
+                everything = Denial(user_id=None, tenant=None)
+                self._kept = {everything.id: everything}
         self.circuit.watch()
 
     def _probe(self) -> None:
@@ -310,39 +322,45 @@ class RedisRevocation(RevocationBackend):
             raise error
         self.link.put(f"{self._namespace()}probe".encode())
 
-    def _write_kept(self, away: Away) -> list[RedisError]:
-        """Write what was kept, but for what needs a server in ``away``; gives what failed."""
-        rest, errors = [], []
-        # One at a time: until it is done, nobody else can tell whether anything is left.
-        with self._writing:
-            with self._keeping:
-                kept, self._kept = self._kept, deque()
-            for denial in kept:
-                try:
-                    self._write(denial, away)
-                except RedisError as error:
-                    rest.append(denial)
-                    errors.append(error)
-            if rest:
-                self._keep(rest)
+    def _write_kept(self, away: Away, *, end: float = inf) -> list[RedisError]:
+        """Write what was kept, but for what needs a server in ``away``; gives what failed. Nothing
+        is begun after ``end``, a time of the monotonic clock.
+
+        Two threads may do so at once: a denial that is written twice is the same as once.
+        """
+        errors = []
+        with self._keeping:
+            kept = list(self._kept.values())
+        for denial in kept:
+            if monotonic() >= end:
+                break
+            try:
+                self._write(denial, away, end=end)
+            except RedisError as error:
+                errors.append(error)
+            else:
+                with self._keeping:
+                    self._kept.pop(denial.id, None)
         return errors
 
     def flush(self, timeout: float) -> bool:
         end = monotonic() + timeout
-        while self._write_kept({}):
-            if monotonic() >= end:
-                return False
-            sleep(_FLUSH_PAUSE)
-        return True
+        while self._kept and monotonic() < end:
+            if self._write_kept({}, end=end):
+                sleep(_FLUSH_PAUSE)
+        return not self._kept
 
     def _flush_before_exit(self) -> None:
-        if not self.flush(_EXIT_PATIENCE):
-            logger.error(
-                "The process ends, and Redis could not be told of %d revocations: other processes "
-                "may accept those access tokens for up to %g seconds.",
-                len(self._kept),
-                self._ttl / 1000,
-            )
+        try:
+            self.flush(_EXIT_PATIENCE)
+        finally:
+            if self._kept:
+                logger.error(
+                    "The process ends, and Redis could not be told of %d revocations: other "
+                    "processes may accept those access tokens for up to %g seconds.",
+                    len(self._kept),
+                    self._ttl / 1000,
+                )
 
     # ---- Checks
 

@@ -84,7 +84,9 @@ def trust_at_once(circuit: Circuit) -> None:
 
 
 @contextmanager
-def cut_off(after: int = 0) -> Iterator[list[str]]:
+def cut_off(
+    after: int = 0, *, by: type[BaseException] = RedisConnectionError
+) -> Iterator[list[str]]:
     """Let that many commands of this process through to Redis, and no more: they are noted."""
     lost: list[str] = []
     left = after
@@ -95,7 +97,7 @@ def cut_off(after: int = 0) -> Iterator[list[str]]:
         if command[0] != "INFO":  # each connection begins with one
             if left <= 0:
                 lost.append(command[0])
-                raise RedisConnectionError("cut")
+                raise by("cut")
             left -= 1
         return pack(connection, *command)
 

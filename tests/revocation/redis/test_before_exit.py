@@ -9,24 +9,33 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread, current_thread
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from pytest_django import Settings
+from redis import Connection
 
 from jwt_auth.flows import Issued
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.management import denials
 from jwt_auth.revocation import redis as module
 from jwt_auth.revocation.base import Denial, get_backend
+from jwt_auth.revocation.circuit import State
 from jwt_auth.revocation.redis import RedisRevocation
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in
 from tests.revocation.redis.conftest import REDIS
-from tests.revocation.redis.scene import hash_of_user, token_of
+from tests.revocation.redis.scene import (
+    cut_off,
+    hash_of_user,
+    keys_of,
+    state_of,
+    token_of,
+    trust_at_once,
+)
 from tests.revocation.redis.servers import PATIENT, RedisServer, running, stopped, wait_for
 from tests.revocation.redis.test_failing_alone import refuses
 
@@ -185,6 +194,140 @@ def test_other_process_that_can_not_write_says_so(
     assert "1 revocations" in said
     assert "60 seconds" in said
     assert len(backend._kept) == 1
+
+
+@pytest.mark.parametrize("by", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("what", _REVOKE)
+def test_revocation_that_is_interrupted_is_written_before_the_end(
+    what: str,
+    by: type[BaseException],
+    issued: Issued,
+    command_backend: RedisRevocation,
+    other: RedisRevocation,
+) -> None:
+    """Once it is in the database: while Redis is told of it."""
+    marks = 0 if what == "all" else 1
+    with cut_off(after=marks, by=by) as lost, pytest.raises(by):
+        call_command(*_REVOKE[what](issued))
+    assert lost
+    assert len(command_backend._kept) == 1
+    command_backend._flush_before_exit()
+    assert not command_backend._kept
+    assert refuses(other, issued)
+
+
+def test_revocation_that_is_interrupted_is_written_by_a_process_that_goes_on(
+    issued: Issued, backend: RedisRevocation, other: RedisRevocation
+) -> None:
+    """Somebody probes until it is, also where no mark has others ask the database."""
+    trust_at_once(backend.circuit)
+    with cut_off(by=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        call_command(*_REVOKE["all"](issued))
+    wait_for(lambda: not backend._kept and state_of(backend.circuit) is State.CLOSED)
+    assert refuses(other, issued)
+
+
+@pytest.mark.parametrize("by", [KeyboardInterrupt, SystemExit])
+def test_writing_that_is_interrupted_loses_nothing(
+    by: type[BaseException], server: RedisServer, command_backend: RedisRevocation
+) -> None:
+    """What was being written stays, and so does whatever comes after it."""
+    denials = [Denial(user_id=1, jtis=[jti]) for jti in "abc"]
+    command_backend._keep(denials)
+    with cut_off(after=1, by=by), pytest.raises(by):
+        command_backend.flush(PATIENT)
+    assert list(command_backend._kept.values()) == denials[1:]
+    assert command_backend.flush(PATIENT)
+    assert {b"t:a", b"t:b", b"t:c"} <= hash_of_user(server).keys()
+
+
+def test_end_that_is_interrupted_says_what_is_left(
+    backend: RedisRevocation, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that has waited in vain."""
+    monkeypatch.setattr(backend.circuit, "watch", lambda: None)
+    monkeypatch.setattr(module, "_EXIT_PATIENCE", PATIENT)
+    backend._keep([Denial(user_id=1, jtis=["a"])])
+    logger = logging.getLogger("jwt_auth")
+    logger.addHandler(caplog.handler)
+    try:
+        with cut_off(by=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+            backend._flush_before_exit()
+    finally:
+        logger.removeHandler(caplog.handler)
+    (said,) = caplog.messages
+    assert "1 revocations" in said
+
+
+class _Clock:
+    """Goes on by a second with each look at it."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def test_end_waits_no_longer_than_it_may_for_many_denials(
+    command_backend: RedisRevocation, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left when the time is over stays kept."""
+    command_backend._keep([Denial(user_id=1, jtis=[str(number)]) for number in range(100)])
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "monotonic", _Clock())
+        assert not command_backend.flush(10)
+    written = [name for name in hash_of_user(server) if name.startswith(b"t:")]
+    assert 0 < len(written) < 10
+    assert len(written) + len(command_backend._kept) == 100
+    assert command_backend.flush(PATIENT)
+
+
+def test_end_waits_no_longer_than_it_may_for_many_hashes(
+    command_backend: RedisRevocation, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A denial of everybody's is kept until it has reached the last of them."""
+    for number in range(100):
+        command_backend.confirm(Denial(user_id=number, jtis=["a"]))
+    with server.client() as client:
+        for key in keys_of(server):
+            client.persist(key)
+    command_backend._keep([Denial(user_id=None, jtis=["b"])])
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "monotonic", _Clock())
+        assert not command_backend.flush(10)
+    with server.client() as client:
+        reached = sum(client.hexists(key, "t:b") for key in keys_of(server))
+    assert 0 < reached < 10
+    assert len(command_backend._kept) == 1
+    assert command_backend.flush(PATIENT)
+
+
+def test_end_does_not_wait_for_another_thread_that_writes(
+    command_backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that probes hangs in the middle of a denial; it is written all the same."""
+    command_backend._keep([Denial(user_id=1, jtis=["a"])])
+    hanging, release, gone_on = Event(), Event(), Event()
+    pack: Any = Connection.pack_command  # without types
+
+    def hang_in_other(connection: Connection, *command: Any) -> Any:
+        if current_thread() is prober and command[0] == "EVAL":
+            hanging.set()
+            release.wait(PATIENT)
+            gone_on.set()
+        return pack(connection, *command)
+
+    prober = Thread(target=command_backend.circuit.tick)
+    monkeypatch.setattr(Connection, "pack_command", hang_in_other)
+    prober.start()
+    try:
+        assert hanging.wait(PATIENT)
+        assert command_backend.flush(PATIENT)
+        assert not gone_on.is_set()
+    finally:
+        release.set()
+        prober.join()
 
 
 _PROCESS = """

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -11,7 +14,8 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.cache import caches
 from django_redis import get_redis_connection
 from pytest_django import DjangoAssertNumQueries, Settings
-from redis.exceptions import MovedError
+from redis.cluster import RedisCluster
+from redis.exceptions import MovedError, RedisError
 
 from jwt_auth.exceptions import Refusal
 from jwt_auth.revocation.base import get_backend
@@ -26,6 +30,7 @@ from tests.revocation.redis.conftest import REDIS
 from tests.revocation.redis.scene import (
     authenticate,
     end,
+    forked,
     hash_of_user,
     keys_of,
     known,
@@ -176,6 +181,120 @@ def test_factory_makes_one_client_and_can_close_it(backend: RedisRevocation) -> 
     assert client is factory.connect(cache.client._server[0])
     factory.disconnect(client)
     assert client.ping()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
+def test_forked_child_waits_for_none_of_its_parents_locks(backend: RedisRevocation) -> None:
+    """Of a client that another thread is using, and that the thread which forks has got, too."""
+    client: Any = get_redis_connection("cluster")
+    held, release = Event(), Event()
+
+    def hold() -> None:
+        with client._lock, client.nodes_manager._initialization_lock, client.nodes_manager._lock:
+            held.set()
+            release.wait()
+
+    holder = Thread(target=hold)
+    holder.start()
+    try:
+        assert held.wait(PATIENT)
+        with forked(lambda: backend.link.ping() == {}):
+            pass
+    finally:
+        release.set()
+        holder.join()
+    assert get_redis_connection("cluster") is client
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
+def test_forked_child_does_not_wait_for_its_parents_client() -> None:
+    """Which is being made, for a node that takes connections and answers nothing."""
+    with _silent_node() as (node, url):
+        maker = _Caller(url, socket_timeout=PATIENT)
+        maker.start()
+        connection, _ = node.accept()
+        with connection:
+            assert connection.recv(1)  # it has asked, and waits
+
+            def fails() -> bool:
+                caller = _Caller(url, socket_timeout=0.1)
+                caller.run()
+                return caller.failure is not None
+
+            with forked(fails):
+                pass
+    maker.join()
+    assert maker.failure is not None
+
+
+def test_threads_that_wait_for_a_client_fail_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that answers nothing costs each of them one time-out; whoever comes later tries."""
+    attempts = []
+    make = RedisCluster.from_url
+
+    def note(**options: Any) -> RedisCluster:
+        attempts.append(options)
+        return make(**options)
+
+    monkeypatch.setattr(RedisCluster, "from_url", note)
+    with _silent_node() as (node, url):
+        maker = _Caller(url, socket_timeout=PATIENT)
+        maker.start()
+        connection, _ = node.accept()
+        with connection:
+            assert connection.recv(1)
+            lock = ClusterConnectionFactory._clusters[url].lock = _Queue(
+                ClusterConnectionFactory._clusters[url].lock
+            )
+            waiting = [_Caller(url, socket_timeout=PATIENT) for _ in range(3)]
+            for caller in waiting:
+                caller.start()
+            wait_for(lambda: len(lock.queue) == len(waiting))
+    for caller in (maker, *waiting):
+        caller.join()
+        assert caller.failure is not None
+    assert all(isinstance(caller.failure, RedisError) for caller in waiting)
+    assert len(attempts) == 1
+    _Caller(url).run()
+    assert len(attempts) == 2
+
+
+class _Caller(Thread):
+    """Asks for a client, and keeps what fails."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__()
+        self.failure: Exception | None = None
+        self._url = url
+        self._factory = ClusterConnectionFactory({"REDIS_CLIENT_KWARGS": options})
+
+    def run(self) -> None:
+        try:
+            self._factory.connect(self._url)
+        except Exception as error:  # noqa: BLE001  redis-py's have no family
+            self.failure = error
+
+
+class _Queue:
+    """A lock that notes who asks for it."""
+
+    def __init__(self, lock: Any) -> None:
+        self.queue: list[None] = []
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self.queue.append(None)
+        self._lock.acquire()
+
+    def __exit__(self, *arguments: object) -> None:
+        self._lock.release()
+
+
+@contextmanager
+def _silent_node() -> Iterator[tuple[socket.socket, str]]:
+    """Listen at an address that accepts connections, and answer nothing; then refuse them."""
+    with socket.create_server(("127.0.0.1", 0)) as node:
+        yield node, f"redis://127.0.0.1:{node.getsockname()[1]}"
 
 
 def _token(user: AbstractBaseUser) -> Any:

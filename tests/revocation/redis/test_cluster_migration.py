@@ -224,7 +224,7 @@ def test_kept_denial_that_fails_does_not_hold_up_the_others(
         end(issued)
     assert len(backend._kept) == len(sessions)
     backend.circuit.tick()
-    assert [denial.user_id for denial in backend._kept] == [sessions[0].family.user_id]
+    assert [denial.user_id for denial in backend._kept.values()] == [sessions[0].family.user_id]
     assert not any(_admits(other, issued) for issued in sessions[1:])
     assert state_of(backend.circuit).name == "OPEN"
 

@@ -481,7 +481,7 @@ def test_forked_child_leaves_what_was_kept_to_its_parent(silent: RedisRevocation
 
     with silent._keeping, forked(keep):
         pass
-    assert [denial.jtis for denial in silent._kept] == [["a"]]
+    assert [denial.jtis for denial in silent._kept.values()] == [["a"]]
 
 
 def test_lost_answer_of_first_command_is_an_error(
