@@ -395,14 +395,15 @@ def test_answer_that_makes_no_sense_at_the_start_is_told_and_asked_for_again(
 ) -> None:
     """An ingress may give it during a deployment: `ready` is another promise then, and holds."""
     _, sid = log_in_at_a_standstill(device)
-    tab = device.open("/stage/empty/")
-    given = list[object]()
+    tab, given = device.blank(), list[object]()
 
     def give(route: Route) -> None:
         given.append(answer)
         route.fulfill(**answer)
 
+    # Before the page is there: a busy Chromium lets its first requests by, else.
     tab.route("**/refresh/", give, times=2)
+    tab.goto(device.stage.url("/stage/empty/"))
     tab.evaluate(MAKE, {})
     assert tab.evaluate("first") == error
     device.context.clock.run_for(30_000)
