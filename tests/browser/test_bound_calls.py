@@ -15,6 +15,7 @@ from tests.browser.devices import (
     call,
     go_at_once,
     heard,
+    hold,
     locks,
     log_in,
     ready,
@@ -22,6 +23,7 @@ from tests.browser.devices import (
     session_of,
     start_refresh,
     stop_clock,
+    wait_for_client,
     wait_for_rotations,
     wait_until,
 )
@@ -258,3 +260,112 @@ def test_log_in_without_locks_waits_for_a_refresh_whose_tab_stands_still(
     wait_until(lambda: session_of(standing) == session_of(other), "still the former session")
     clock.resume()
     assert_is_still(standing, somebody)
+
+
+#: Has the answers to log-ins come, with their cookies, and be lost on the way to the client.
+LOSE = """
+const send = window.fetch;
+window.fetch = async (request) => {
+  const response = await send(request);
+  if (!window.lost || !request.url.endsWith("/login/")) return response;
+  if (lost === "network") throw new TypeError("Failed to fetch");
+  return new Response("Bad gateway", { status: 502 });
+};
+"""
+
+
+@pytest.mark.parametrize("lost", ["network", "proxy"])
+def test_log_in_whose_answer_is_lost_is_found_out(device: Device, stage: Stage, lost: str) -> None:
+    """The next user's cookie is there: no tab goes on in the name of the user before."""
+    device.context.add_init_script(LOSE)
+    tab, former = log_in(device)
+    other = device.open()
+    ready(other)
+    somebody = stage.make_user()
+    tab.evaluate("(how) => { window.lost = how }", lost)
+    start(tab, "login", somebody, PASSWORD)
+    assert outcome(tab) == "done"
+    assert session_of(tab) != former
+    wait_until(lambda: session_of(other) == session_of(tab), "the other tab has not followed")
+    assert_is_still(tab, somebody)
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "not known yet"])
+def test_log_in_that_has_not_arrived_is_no_log_in(device: Device, is_known: bool) -> None:
+    """The former session, which a refresh finds instead, is not taken for the new one."""
+    device.context.add_init_script(
+        """Object.defineProperty(window, "indexedDB", { value: undefined });
+        Object.defineProperty(window, "localStorage", { value: undefined });"""
+    )
+    _, sid = log_in(device)
+    tab = device.blank()
+    if not is_known:
+        tab.route("**/refresh/", lambda route: route.fulfill(status=404), times=1)
+    go_at_once(tab, device.stage.url())
+    wait_for_client(tab)
+    assert tab.evaluate("auth.ready.catch((error) => error.status)") == (True if is_known else 404)
+    tab.route("**/login/", lambda route: route.fulfill(status=503), times=1)
+    start(tab, "login", device.stage.make_user(), PASSWORD)
+    assert outcome(tab) == [503, "http_error", True]
+    assert session_of(tab) == sid
+    assert_is_still(tab, device.username)
+
+
+def test_log_in_without_a_network_is_told_at_once(device: Device) -> None:
+    """The server is asked which session it is by now, as soon as it can be."""
+    tab, sid = log_in(device)
+    tab.route("**/api/auth/**", lambda route: route.abort())
+    tab.evaluate(KEEP_HALF_MINUTES)
+    start(tab, "login", device.stage.make_user(), PASSWORD)
+    assert outcome(tab) == [0, "network_error", True]
+    tab.unroute_all()
+    assert call(tab) == 200
+    assert session_of(tab) == sid
+
+
+def test_logout_of_a_tab_that_has_heard_of_another_session_ends_its_own(
+    device: Device, stage: Stage
+) -> None:
+    """It has dropped its token by then, and the cookie is the next user's."""
+    tab, sid = log_in(device)
+    other = device.open()
+    ready(other)
+    held = hold(tab, "**/refresh/")
+    somebody = stage.make_user()
+    start(other, "login", somebody, PASSWORD)
+    assert outcome(other) == "done"
+    wait_until(lambda: held, "the tab has not heard", tab)
+    start(tab, "logout")
+    held[0].continue_()
+    assert outcome(tab) == "done"
+    assert stage.events(sid, "session_ended") == 1
+    assert_is_still(other, somebody)
+
+
+def test_logout_that_can_end_nothing_is_told(device: Device, stage: Stage) -> None:
+    """The cookie is the next user's, and the token has expired."""
+    tab = device.blank()
+    tab.add_init_script(DEAF)
+    go_at_once(tab, stage.url())
+    ready(tab)
+    start(tab, "login", device.username, PASSWORD)
+    assert outcome(tab) == "done"
+    sid = session_of(tab)
+    assert sid
+    other = device.open()
+    ready(other)
+    somebody = stage.make_user()
+    start(other, "login", somebody, PASSWORD)
+    assert outcome(other) == "done"
+    sent = heard(tab, "request")
+    tab.evaluate(
+        """() => {
+          const now = performance.now();
+          performance.now = () => now + 3_600_000;
+          window.outcome = auth.logout().catch((e) => [e.status, e.code, e.temporary]);
+        }"""
+    )
+    assert outcome(tab) == [409, "session_changed", True]
+    assert [request.url for request in sent if request.url.endswith("/logout/")] == []
+    assert stage.events(sid, "session_ended") == 0
+    assert_is_still(other, somebody)

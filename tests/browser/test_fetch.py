@@ -19,6 +19,7 @@ from tests.browser.devices import (
     ready,
     seen,
     session_of,
+    stop_clock,
     wait_for_client,
     wait_until,
 )
@@ -137,6 +138,20 @@ def test_second_401_is_given_to_the_caller(device: Device) -> None:
     tab.route("**/stage/echo/", refuse)
     assert tab.evaluate("auth.fetch('/stage/echo/').then((response) => response.status)") == 401
     assert len(refused) == 2
+    assert session_of(tab) == sid
+
+
+def test_token_that_is_refused_again_at_once_is_not_refreshed_again(device: Device) -> None:
+    """An API that refuses all of them costs one refresh each ten seconds, not one a call."""
+    stop_clock(device.context)
+    tab, sid = log_in(device)
+    tab.route("**/stage/echo/", lambda route: route.fulfill(**REFUSED))
+    ask = "auth.fetch('/stage/echo/').then((response) => response.status)"
+    assert [tab.evaluate(ask) for _ in range(3)] == [401] * 3
+    assert device.stage.events(sid, "session_refreshed") == 1
+    device.context.clock.run_for(10_000)
+    assert [tab.evaluate(ask) for _ in range(3)] == [401] * 3
+    assert device.stage.events(sid, "session_refreshed") == 2
     assert session_of(tab) == sid
 
 
@@ -259,6 +274,33 @@ def test_news_of_another_session_is_followed_by_a_refresh_of_its_own(device: Dev
     held[1].continue_()
     tab.unroute_all()
     assert call(tab) == 200
+
+
+#: Has the page hear of another session in the moment in which it gets a token.
+HEAR_IN_BETWEEN = """
+window.channels = [];
+window.BroadcastChannel = class extends BroadcastChannel {
+  constructor(name) {
+    super(name);
+    channels.push(this);
+  }
+};
+"""
+
+
+def test_news_after_the_answer_is_no_end_of_the_session(device: Device) -> None:
+    """The refresh that has lost its token again says so by another try, and not by "log in"."""
+    device.context.add_init_script(HEAR_IN_BETWEEN)
+    tab, sid = log_in(device)
+    found = tab.evaluate(
+        """() => {
+          const hear = () => channels[0].onmessage({ data: { sid: "another" } });
+          auth.addEventListener("change", hear, { once: true });
+          return auth.refresh();
+        }"""
+    )
+    assert found is True
+    assert (session_of(tab), call(tab)) == (sid, 200)
 
 
 def test_call_that_waits_for_a_token_can_be_aborted(device: Device) -> None:

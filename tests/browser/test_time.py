@@ -327,6 +327,25 @@ def test_failing_server_is_asked_less_and_less_and_then_no_more(device: Device) 
     assert "expired" not in seen(tab)
 
 
+def test_wait_that_the_last_try_is_told_is_kept(device: Device) -> None:
+    """Whoever asks meanwhile is told for how long."""
+    tab, sid = log_in_at_a_standstill(device)
+    requests = answers(tab, *[503] * 6, headers={"Retry-After": "20"})
+    tab.evaluate(WATCH_PAUSES)
+    tab.evaluate("() => { window.error = auth.refresh().catch((e) => [e.status, e.temporary]); }")
+    for tries in range(1, 6):
+        next_pause(tab, tries)
+        device.context.clock.run_for(20_000)
+    assert tab.evaluate("error") == [503, True]
+    assert error_of(tab, "refresh()") == [503, True, 20]
+    device.context.clock.run_for(19_000)
+    assert error_of(tab, "refresh()") == [503, True, 1]
+    assert len(requests) == 6
+    device.context.clock.run_for(1000)
+    assert tab.evaluate("auth.refresh()") is True
+    assert_still_logged_in(device, [tab], sid)
+
+
 def test_superseded_retry_is_followed_by_one_with_the_newer_cookie(device: Device) -> None:
     """A 409 says nothing against the session."""
     tab, sid = log_in(device)
@@ -387,8 +406,9 @@ MAKE = """async (options) => {
         ({"status": 404, "body": "default backend"}, [404, "http_error", False]),
         ({"status": 200, "body": "<h1>Soon</h1>"}, [0, "unreadable_answer", True]),
         ({"status": 200, "json": {"access_token": "a.b.c"}}, [0, "unreadable_answer", True]),
+        ({"status": 204}, [0, "unreadable_answer", True]),
     ],
-    ids=["403", "404", "a page", "nonsense"],
+    ids=["403", "404", "a page", "nonsense", "nothing"],
 )
 def test_answer_that_makes_no_sense_at_the_start_is_told_and_asked_for_again(
     device: Device, answer: dict[str, Any], error: list[object]
@@ -425,6 +445,23 @@ def test_closed_client_tries_no_more(device: Device) -> None:
     assert tab.evaluate("outcome") == "closed"
     assert tab.evaluate("auth.refresh().catch((error) => error.code)") == "closed"
     assert len(requests) == 1
+
+
+def test_closed_client_leaves_nobody_waiting(device: Device) -> None:
+    """What waits for `ready` is told; where nobody does, it is no error of the page's."""
+    tab = device.blank()
+    requests = hold(tab, "**/refresh/")
+    go_at_once(tab, device.stage.url())
+    wait_for_client(tab)
+    wait_until(lambda: requests, "no refresh", tab)
+    tab.evaluate("() => { addEventListener('unhandledrejection', () => events.push('oh')) }")
+    tab.evaluate("auth.close()")
+    assert tab.evaluate("auth.ready.catch((error) => [error.code, error.temporary])") == [
+        "closed",
+        True,
+    ]
+    requests[0].abort()
+    assert tab.evaluate("new Promise((done) => setTimeout(done, 0, events))") == []
 
 
 @pytest.mark.parametrize(
@@ -476,6 +513,7 @@ def test_browser_without_reasons_and_signals_of_listeners_will_do(device: Device
     tab.evaluate(f"() => {{ auth.close(); {wake} }}")
     assert call(tab) == 200
     assert len(requests) == 1
+    assert tab.evaluate("auth.refresh().catch((error) => error.code)") == "closed"
 
 
 def test_wrong_address_is_told_and_not_waited_for(device: Device) -> None:

@@ -45,8 +45,8 @@ export interface AuthClientEvents {
 }
 
 /**
- * What the server answered, or why there is no answer: `code` is "network_error"; "busy", where another
- * tab has been at it for half a minute; "session_changed", where another tab has logged in since;
+ * What the server answered, or why there is no answer: `code` is "network_error"; "busy", where other
+ * tabs have been at it for half a minute to a minute; "session_changed", where another tab has logged in since;
  * "unreadable_answer", where it is not our server's; "closed" after `close()`.
  */
 export class AuthError extends Error {
@@ -68,7 +68,7 @@ export interface AuthClient extends EventTarget {
    * True: a session was found. False: log in. Pending for as long as the server can't be reached.
    * Rejects with an `AuthError` where its answer makes no sense: a 404 of a wrong `baseUrl` or of a
    * proxy, a page ("unreadable_answer"). The client goes on asking then, every half minute, and
-   * `ready` is another promise from there on.
+   * `ready` is another promise from there on. Rejects as "closed" where `close()` comes first.
    */
   readonly ready: Promise<boolean>;
   /** Of the current token; null where there is no session. */
@@ -77,12 +77,13 @@ export interface AuthClient extends EventTarget {
   readonly expiresAt: number | null;
   /**
    * Rejects with an `AuthError`: 401 wrong, 429 wait `retryAfter` seconds, "session_changed" where
-   * another tab was faster.
+   * another tab was faster. Where the answer is lost, a refresh tells whether it was a log-in.
    */
   login(username: string, password: string): Promise<Claims>;
   /**
    * Ends the session that this page has, in all tabs, and none that another tab has opened meanwhile.
-   * Rejects where the server can't be told: then it goes on.
+   * Rejects where the server can't be told: then it goes on. "session_changed": another tab has logged
+   * in, and the token of this page's session has expired.
    */
   logout(): Promise<void>;
   /** Ends every session of the user, on all devices. */
@@ -94,7 +95,8 @@ export interface AuthClient extends EventTarget {
   /**
    * As `window.fetch`, with the token. Where the answer says that the token was refused, by
    * `WWW-Authenticate` or by the `code` "invalid_token" of its body, one refresh and one repetition
-   * follow. Any other 401 is given to the caller.
+   * follow. Any other 401 is given to the caller, and so is one for a token that has just followed
+   * another refused one.
    * Rejects with an `AuthError` where a token is needed and can't be had now.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;

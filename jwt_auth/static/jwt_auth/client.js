@@ -6,6 +6,7 @@ const LEASE = 3_000; // in the lock's place
 const LOOK = 30_000; // after sleep
 const KEEP = 60_000; // of an answered key: cookies reach the disk late
 const LIFE = 600_000; // of a key that is used again and again
+const AGAIN = 10_000; // another refresh for a refused token
 const TRIES = 6;
 const LONGEST = 3_600_000; // that a server may keep us from asking
 const LAST = ["busy", "closed", "unreadable_answer"]; // no more tries after them
@@ -27,6 +28,7 @@ export const createAuthClient = (options) => new AuthClient(options);
 
 class AuthClient extends EventTarget {
   #token; // undefined: not known yet, null: logged out
+  #former; // for a logout, which may still end its session
   #claims = null;
   #lifetime = 0;
   #due = 0;
@@ -38,6 +40,7 @@ class AuthClient extends EventTarget {
   #name;
   #send = fetch.bind(globalThis);
   #channel;
+  #renewed; // the token that has followed a refused one
   #flight;
   #heard; // of another session, while a refresh is under way
   #timer;
@@ -71,8 +74,19 @@ class AuthClient extends EventTarget {
     return this.#claims && this.#wall + this.#lifetime;
   }
 
-  login(username, password) {
-    return this.#exchange("login/", { username, password });
+  async login(username, password) {
+    const others = [this.#claims?.sid, this.#heard, await this.#shared()];
+    const isKnown = this.#token !== undefined || others.some(Boolean);
+    try {
+      return await this.#exchange("login/", { username, password });
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      // The cookie may be the next user's by now. One try: somebody waits for the outcome.
+      this.#drop();
+      await inTurn(this.#name, () => this.#rotate()).catch(() => this.#look());
+      if (!this.#token || !isKnown || others.includes(this.#claims.sid)) throw error;
+      return this.#claims;
+    }
   }
 
   async changePassword(old_password, new_password) {
@@ -82,8 +96,7 @@ class AuthClient extends EventTarget {
       return await this.#exchange("password/change/", { old_password, new_password }, token, sid);
     } catch (error) {
       // A lost answer: a refresh with its key brings it.
-      const isLost = LOST.includes(error.code) || error.status >= 500;
-      if (!isLost || !(await this.refresh())) throw error;
+      if (!isLost(error) || !(await this.refresh())) throw error;
       if (this.#claims.sub !== sub || this.#claims.sid === sid) throw error;
       return this.#claims;
     }
@@ -98,8 +111,10 @@ class AuthClient extends EventTarget {
   }
 
   async logout() {
-    const [token, sid] = [this.#token, this.#claims?.sid ?? (await this.#shared())];
-    await this.#persist(() => this.#leave("logout/", token, sid), true);
+    const [token, elapsed, lifetime] = [this.#token ?? this.#former, this.#elapsed, this.#lifetime];
+    const sid = this.#claims?.sid ?? (await this.#shared());
+    const good = () => elapsed() < lifetime && token; // an expired one ends nothing
+    await this.#persist(() => this.#leave("logout/", good(), sid), true);
   }
 
   async logoutAll() {
@@ -127,12 +142,18 @@ class AuthClient extends EventTarget {
     const again = request.clone();
     const response = await this.#send(authorize(request, token));
     if (!(await isRefused(response))) return response;
-    await unless(signal, token === this.#token ? this.refresh() : this.#freshen());
+    const isLatest = token === this.#token;
+    if (isLatest && token === this.#renewed && this.#elapsed() < AGAIN) return response;
+    await unless(signal, isLatest ? this.#renew() : this.#freshen());
     return this.#is(user) ? this.#send(authorize(again, this.#token)) : response;
   };
 
   close() {
-    this.#open.abort(new AuthError(0, "closed"));
+    const error = new AuthError(0, "closed");
+    this.#open.abort(error);
+    this.#open.signal.reason ??= error; // old browsers keep none
+    this.#ready.catch(() => {}); // nobody may be waiting
+    this.#settle?.reject(error);
     for (const type of EVENTS) removeEventListener(type, this.#look);
     clearTimeout(this.#timer);
     this.#channel?.close();
@@ -151,6 +172,11 @@ class AuthClient extends EventTarget {
     this.#ready.catch(() => {}); // it has been told once
   }
 
+  #drop() {
+    this.#former = this.#token ?? this.#former;
+    this.#token = undefined;
+  }
+
   // No request with another user's token.
   #is(user) {
     return this.#token && this.#claims.sub === user;
@@ -158,7 +184,7 @@ class AuthClient extends EventTarget {
 
   #bar(error) {
     const time = Math.min(error.retryAfter * 1000, LONGEST);
-    if (time > PATIENCE) this.#barred = { error, time, elapsed: stopwatch() };
+    if (time > 0) this.#barred = { error, time, elapsed: stopwatch() };
     throw error;
   }
 
@@ -175,8 +201,13 @@ class AuthClient extends EventTarget {
     if (over || this.#token === undefined) await this.refresh();
   }
 
+  async #renew() {
+    await this.refresh();
+    this.#renewed = this.#token;
+  }
+
   #look = (event) => {
-    if (event?.persisted) this.#token = undefined;
+    if (event?.persisted) this.#drop();
     const rest = this.#due - this.#elapsed();
     const due = this.#token && rest <= 0 && !globalThis.document?.hidden;
     if (due || this.#token === undefined) this.refresh().catch((error) => this.#despair(error));
@@ -209,6 +240,7 @@ class AuthClient extends EventTarget {
       this.#end(this.#elapsed() < this.#lifetime ? "revoked" : "expired");
     }
     await this.#share(key);
+    if (this.#token === undefined) throw new AuthError(409, "session_changed");
     return !!this.#token;
   }
 
@@ -236,6 +268,7 @@ class AuthClient extends EventTarget {
   // Without cookies where they are another session's by now: only the one that was meant ends.
   async #leave(path, token, sid) {
     const isCurrent = this.#has(sid, await this.#shared());
+    if (!isCurrent && !token) throw new AuthError(409, "session_changed");
     await this.#post(path, { credentials: isCurrent ? "include" : "omit" }, token);
     if (isCurrent || this.#claims?.sid === sid) this.#end("logout", sid);
     else this.#tell({ ended: sid, reason: "logout" });
@@ -279,7 +312,8 @@ class AuthClient extends EventTarget {
       } catch (error) {
         const pause = 500 * 2 ** tries * (0.5 + Math.random() / 2);
         const asked = error.retryAfter * 1000;
-        const isOver = !error.temporary || LAST.includes(error.code) || tries === TRIES;
+        const last = isAlone ? [...LAST, "session_changed"] : LAST;
+        const isOver = !error.temporary || last.includes(error.code) || tries === TRIES;
         if (isOver || asked > PATIENCE) throw error;
         await unless(signal, sleep(Math.max(pause, asked)));
       }
@@ -297,7 +331,7 @@ class AuthClient extends EventTarget {
       const request = new Request(this.#base + path, { ...common, ...init });
       const response = await this.#send(token ? authorize(request, token) : request);
       if (!response.ok) throw await refusal(response);
-      if (response.status === 204) return;
+      if (response.status === 204 && path.startsWith("logout")) return;
       const text = await response.text();
       const heard = path === "refresh/" && this.#heard;
       problem = "unreadable_answer";
@@ -315,7 +349,8 @@ class AuthClient extends EventTarget {
     const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
     const claims = Object.freeze(JSON.parse(new TextDecoder().decode(bytes)));
     if (heard && heard !== claims.sid) throw new AuthError(409, "session_changed");
-    [this.#claims, this.#heard] = [claims, undefined];
+    this.#claims = claims;
+    this.#former = this.#heard = undefined;
     this.#token = token;
     this.#lifetime = seconds * 1000;
     this.#due = this.#lifetime * (0.7 + Math.random() * 0.2);
@@ -326,7 +361,7 @@ class AuthClient extends EventTarget {
 
   #end(reason, ended = this.#claims?.sid, told = false) {
     const [token, shown] = [this.#token, this.#claims];
-    this.#token = this.#claims = null;
+    this.#token = this.#former = this.#claims = null;
     if (shown) this.dispatchEvent(new CustomEvent("sessionend", { detail: { reason } }));
     const news = ended || reason === "logout";
     if (news || token !== null) this.#changed(false, news && !told && { ended, reason });
@@ -349,7 +384,8 @@ class AuthClient extends EventTarget {
     if (ended) return this.#end(reason, ended, true);
     if (own === sid) return this.dispatchEvent(new Event("change"));
     // Nothing more in the former user's name. A refresh that waits for its turn will do.
-    this.#token = this.#barred = undefined;
+    this.#drop();
+    this.#barred = undefined;
     this.#heard = sid;
     this.#look();
   }
@@ -360,6 +396,8 @@ function originOf(url) {
   if (origin === "null") throw new TypeError(`"${url}" has no origin: write https:// before it`);
   return origin;
 }
+
+const isLost = ({ code, status }) => LOST.includes(code) || status >= 500;
 
 function authorize(request, token) {
   request.headers.set("Authorization", `Bearer ${token}`);
