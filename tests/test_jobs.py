@@ -34,11 +34,10 @@ def test_test_with_servers_runs_in_their_job(marker: str) -> None:
     assert names(marker) == [marker]
 
 
-def test_test_with_a_browser_runs_in_each_that_it_drives() -> None:
-    """WebKit is driven by those that say so, and nothing but Chromium by some."""
-    assert names("browser", "chromium") == ["browser"]
-    assert names("browser") == ["browser", "firefox"]
-    assert names("browser", "webkit") == ["browser", "firefox", "webkit"]
+def test_test_with_a_browser_runs_in_others_if_they_can_differ() -> None:
+    """By night, the long form runs all in Firefox."""
+    assert names("browser") == names("browser", "chromium") == ["browser"]
+    assert names("browser", "engines") == ["browser", "firefox", "webkit"]
 
 
 def test_marker_of_an_axis_adds_jobs() -> None:

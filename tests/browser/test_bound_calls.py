@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,7 @@ from tests.browser.devices import (
 from tests.live.site import PASSWORD
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Request
 
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 
@@ -63,7 +64,7 @@ def assert_is_still(tab: Page, username: str) -> None:
     assert name_of(tab) == username
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_late_answer_of_log_out_everywhere_leaves_the_next_user_in(
     device: Device, stage: Stage
 ) -> None:
@@ -157,7 +158,7 @@ def test_end_of_another_session_is_nothing_to_a_tab(device: Device) -> None:
     assert [request.url for request in requests if "refresh" in request.url] == []
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_log_in_that_another_tab_overtakes_is_not_sent(device: Device, stage: Stage) -> None:
     """It was meant for a browser without a session."""
     tab, other = device.open(), device.open()
@@ -251,15 +252,24 @@ def test_log_in_without_locks_waits_for_a_refresh_whose_tab_stands_still(
         other.evaluate(WATCH_PAUSES)
         start(other, "login", somebody, PASSWORD)
         for looks in range(1, 5):  # two seconds each
-            wait_until(lambda n=looks: sent or other.evaluate("pauses.length") >= n, "no look")
+            wait_until(partial(_has_looked, other, sent, looks), "no look")
             assert [request.url for request in sent] == []
             clock.run_for(2000)
     assert standing.evaluate("outcome") is True
-    wait_until(lambda: clock.run_for(200) or session_of(other) not in {sid, None}, "no log-in")
+
+    def is_through() -> bool:
+        clock.run_for(200)
+        return session_of(other) not in {sid, None}
+
+    wait_until(is_through, "no log-in")
     assert outcome(other) == "done"
     wait_until(lambda: session_of(standing) == session_of(other), "still the former session")
     clock.resume()
     assert_is_still(standing, somebody)
+
+
+def _has_looked(tab: Page, sent: list[Request], looks: int) -> bool:
+    return bool(sent) or int(tab.evaluate("pauses.length")) >= looks
 
 
 #: Has the answers to log-ins come, with their cookies, and be lost on the way to the client.

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.live,
     pytest.mark.example,
-    pytest.mark.webkit,
+    pytest.mark.engines,
 ]
 
 #: A person's steps on the example's page, and what its policy has refused meanwhile.

@@ -57,7 +57,7 @@ def echo(tab: Page, url: str, init: str = "{}") -> dict[str, object]:
     return answer
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 @pytest.mark.parametrize("kind", BODIES)
 def test_request_with_a_body_is_repeated_whole_after_a_401(device: Device, kind: str) -> None:
     """One refresh, one repetition, the same body."""
@@ -70,7 +70,7 @@ def test_request_with_a_body_is_repeated_whole_after_a_401(device: Device, kind:
     assert device.stage.events(sid, "session_refreshed") == 1
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_form_with_a_file_is_repeated_whole_after_a_401(device: Device) -> None:
     """The boundary of its parts stays the same too."""
     tab, sid = log_in(device)
@@ -89,7 +89,7 @@ def test_form_with_a_file_is_repeated_whole_after_a_401(device: Device) -> None:
     assert "content" in answer["body"]
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_denied_token_is_replaced_without_the_application_noticing(
     device: Device, stage: Stage
 ) -> None:
@@ -107,7 +107,7 @@ def test_denied_token_is_replaced_without_the_application_noticing(
     assert tab.evaluate("auth.claims.jti !== former")
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_refreshes_asked_for_at_once_are_one(device: Device, stage: Stage) -> None:
     """As many components ask for, each on its own."""
     tab, sid = log_in(device)
@@ -344,7 +344,7 @@ def test_signal_that_outlives_its_requests_keeps_no_listeners(device: Device) ->
     assert tab.evaluate("listening") == before
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_log_out_everywhere_that_is_refused_is_told(
     device: Device, new_device: Callable[..., Device]
 ) -> None:
@@ -369,7 +369,7 @@ def test_without_a_session_requests_go_out_as_they_are(device: Device) -> None:
     assert len(sent) == 2
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_callers_own_authorization_header_is_left_alone(device: Device) -> None:
     """It is for something else."""
     tab, _ = log_in(device)
@@ -377,7 +377,7 @@ def test_callers_own_authorization_header_is_left_alone(device: Device) -> None:
     assert answer["authorization"] == "Basic eA=="
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 @pytest.mark.parametrize("host", ["other.localhost", "sub.app.localhost"])
 def test_other_origin_is_never_sent_the_token(device: Device, stage: Stage, host: str) -> None:
     """Nor is a refresh tried for its 401."""
@@ -388,7 +388,7 @@ def test_other_origin_is_never_sent_the_token(device: Device, stage: Stage, host
     assert stage.events(sid, "session_refreshed") == 0
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_named_origin_is_sent_the_token(device: Device, stage: Stage) -> None:
     """For an API on a host of its own."""
     other = stage.url("", "api.localhost")
@@ -398,7 +398,7 @@ def test_named_origin_is_sent_the_token(device: Device, stage: Stage) -> None:
     assert str(echo(tab, f"{other}/stage/echo/")["authorization"]).startswith("Bearer ey")
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_redirect_to_another_origin_loses_the_token(
     device: Device, stage: Stage, method: str
@@ -428,7 +428,7 @@ def test_log_in_follows_no_redirect(device: Device, stage: Stage) -> None:
     assert away not in sent
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_aborted_request_rejects_as_windows_fetch_does(device: Device) -> None:
     """The caller's signal is the caller's."""
     tab, _ = log_in(device)
@@ -438,7 +438,7 @@ def test_aborted_request_rejects_as_windows_fetch_does(device: Device) -> None:
     assert name == "AbortError"
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_fetch_can_be_handed_on_by_itself(device: Device) -> None:
     """Axios and others are given the function alone."""
     tab, _ = log_in(device)
@@ -446,7 +446,7 @@ def test_fetch_can_be_handed_on_by_itself(device: Device) -> None:
     assert status == 200
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_wrong_password_is_told_and_keeps_the_session(device: Device) -> None:
     """The error says what the server said, and holds no secret."""
     tab, sid = log_in(device)
@@ -469,7 +469,7 @@ def test_logout_that_can_not_be_told_the_server_is_no_logout(device: Device) -> 
     assert "logout" not in seen(tab)
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_client_that_was_closed_hears_and_does_no_more(device: Device) -> None:
     """Another one may be made in its place."""
     tab, sid = log_in(device)

@@ -53,7 +53,7 @@ def test_logout_in_one_tab_shows_in_the_others_at_once(device: Device, method: s
     assert {call(other) for other in others} == {401}
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_log_in_in_one_tab_logs_the_others_in(device: Device) -> None:
     """They stood at the log-in, too."""
     other = device.open()
@@ -63,7 +63,7 @@ def test_log_in_in_one_tab_logs_the_others_in(device: Device) -> None:
     assert call(other) == 200
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_log_in_as_somebody_else_is_taken_up_by_the_other_tabs(device: Device) -> None:
     """No tab goes on in the name of the user before."""
     tab, former = log_in(device)
@@ -78,7 +78,7 @@ def test_log_in_as_somebody_else_is_taken_up_by_the_other_tabs(device: Device) -
     assert "logout" not in seen(other)
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_changed_password_keeps_this_device_in(device: Device) -> None:
     """All of its tabs go on in the new session."""
     tab, former = log_in(device)
@@ -91,7 +91,7 @@ def test_changed_password_keeps_this_device_in(device: Device) -> None:
     assert [session["id"] for session in device.sessions(tab)] == [session_of(tab)]
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_session_ended_by_the_server_is_shown_as_revoked(
     new_device: Callable[..., Device],
 ) -> None:

@@ -53,7 +53,7 @@ def assert_goes_on(device: Device, tabs: list[Page], former: str) -> None:
     assert not {"revoked", "expired"} & {event for tab in tabs for event in seen(tab)}
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_page_reloaded_during_a_password_change_is_logged_in(device: Device, stage: Stage) -> None:
     """The answer goes to a page that is no longer there; the key is on disk."""
     tab, former = log_in(device)
@@ -100,7 +100,7 @@ def test_network_cut_during_a_password_change_is_no_failure(
     assert_goes_on(wired_device, [tab], former)
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_page_reloaded_before_the_password_is_changed_is_logged_in(
     device: Device, stage: Stage
 ) -> None:

@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 TABS = 10
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_ten_tabs_opened_at_once_share_one_session(device: Device, stage: Stage) -> None:
     """Each refreshes for itself, in turn."""
     tab, sid = log_in(device)
@@ -50,7 +50,7 @@ def test_ten_tabs_opened_at_once_share_one_session(device: Device, stage: Stage)
     assert stage.events(sid, "session_refreshed") >= TABS
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_ten_reloads_before_an_answer_keep_the_session(device: Device, stage: Stage) -> None:
     """Each answer is lost to the next reload; the key outlives it."""
     tab, sid = log_in(device)
@@ -68,7 +68,7 @@ def wait_for_requests(stage: Stage, sid: str, number: int) -> None:
     wait_until(lambda: stage.events(sid, *events) >= number, "no request")
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_server_killed_between_rotation_and_answer_keeps_the_session(
     device: Device, stage: Stage
 ) -> None:
@@ -138,7 +138,7 @@ def test_page_reloaded_after_the_network_was_cut_keeps_the_session(
     assert stage.events(sid, "refresh_retried") > 0
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 def test_device_asleep_in_the_middle_of_a_refresh_keeps_the_session(
     device: Device, stage: Stage
 ) -> None:

@@ -87,7 +87,7 @@ def test_device_that_wakes_after_the_token_ended_refreshes_by_itself(device: Dev
     assert_still_logged_in(device, [tab], sid)
 
 
-@pytest.mark.webkit
+@pytest.mark.engines
 @pytest.mark.parametrize("clock", ["Date", "performance"])
 def test_request_after_sleep_never_goes_out_with_a_token_that_has_ended(
     device: Device, clock: str
