@@ -12,6 +12,7 @@ from threading import Thread
 from typing import Any
 from unittest import mock
 
+from coverage import Coverage
 from django.contrib.auth.base_user import AbstractBaseUser
 from redis import Connection, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -115,7 +116,14 @@ def forked(work: Callable[[], bool]) -> Iterator[None]:
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(120)
-        os._exit(0 if work() else 1)
+        code = 1
+        try:
+            code = 0 if work() else 1
+        finally:
+            if (measuring := Coverage.current()) is not None:
+                measuring.stop()
+                measuring.save()
+            os._exit(code)
     yield
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
