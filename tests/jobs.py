@@ -75,11 +75,18 @@ _ANY = (POSTGRESQL, SQLITE)
 QUICK = (Job(name="quick", tests=_IN_PROCESS, is_measured=True),)
 ALL = (
     *QUICK,
-    Job(name="postgresql", tests=f"sql and {_IN_PROCESS}", databases=(POSTGRESQL,)),
-    Job(name="mariadb", tests="sql and not (live or browser)", databases=(MARIADB,)),
+    Job(
+        name="postgresql", tests=f"sql and {_IN_PROCESS}", databases=(POSTGRESQL,), is_measured=True
+    ),
+    Job(
+        name="mariadb",
+        tests="sql and not (live or browser)",
+        databases=(MARIADB,),
+        is_measured=True,
+    ),
     # Each on another database, because how a user's key is stored depends on both.
     _other_users("auth.User", MARIADB, is_measured=True),
-    _other_users("users.UUIDKeyUser", POSTGRESQL),
+    _other_users("users.UUIDKeyUser", POSTGRESQL, is_measured=True),
     _other_users("users.StringKeyUser", SQLITE, is_measured=True),
     Job(name="redis", tests="redis and not (live or browser)", databases=_ANY, is_measured=True),
     Job(name="remote", tests="remote and not (live or browser)", is_measured=True),

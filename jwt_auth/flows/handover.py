@@ -53,10 +53,8 @@ def find_opened(
     opened = list_sessions(family.user_id, now=now).filter(created_at__gte=earliest)
     for session_id in opened.values_list("pk", flat=True):
         other = RefreshTokenFamily.objects.load(session_id)
-        if other is None:
-            continue  # deleted since it was listed
-        outcome = first_again(other, newest, retry_key=retry_key, now=now)
-        if outcome is not None:
+        outcome = first_again(other, newest, retry_key=retry_key, now=now) if other else None
+        if other is not None and outcome is not None:
             return Opened(family=other, outcome=outcome)
     return None
 

@@ -26,7 +26,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.live,
     pytest.mark.example,
-    pytest.mark.engines,
 ]
 
 #: A person's steps on the example's page, and what its policy has refused meanwhile.
@@ -59,6 +58,7 @@ def test_page_that_history_gives_back_knows_the_log_out(device: Device, stage: S
     wait_until(lambda: session_of(tab) is None, "the page still shows the session")
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(
     "clear",
     [
@@ -76,6 +76,7 @@ def test_storage_that_is_cleared_ends_no_session(device: Device, clear: str) -> 
     assert_still_logged_in(device, [tab], sid)
 
 
+@pytest.mark.engines
 def test_answer_is_a_stream(device: Device) -> None:
     """It comes in parts, and an abort ends it."""
     tab, _ = log_in(device)
@@ -91,6 +92,7 @@ def test_answer_is_a_stream(device: Device) -> None:
     assert call(tab) == 200
 
 
+@pytest.mark.engines
 def test_person_logs_in_on_the_page(device: Device, stage: Stage) -> None:
     """Under its policy, and is still in after a reload."""
     tab = device.blank()

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 
 HERE = Path(__file__).parent
 #: The browser's, as the list of sessions has it.
-NAME = {"chromium": "Chrome", "firefox": "Firefox"}[ENGINE]
+NAME = {"chromium": "Chrome", "firefox": "Firefox", "webkit": "Safari"}[ENGINE]
 PHONE, DESKTOP = (360, 740), (1280, 900)
 NEW_PASSWORD = "a battery of correct horses"
 

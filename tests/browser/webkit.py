@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 from warnings import catch_warnings
 
@@ -24,14 +25,26 @@ MINI_BROWSER: Final = "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser"
 #: Seconds. Only a failure takes them.
 _PATIENCE = 120
 
-#: As Playwright does it: an expression, or a function that is called; the outcome is awaited.
-_EVALUATE = """
-const done = arguments[arguments.length - 1];
-(async (arg) => {
+_keys = count()
+
+#: Seconds that a page is waited for which may never come; a person wouldn't, either.
+_IMPATIENCE = 10
+
+# As Playwright does it: an expression, or a function that is called; the outcome is awaited. By
+# polling, since WebKit's driver waits for ever for an asynchronous script whose page is left.
+_START = """
+const [key, arg] = arguments;
+window.outcomes ??= {};
+outcomes[key] = { pending: true };
+(async () => {
   const value = (%s);
   return typeof value === "function" ? value(arg) : value;
-})(arguments[0]).then((value) => done({ value }), (error) => done({ error: String(error) }));
+})().then(
+  (value) => { outcomes[key] = { value }; },
+  (error) => { outcomes[key] = { error: String(error) }; },
+);
 """
+_OUTCOME = "return window.outcomes?.[arguments[0]] ?? { error: 'The page has been left.' };"
 
 
 @contextmanager
@@ -63,7 +76,6 @@ class Browser:
         options.add_argument("--automation")
         options.page_load_strategy = "none"
         options.accept_insecure_certs = ignore_https_errors
-        options.timeouts = {"script": _PATIENCE * 1000}
         service = WebKitGTKService(DRIVER, env={**os.environ, "DISPLAY": self._display})
         with catch_warnings(action="ignore", category=DeprecationWarning):  # Selenium's own
             return Context(WebKitGTK(options=options, service=service))
@@ -106,20 +118,20 @@ class Page:
 
     def goto(self, url: str, *, wait_until: str = "load") -> None:
         """Go to an address."""
-        with self._in_front() as driver:
-            driver.get(url)
-        self._wait(wait_until)
+        self._go(lambda driver: driver.get(url), wait_until)
 
     def reload(self, *, wait_until: str = "load") -> None:
         """Load the page again."""
-        with self._in_front() as driver:
-            driver.refresh()
-        self._wait(wait_until)
+        self._go(lambda driver: driver.refresh(), wait_until)
 
     def evaluate(self, expression: str, arg: Any = None) -> Any:
         """Evaluate an expression, or call a function; give what it gives in the end."""
+        key, deadline = str(next(_keys)), time.monotonic() + _PATIENCE
         with self._in_front() as driver:
-            outcome = driver.execute_async_script(_EVALUATE % expression, arg)
+            driver.execute_script(_START % expression, key, arg)
+            while (outcome := driver.execute_script(_OUTCOME, key)).get("pending"):
+                assert time.monotonic() < deadline, expression
+                time.sleep(0.01)
         if "error" in outcome:
             raise _error(outcome["error"])
         return outcome.get("value")
@@ -136,9 +148,16 @@ class Page:
         with self._in_front() as driver:
             driver.close()
 
-    def _wait(self, until: str) -> None:
-        while until == "load" and self.evaluate("document.readyState") != "complete":
-            self.wait_for_timeout(20)
+    def _go(self, go: Callable[[WebKitGTK], None], wait_until: str) -> None:
+        deadline = time.monotonic() + _IMPATIENCE
+        is_there = "return !window.isOld"
+        if wait_until == "load":
+            is_there += " && document.readyState === 'complete'"
+        with self._in_front() as driver:
+            driver.execute_script("window.isOld = true")
+            go(driver)
+            while not driver.execute_script(is_there) and time.monotonic() < deadline:
+                time.sleep(0.02)
 
     @contextmanager
     def _in_front(self) -> Iterator[WebKitGTK]:

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from jwt_auth import flows
 from jwt_auth.exceptions import RefreshTokenRefused, Refusal
-from tests.flows.scene import BROWSER, log_in, refresh, refusal_of
+from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model]
 
@@ -38,3 +38,10 @@ def test_user_who_is_gone_or_inactive_is_refused(user: AbstractBaseUser) -> None
     assert refusal_of(issued) is Refusal.USER_INACTIVE
     users.all().delete()
     assert refusal_of(issued) is Refusal.USER_UNKNOWN
+
+
+def test_session_that_is_not_in_this_database_is_refused(user: AbstractBaseUser) -> None:
+    """It was opened at another tenant, for whoever has this key there."""
+    issued = log_in(user)
+    row_of(issued).delete()
+    assert refusal_of(issued) is Refusal.SESSION_ENDED
