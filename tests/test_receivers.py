@@ -315,6 +315,15 @@ def test_bulk_deletion_ends_sessions(user: AbstractBaseUser) -> None:
     assert refusal_of(issued) is Refusal.USER_UNKNOWN
 
 
+def test_hash_that_nobody_knows_is_no_reason_for_another_one(user: AbstractBaseUser) -> None:
+    """A password that is saved as a log-in saves its new hash, over one of no known algorithm."""
+    issued, before = log_in(user), _fresh(user)
+    get_user_model()._default_manager.filter(pk=user.pk).update(password="md1$salt$hash")
+    before.password, before._password = make_password(_NEW), None
+    before.save(update_fields=["password"])
+    assert row_of(issued).revocation_reason == Reason.PASSWORD_CHANGED
+
+
 # ---- Several databases
 
 
