@@ -94,7 +94,6 @@ ALL = (
     Job(name="browser", tests="browser", databases=_ANY),
     # What can differ between engines.
     Job(name="firefox", tests="engines", databases=_ANY, engine="firefox"),
-    Job(name="webkit", tests="engines", databases=_ANY, engine="webkit"),
 )
 #: Every test on every database with every user model and in each browser, in its long form.
 PRODUCT = (
