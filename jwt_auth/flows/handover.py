@@ -46,22 +46,24 @@ def find_opened(
     family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str | None, now: datetime
 ) -> Opened | None:
     """What the password change with this key has opened in the place of ``family``, if one has."""
+    if retry_key is None:
+        return None
     newest = _newest_before_change(family, token, retry_key, now=now)
-    if newest is None or retry_key is None:
+    if newest is None:
         return None
     earliest = now - conf.refresh_retry_window
     opened = list_sessions(family.user_id, now=now).filter(created_at__gte=earliest)
-    for session_id in opened.values_list("pk", flat=True):
-        other = RefreshTokenFamily.objects.load(session_id)
-        outcome = first_again(other, newest, retry_key=retry_key, now=now) if other else None
-        if other is not None and outcome is not None:
+    ids = opened.values_list("pk", flat=True)
+    for other in filter(None, map(RefreshTokenFamily.objects.load, ids)):
+        outcome = first_again(other, newest, retry_key=retry_key, now=now)
+        if outcome is not None:
             return Opened(family=other, outcome=outcome)
     return None
 
 
 def _newest_before_change(
-    family: RefreshTokenFamily, token: RefreshToken, retry_key: str | None, *, now: datetime
+    family: RefreshTokenFamily, token: RefreshToken, retry_key: str, *, now: datetime
 ) -> RefreshToken | None:
-    if retry_key is None or family.revocation_reason != Reason.PASSWORD_CHANGED:
+    if family.revocation_reason != Reason.PASSWORD_CHANGED:
         return None
     return newest_of(family, token, retry_key=retry_key, now=now)

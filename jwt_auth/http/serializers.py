@@ -51,7 +51,7 @@ class PasswordChangeSerializer(serializers.Serializer[Any]):
     new_password = TextField(max_length=4096)
 
 
-class InstantField(serializers.DateTimeField):
+class UTCDateTimeField(serializers.DateTimeField):
     """A moment in UTC that says so, whatever the time zones and formats of the project."""
 
     def to_representation(self, value: datetime) -> str:
@@ -59,9 +59,9 @@ class InstantField(serializers.DateTimeField):
 
 
 class SessionSerializer(serializers.ModelSerializer[RefreshTokenFamily]):
-    created_at = InstantField(read_only=True)
-    last_used_at = InstantField(read_only=True)
-    expires_at = InstantField(read_only=True)
+    created_at = UTCDateTimeField(read_only=True)
+    last_used_at = UTCDateTimeField(read_only=True)
+    expires_at = UTCDateTimeField(read_only=True)
     current = serializers.SerializerMethodField()
 
     class Meta:

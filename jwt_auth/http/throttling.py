@@ -54,7 +54,7 @@ def take_back(counters: Sequence[str]) -> None:
             cache.decr(counter)
         except ValueError:
             continue  # the window has ended
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  as in count()
             _log_failure(type(error).__name__)
             return
 
@@ -91,8 +91,8 @@ def count(scope: str, ident: str, *, now: float) -> str | None:
         counter = f"{key}:{started}"
         cache.add(counter, 0, timeout=period)
         attempts = _incremented(counter)
-    except Exception as error:  # noqa: BLE001
-        # Any cache, any error: a log-in must not answer 500 because a counter is away.
+    except Exception as error:  # noqa: BLE001  a cache's client may raise anything
+        # A log-in must not answer 500 because a counter is away.
         _log_failure(type(error).__name__)
         return None
     if attempts is None:

@@ -37,6 +37,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 DEAF = "Object.defineProperty(window, 'BroadcastChannel', { value: undefined })"
 
 
+def logged_in(tab: Page, device: Device) -> str:
+    """Log the device's user in there; name the session."""
+    start(tab, "login", device.username, PASSWORD)
+    assert outcome(tab) == "done"
+    sid = session_of(tab)
+    assert sid
+    return sid
+
+
 def start(tab: Page, method: str, *given: str) -> None:
     """Begin a call of the client, and leave its outcome in the page."""
     outcome = f"auth.{method}(...given).then(() => 'done', (e) => [e.status, e.code, e.temporary])"
@@ -98,10 +107,7 @@ def test_repeated_logout_ends_its_own_session_only(
         tab.add_init_script(DEAF)
     go_at_once(tab, stage.url())
     ready(tab)
-    start(tab, "login", device.username, PASSWORD)
-    assert outcome(tab) == "done"
-    sid = session_of(tab)
-    assert sid
+    sid = logged_in(tab, device)
     tab.route("**/logout/", lambda route: route.fulfill(status=503), times=1)
     tab.evaluate(WATCH_PAUSES)
     start(tab, "logout")
@@ -128,10 +134,7 @@ def test_tab_that_has_missed_a_log_in_ends_the_former_session_only(
     tab.add_init_script(DEAF)
     go_at_once(tab, stage.url())
     ready(tab)
-    start(tab, "login", device.username, PASSWORD)
-    assert outcome(tab) == "done"
-    sid = session_of(tab)
-    assert sid
+    sid = logged_in(tab, device)
     somebody = stage.make_user()
     other = device.open()
     ready(other)
@@ -237,10 +240,7 @@ def test_log_in_without_locks_waits_for_a_refresh_whose_tab_stands_still(
     standing.add_init_script("window.setInterval = () => 0")  # what renews the lease
     go_at_once(standing, stage.url())
     ready(standing)
-    start(standing, "login", device.username, PASSWORD)
-    assert outcome(standing) == "done"
-    sid = session_of(standing)
-    assert sid
+    sid = logged_in(standing, device)
     other = device.open()
     ready(other)
     somebody = stage.make_user()
@@ -352,10 +352,7 @@ def test_logout_that_can_end_nothing_is_told(device: Device, stage: Stage) -> No
     tab.add_init_script(DEAF)
     go_at_once(tab, stage.url())
     ready(tab)
-    start(tab, "login", device.username, PASSWORD)
-    assert outcome(tab) == "done"
-    sid = session_of(tab)
-    assert sid
+    sid = logged_in(tab, device)
     other = device.open()
     ready(other)
     somebody = stage.make_user()

@@ -9,10 +9,11 @@ import pytest
 from pytest_django import Settings
 
 from jwt_auth.revocation import circuit as circuit_module
+from jwt_auth.revocation import wire as wire_module
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.redis import RedisRevocation
-from tests.revocation.redis.scene import probers
+from tests.revocation.redis.scene import Clock, probers
 from tests.revocation.redis.servers import PATIENT, RedisServer, running
 
 REDIS = "jwt_auth.revocation.redis.RedisRevocation"
@@ -90,3 +91,11 @@ def cache_of(server: RedisServer) -> dict[str, Any]:
 
 
 _NUMBERS = iter(range(10**9))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time that connections go by."""
+    clock = Clock()
+    monkeypatch.setattr(wire_module, "monotonic", clock)
+    return clock

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jwt_auth.revocation import circuit as module
 from jwt_auth.revocation.circuit import Circuit, State
-from tests.revocation.redis.scene import forked, probers, state_of
+from tests.revocation.redis.scene import Clock, forked, probers, state_of
 
 pytestmark = pytest.mark.redis
 
@@ -31,15 +31,6 @@ class Probe:
         self.then()
         if not self.is_up:
             raise _ERROR
-
-
-class Clock:
-    """Stands still until a test moves it."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pytest_django import Settings
 from redis.exceptions import ReadOnlyError
 
 from jwt_auth.exceptions import Refusal
-from jwt_auth.revocation import wire as module
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.link import Link
@@ -20,7 +19,7 @@ from jwt_auth.revocation.redis import RedisRevocation
 from tests.chaos.proxy import Proxy
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.redis.conftest import REDIS, cache_of
-from tests.revocation.redis.scene import commands_of, end, hash_of_user, known, state_of
+from tests.revocation.redis.scene import Clock, commands_of, end, hash_of_user, known, state_of
 from tests.revocation.redis.servers import PATIENT, RedisServer, running
 
 pytestmark = pytest.mark.redis
@@ -84,24 +83,6 @@ def test_fail_over_and_back_forgets_no_revocation(
     assert hash_of_user(site.first)[f"s:{revoked.family.pk}".encode()] == b"0"
     assert (refusal_of(revoked), refusal_of(valid)) == (Refusal.SESSION_ENDED, None)
     assert state_of(backend.circuit) is State.CLOSED
-
-
-class Clock:
-    """Stands still until told otherwise."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time that a connection goes by."""
-    clock = Clock()
-    monkeypatch.setattr(module, "monotonic", clock)
-    return clock
 
 
 @pytest.fixture

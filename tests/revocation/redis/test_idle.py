@@ -11,35 +11,16 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jwt_auth.exceptions import Refusal
-from jwt_auth.revocation import wire as module
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.circuit import State
 from jwt_auth.revocation.redis import RedisRevocation
 from tests.chaos.proxy import Proxy
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.redis.conftest import REDIS
-from tests.revocation.redis.scene import authenticate, commands_of, end, known, state_of
+from tests.revocation.redis.scene import Clock, authenticate, commands_of, end, known, state_of
 from tests.revocation.redis.servers import PATIENT, RedisServer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
-
-
-class Clock:
-    """Stands still until told otherwise."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time that connections go by."""
-    clock = Clock()
-    monkeypatch.setattr(module, "monotonic", clock)
-    return clock
 
 
 @pytest.fixture
