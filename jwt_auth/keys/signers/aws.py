@@ -56,8 +56,8 @@ _SPARE: Final = 1.0
 #: answers, it is how many threads hang.
 _PLACES: Final = 16
 
-#: Seconds for which nobody else waits for a KMS that somebody has waited for in vain. Else every
-#: worker of a server would soon stand there, also those that could verify.
+#: Seconds after a time-out during which no other caller waits for KMS. Otherwise every worker would
+#: soon hang there, even those that only have to verify.
 _COOL_DOWN: Final = 5.0
 
 #: A new key is not known everywhere at once (KMS is eventually consistent).
