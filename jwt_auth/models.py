@@ -220,7 +220,7 @@ class RefreshTokenFamily(models.Model):
     #: What the current token was derived with, in hex; empty for a first token that is random.
     rotation_nonce = models.CharField(max_length=64, blank=True, default="")
     #: ``[generation consumed, digest of the retry key or None, seconds since the epoch]``, the
-    #: oldest first.
+    #: oldest first. One that was followed by another with its key also has its nonce, in hex.
     recent_rotations = models.JSONField(default=list)
     revoked_at = InstantField(_("ended at"), null=True, blank=True)
     revocation_reason = models.CharField(

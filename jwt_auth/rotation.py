@@ -4,14 +4,11 @@
 The rules, each with what breaks where it is missing:
 
 - The successor is written by one conditional UPDATE. A request that loses the race reads again and
-  goes
-  on: zero changed rows are no proof of theft, and nobody's child is killed for being second.
+  goes on: zero changed rows are no proof of theft, and nobody's child is killed for being second.
 - A retry with the key of the request that consumed the token gets that request's outcome again: a
-  lost
-  answer logs nobody out. A thief has no such key.
+  lost answer logs nobody out. A thief has no such key.
 - A retry whose successor has itself been used is told so and nothing changes: it was stuck while
-  its own
-  page went on.
+  its own page went on.
 - Anything else with an older generation is a replay, and ends the family.
 - The verdict comes before the access token is signed, and the successor is taken after that: a
   replay is caught while nothing can be signed, and what can't be signed costs nobody a token.
@@ -36,6 +33,10 @@ _NONCE_BYTES: Final = 32
 
 #: Rotations that a family remembers for honest retries; older ones are forgotten first.
 _REMEMBERED: Final = 12
+
+#: Rotations before the last one whose nonces are kept. Each doubles what is tried where there is a
+#: ``SECRET_KEY_FALLBACKS``.
+_NONCES: Final = 4
 
 #: The generation that a password change consumes: a family's first is 1.
 _BEFORE_FIRST: Final = 0
@@ -108,15 +109,20 @@ def take(
 def newest_of(
     family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str, now: datetime
 ) -> RefreshToken | None:
-    """The token that an ended family had last, if ``token`` is that one, or was consumed for it by
-    a request with this key.
+    """The token that an ended family had last, if ``token`` is that one, or was consumed on the way
+    to it by requests with this key alone: a page that is closed during a password change may still
+    refresh, and so does the page that comes after it.
     """
-    if token.digest == family.current_digest:
-        return token
-    if token.generation >= family.generation:
+    if token.generation == family.generation:
+        return token if token.digest == family.current_digest else None
+    nonce = _nonce_of_successor(family, token)
+    if nonce is None or not _is_honest_retry(family, token, retry_key=retry_key, now=now):
         return None
-    outcome = _judge_consumed(family, token, retry_key=retry_key, now=now)
-    return outcome.successor if isinstance(outcome, Retried) else None
+    for successor in token.successors(nonce):
+        newest = newest_of(family, successor, retry_key=retry_key, now=now)
+        if newest is not None:
+            return newest
+    return None
 
 
 def begin_in_place(
@@ -140,7 +146,7 @@ def first_again(
     if not any(
         (consumed, digest) == (_BEFORE_FIRST, mark)
         and _age(seconds, now=now) <= conf.refresh_retry_window
-        for consumed, digest, seconds in family.recent_rotations
+        for consumed, digest, seconds, *_ in family.recent_rotations
     ):
         return None
     for first in former.firsts(family.pk, bytes.fromhex(family.rotation_nonce)):
@@ -173,7 +179,7 @@ def likely_mistake(
     )
     soon = any(
         consumed == token.generation and _age(seconds, now=now) <= _MISTAKE_WITHIN
-        for consumed, _, seconds in family.recent_rotations
+        for consumed, _, seconds, *_ in family.recent_rotations
     )
     if retry_key is not None or not same_browser or not soon:
         return None
@@ -201,7 +207,7 @@ def _judge_consumed(
 def _is_honest_retry(
     family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str | None, now: datetime
 ) -> bool:
-    for consumed, key_digest, seconds in family.recent_rotations:
+    for consumed, key_digest, seconds, *_ in family.recent_rotations:
         if consumed != token.generation:
             continue
         age = _age(seconds, now=now)
@@ -214,10 +220,30 @@ def _is_honest_retry(
 def _remember(
     family: RefreshTokenFamily, *, retry_key: str | None, now: datetime
 ) -> list[list[Any]]:
+    """Add the rotation that is about to be: ``[consumed, key digest, seconds]``.
+
+    Those before it keep their nonces as a fourth, as long as all have one key, for
+    :func:`newest_of`.
+    """
     window = max(conf.refresh_retry_window, conf.refresh_reuse_leeway, _MISTAKE_WITHIN)
     recent = [entry for entry in family.recent_rotations if _age(entry[2], now=now) <= window]
     key_digest = None if retry_key is None else _key_digest(retry_key)
+    if key_digest is not None and recent and recent[-1][1] == key_digest:
+        recent[-1] = [*recent[-1], family.rotation_nonce]
+        recent[:-_NONCES] = [entry[:3] for entry in recent[:-_NONCES]]
+    else:
+        recent = [entry[:3] for entry in recent]
     return [*recent, [family.generation, key_digest, now.timestamp()]][-_REMEMBERED:]
+
+
+def _nonce_of_successor(family: RefreshTokenFamily, token: RefreshToken) -> bytes | None:
+    """The nonce of the rotation that consumed ``token``, where it is still known."""
+    if token.generation == family.generation - 1:
+        return bytes.fromhex(family.rotation_nonce)
+    for consumed, _, _, *nonces in family.recent_rotations:
+        if consumed == token.generation:
+            return bytes.fromhex(nonces[0]) if nonces else None
+    return None
 
 
 def _key_digest(retry_key: str) -> str:

@@ -62,7 +62,7 @@ def _superseded_is_reused(*args: Any, **kwargs: Any) -> Any:
 
 
 def _any_key(family: Any, token: Any, **kwargs: Any) -> bool:
-    return any(consumed == token.generation for consumed, _, _ in family.recent_rotations)
+    return any(consumed == token.generation for consumed, _, _, *_ in family.recent_rotations)
 
 
 #: Each rule, and what stands in its place where it is taken out.

@@ -120,15 +120,45 @@ def test_answer_whose_token_was_used_is_superseded(user: AbstractBaseUser, passw
     assert refusal_of(following) is None
 
 
-def test_refresh_that_comes_before_the_change_is_done_gets_its_answer_too(
+@pytest.mark.parametrize("loads", [1, 2, 5])
+def test_refreshes_that_come_before_the_change_is_done_get_its_answer_too(
+    user: AbstractBaseUser, password: str, loads: int, settings: Settings
+) -> None:
+    """The page was closed, which Firefox tells it in time for a refresh, and loaded again."""
+    former, session = settings.SECRET_KEY, log_in(user)
+    held = [session]
+    for number in range(loads):
+        if number == loads // 2:  # a deployment in the middle
+            settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "x" * 50, [former]
+        held.append(refresh(held[-1], key=KEY))
+    lost = change(user, password, session)
+    for each in held:
+        assert refresh(each, key=KEY).refresh_token.text == lost.refresh_token.text
+
+
+def test_only_so_many_refreshes_before_the_change_are_followed(
     user: AbstractBaseUser, password: str
 ) -> None:
-    """The page was reloaded in the middle; the change came with the token before the refresh."""
-    session = log_in(user)
-    between = refresh(session, key=KEY)
-    lost = change(user, password, session)
+    """The oldest of them leads nowhere; the password is changed all the same."""
+    session = between = log_in(user)
+    for _ in range(6):
+        between = refresh(between, key=KEY)
+    change(user, password, session)
     for held in (session, between):
-        assert refresh(held, key=KEY).refresh_token.text == lost.refresh_token.text
+        assert_refused(held, key=KEY)
+
+
+def test_refresh_of_somebody_else_in_between_is_the_end_of_it(
+    user: AbstractBaseUser, password: str
+) -> None:
+    """Whoever has the token of the change may no longer be who has the newest one."""
+    session = log_in(user)
+    between = session
+    for key in (KEY, "another key", KEY):
+        between = refresh(between, key=key)
+    change(user, password, session)
+    for held in (session, between):
+        assert_refused(held, key=KEY)
 
 
 def test_token_that_was_consumed_by_somebody_else_gets_no_answer(
