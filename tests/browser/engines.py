@@ -104,10 +104,15 @@ def process_ids(mark: str = "") -> list[int]:
 
     Only of those with the mark, the path of a profile for example, in their command lines.
     """
-    from psutil import Process
+    from psutil import Error, Process
+
+    def family_of(process: Process) -> list[Process]:
+        try:
+            is_ours = process.name() == Path(EXECUTABLE).name and mark in " ".join(process.cmdline())
+            return [process, *process.children(recursive=True)] if is_ours else []
+        except Error:
+            return []  # it has just ended
 
     everything = Process().children(recursive=True)
-    browsers = [each for each in everything if each.name() == Path(EXECUTABLE).name]
-    marked = [each for each in browsers if mark in " ".join(each.cmdline())]
-    theirs = {*marked, *(child for each in marked for child in each.children(recursive=True))}
+    theirs = {each for process in everything for each in family_of(process)}
     return [each.pid for each in everything if each in theirs]

@@ -22,6 +22,7 @@ from tests.browser.devices import (
     session_of,
     wait_until,
 )
+from tests.live.length import LONG
 from tests.live.site import PASSWORD
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 
-NUMBERS = pytest.mark.parametrize("number", [10, 30])
+NUMBERS = [10, 30] if LONG else [10]
 LOCKS = pytest.mark.parametrize("has_locks", [True, False], ids=["locks", "no locks"])
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def count(record_property: Callable[[str, object], None]) -> Callable[..., int]:
 
 
 @LOCKS
-@NUMBERS
+@pytest.mark.parametrize("number", NUMBERS)
 def test_tabs_restored_at_once_need_one_refresh_each(
     device: Device, count: Callable[..., int], number: int, has_locks: bool
 ) -> None:
@@ -68,7 +69,8 @@ def test_tabs_restored_at_once_need_one_refresh_each(
 
 
 @LOCKS
-@pytest.mark.parametrize(("what", "number"), [("login", 10), ("login", 30), ("changePassword", 10)])
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("what", ["login", "changePassword"])
 def test_another_session_in_one_of_many_tabs_is_one_refresh_for_each_of_the_others(
     device: Device, count: Callable[..., int], what: str, number: int, has_locks: bool
 ) -> None:

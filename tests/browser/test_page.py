@@ -16,6 +16,7 @@ import pytest
 
 from tests.browser.devices import heard, wait_until
 from tests.browser.engines import ENGINE
+from tests.live.length import LONG
 from tests.live.site import PASSWORD, ROOT
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ HERE = Path(__file__).parent
 #: The browser's, as the list of sessions has it.
 NAME = {"chromium": "Chrome", "firefox": "Firefox", "webkit": "Safari"}[ENGINE]
 PHONE, DESKTOP = (360, 740), (1280, 900)
+#: Each size and each scheme, before the rest of the pairs.
+LOOKS = [(PHONE, "dark"), (DESKTOP, "light"), (PHONE, "light"), (DESKTOP, "dark")]
 NEW_PASSWORD = "a battery of correct horses"
 
 Meet = Callable[..., "Person"]
@@ -78,8 +81,7 @@ def pictures() -> Path:
     return folder
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize(("size", "scheme"), LOOKS if LONG else LOOKS[:2])
 def test_person_goes_through_the_whole_page(
     meet: Meet, name: str, pictures: Path, size: tuple[int, int], scheme: str
 ) -> None:
