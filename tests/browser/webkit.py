@@ -34,15 +34,16 @@ _IMPATIENCE = 10
 # polling, since WebKit's driver waits for ever for an asynchronous script whose page is left.
 _START = """
 const [key, arg] = arguments;
+const given = (%s);
+const value = typeof given === "function" ? given(arg) : given;
+if (typeof value?.then !== "function") return { value };
 window.outcomes ??= {};
 outcomes[key] = { pending: true };
-(async () => {
-  const value = (%s);
-  return typeof value === "function" ? value(arg) : value;
-})().then(
+value.then(
   (value) => { outcomes[key] = { value }; },
   (error) => { outcomes[key] = { error: String(error) }; },
 );
+return outcomes[key];
 """
 _OUTCOME = "return window.outcomes?.[arguments[0]] ?? { error: 'The page has been left.' };"
 
@@ -74,11 +75,16 @@ class Browser:
         options = WebKitGTKOptions()
         options.binary_location = MINI_BROWSER
         options.add_argument("--automation")
-        options.page_load_strategy = "none"
+        # The driver then has each command wait for a navigation that is under way. A script that is
+        # sent to a page on its way out is never answered.
+        options.page_load_strategy = "eager"
+        options.timeouts = {"pageLoad": _IMPATIENCE * 1000}
         options.accept_insecure_certs = ignore_https_errors
         service = WebKitGTKService(DRIVER, env={**os.environ, "DISPLAY": self._display})
         with catch_warnings(action="ignore", category=DeprecationWarning):  # Selenium's own
-            return Context(WebKitGTK(options=options, service=service))
+            driver = WebKitGTK(options=options, service=service)
+        driver.command_executor.client_config.timeout = _PATIENCE
+        return Context(driver)
 
 
 class Context:
@@ -128,10 +134,11 @@ class Page:
         """Evaluate an expression, or call a function; give what it gives in the end."""
         key, deadline = str(next(_keys)), time.monotonic() + _PATIENCE
         with self._in_front() as driver:
-            driver.execute_script(_START % expression, key, arg)
-            while (outcome := driver.execute_script(_OUTCOME, key)).get("pending"):
+            outcome = driver.execute_script(_START % expression, key, arg)
+            while outcome.get("pending"):
                 assert time.monotonic() < deadline, expression
                 time.sleep(0.01)
+                outcome = driver.execute_script(_OUTCOME, key)
         if "error" in outcome:
             raise _error(outcome["error"])
         return outcome.get("value")
@@ -150,13 +157,11 @@ class Page:
 
     def _go(self, go: Callable[[WebKitGTK], None], wait_until: str) -> None:
         deadline = time.monotonic() + _IMPATIENCE
-        is_there = "return !window.isOld"
-        if wait_until == "load":
-            is_there += " && document.readyState === 'complete'"
         with self._in_front() as driver:
-            driver.execute_script("window.isOld = true")
             go(driver)
-            while not driver.execute_script(is_there) and time.monotonic() < deadline:
+            while wait_until == "load" and time.monotonic() < deadline:
+                if driver.execute_script("return document.readyState") == "complete":
+                    break
                 time.sleep(0.02)
 
     @contextmanager
