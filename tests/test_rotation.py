@@ -247,6 +247,30 @@ def test_row_remembers_a_dozen_at_most(issued: Issued, now: datetime) -> None:
     assert [entry[0] for entry in row_of(issued).recent_rotations] == list(range(4, 16))
 
 
+@pytest.mark.parametrize(
+    ("keys", "known"),
+    [
+        (["k", "k", "k"], [1, 2]),
+        (["k"] * 6, [2, 3, 4, 5]),
+        ([None, None, None], []),
+        (["k", None, "k"], []),
+        (["k", "k", "other"], []),
+        (["other", "k", "k"], [2]),
+        ([None, "k", "k"], [2]),
+    ],
+    ids=str,
+)
+def test_row_keeps_nonces_of_rotations_with_one_key_only(
+    issued: Issued, now: datetime, keys: list[str | None], known: list[int]
+) -> None:
+    """Of the last few, and of none once another key, or none, has come in between."""
+    for key in keys:
+        issued = refresh(issued, key=key, now=now)
+    entries = row_of(issued).recent_rotations
+    assert [entry[0] for entry in entries] == list(range(1, len(keys) + 1))
+    assert [entry[0] for entry in entries if len(entry) > 3] == known
+
+
 @pytest.mark.parametrize("key", [None, "k"])
 def test_revoked_family_stays_revoked(
     issued: Issued, now: datetime, key: str | None, settings: Settings
