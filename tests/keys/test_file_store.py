@@ -400,6 +400,42 @@ def test_lock_that_is_not_let_go_names_who_has_it(
     assert saved.load() == ring
 
 
+def test_wait_for_the_lock_that_is_interrupted_leaves_it_alone(
+    saved: FileKeyStore,
+    ring: KeyRing,
+    following: KeyRing,
+    holder: subprocess.Popen[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C: nothing is saved, who holds it goes on, and the next one has to wait as well."""
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folders, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        saved.save(following, expected_version=1)
+    assert saved.load() == ring
+    monkeypatch.setattr(folders, "_LOCK_SECONDS", 0.0)
+    with pytest.raises(KeyStoreUnavailable, match=f"process {holder.pid} on"):
+        saved.save(following, expected_version=1)
+    holder.communicate("\n")
+    saved.save(following, expected_version=1)
+
+
+def test_holder_that_is_interrupted_lets_the_lock_go(
+    saved: FileKeyStore, folder: Path, following: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have it at once, and so has the same store."""
+    monkeypatch.setattr(folders, "_LOCK_SECONDS", 0.0)
+    other = FileKeyStore(PATH=folder)
+    with pytest.raises(KeyboardInterrupt), saved.exclusive():
+        raise KeyboardInterrupt
+    with other.exclusive(), pytest.raises(KeyStoreUnavailable):
+        saved.save(following, expected_version=1)
+    saved.save(following, expected_version=1)
+
+
 def test_time_of_a_change_is_taken_when_nobody_is_waited_for(
     saved: FileKeyStore,
     holder: subprocess.Popen[str],
