@@ -14,7 +14,7 @@ from jwt_auth import flows
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import RefreshSuperseded, RefreshTokenRefused
 from jwt_auth.flows import Issued
-from jwt_auth.flows.handover import find_former
+from jwt_auth.flows.handover import find_former, find_opened
 from jwt_auth.models import Reason, RefreshTokenFamily
 from tests.conftest import MakeUser
 from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
@@ -156,8 +156,10 @@ def test_new_session_of_another_user_is_not_given(
     """Whatever its row says of the former one."""
     session = log_in(user)
     lost = change(user, password, session)
+    named: dict[str, Any] = {"retry_key": KEY, "now": datetime.now(UTC)}
+    assert find_opened(row_of(session), session.refresh_token, **named) is not None
     RefreshTokenFamily.objects.filter(pk=lost.family.pk).update(user=make_user("bob"))
-    assert_refused(session, key=KEY)
+    assert find_opened(row_of(session), session.refresh_token, **named) is None
 
 
 def test_former_token_of_a_session_that_is_gone_is_no_hindrance(
