@@ -388,7 +388,7 @@ def test_lock_that_is_not_let_go_names_who_has_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A process that hangs, or was stopped, has nobody wait for ever, or without a word."""
-    clock = iter(range(0, 100, 6))
+    clock = iter(range(0, 100, 4))
     monkeypatch.setattr(folders, "monotonic", lambda: next(clock))
     monkeypatch.setattr(folders, "sleep", lambda seconds: None)
     name = f"process {holder.pid} on {socket.gethostname()}"
@@ -426,11 +426,12 @@ def test_wait_for_the_lock_that_is_interrupted_leaves_it_alone(
 def test_holder_that_is_interrupted_lets_the_lock_go(
     saved: FileKeyStore, folder: Path, following: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others have it at once, and so has the same store."""
+    """Others have it at once, and so has the same store; the file names nobody any more."""
     monkeypatch.setattr(folders, "_LOCK_SECONDS", 0.0)
     other = FileKeyStore(PATH=folder)
     with pytest.raises(KeyboardInterrupt), saved.exclusive():
         raise KeyboardInterrupt
+    assert (folder / "ring.lock").read_bytes() == b""
     with other.exclusive(), pytest.raises(KeyStoreUnavailable):
         saved.save(following, expected_version=1)
     saved.save(following, expected_version=1)
