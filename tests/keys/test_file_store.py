@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -435,6 +436,25 @@ def test_holder_that_is_interrupted_lets_the_lock_go(
     with other.exclusive(), pytest.raises(KeyStoreUnavailable):
         saved.save(following, expected_version=1)
     saved.save(following, expected_version=1)
+
+
+def test_lock_of_one_thread_is_not_that_of_another(
+    saved: FileKeyStore, following: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process has one store, and each thread the lock for itself; in the same one it nests."""
+    monkeypatch.setattr(folders, "_LOCK_SECONDS", 0.0)
+    with ThreadPoolExecutor(1) as pool, saved.exclusive():
+        late = pool.submit(saved.save, following, expected_version=1)
+        assert isinstance(late.exception(), KeyStoreUnavailable)
+        saved.save(following, expected_version=1)
+
+
+def test_lock_file_names_its_holder_and_nobody_before(saved: FileKeyStore, folder: Path) -> None:
+    """A process that died in between has left its name, and a longer one."""
+    lock = folder / "ring.lock"
+    lock.write_bytes(b"4194304 a-machine-with-a-long-name." + b"x" * 100)
+    with saved.exclusive():
+        assert lock.read_text() == f"{os.getpid()} {socket.gethostname()}"
 
 
 def test_time_of_a_change_is_taken_when_nobody_is_waited_for(
