@@ -48,7 +48,9 @@ def test_lock_is_no_missing_table(cause: Exception) -> None:
     assert "busy" in _remedy("while locking a tuple in relation jwt_auth_session", cause)
 
 
-@pytest.mark.parametrize("cause", [None, DriverError(), DriverError("connection refused")])
+@pytest.mark.parametrize(
+    "cause", [None, DriverError(), DriverError("connection refused"), DriverError(["no number"])]
+)
 def test_anything_else_has_failed(cause: Exception | None) -> None:
     """Nothing is guessed."""
     assert _remedy("jwt_auth_session", cause).startswith("The database can't be used")

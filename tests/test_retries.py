@@ -23,6 +23,7 @@ AGAIN = [
     DriverError("lock_not_available", sqlstate="55P03"),
     DriverError(1213, "Deadlock found"),
     DriverError(1205, "Lock wait timeout exceeded"),
+    DriverError(1020, "Record has changed since last read"),
     DriverError("database is locked", sqlite_errorcode=5),
     DriverError("database is locked", sqlite_errorcode=517),
 ]
@@ -31,6 +32,7 @@ FOR_GOOD = [
     DriverError("syntax_error", sqlstate="42601"),
     DriverError(1064, "You have an error in your SQL syntax"),
     DriverError("no such table", sqlite_errorcode=1),
+    DriverError(["no number"]),
     DriverError(),
     None,
 ]

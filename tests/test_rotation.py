@@ -240,11 +240,49 @@ def test_row_remembers_window_only(issued: Issued, now: datetime) -> None:
     assert [entry[0] for entry in row_of(issued).recent_rotations] == [2, 3]
 
 
+@pytest.mark.parametrize(("window", "leeway", "remembered"), [(60, 5, 60), (5, 30, 30), (5, 0, 10)])
+def test_row_remembers_as_long_as_anything_asks_for(
+    issued: Issued, now: datetime, settings: Settings, window: int, leeway: int, remembered: int
+) -> None:
+    """The retry window, the leeway, and the seconds in which a replay may be a mistake."""
+    settings.JWT_AUTH_REFRESH_RETRY_WINDOW = timedelta(seconds=window)
+    settings.JWT_AUTH_REFRESH_REUSE_LEEWAY = timedelta(seconds=leeway)
+    issued = refresh(issued, key="1", now=now)
+    issued = refresh(issued, key="2", now=now + timedelta(seconds=remembered))
+    assert [entry[0] for entry in row_of(issued).recent_rotations] == [1, 2]
+    issued = refresh(issued, key="3", now=now + timedelta(seconds=remembered) + _SECOND)
+    assert [entry[0] for entry in row_of(issued).recent_rotations] == [2, 3]
+
+
 def test_row_remembers_a_dozen_at_most(issued: Issued, now: datetime) -> None:
     """A client that refreshes all the time fills no table."""
     for _ in range(15):
         issued = refresh(issued, key="k", now=now)
     assert [entry[0] for entry in row_of(issued).recent_rotations] == list(range(4, 16))
+
+
+@pytest.mark.parametrize(
+    ("keys", "known"),
+    [
+        (["k", "k", "k"], [1, 2]),
+        (["k"] * 6, [2, 3, 4, 5]),
+        ([None, None, None], []),
+        (["k", None, "k"], []),
+        (["k", "k", "other"], []),
+        (["other", "k", "k"], [2]),
+        ([None, "k", "k"], [2]),
+    ],
+    ids=str,
+)
+def test_row_keeps_nonces_of_rotations_with_one_key_only(
+    issued: Issued, now: datetime, keys: list[str | None], known: list[int]
+) -> None:
+    """Of the last few, and of none once another key, or none, has come in between."""
+    for key in keys:
+        issued = refresh(issued, key=key, now=now)
+    entries = row_of(issued).recent_rotations
+    assert [entry[0] for entry in entries] == list(range(1, len(keys) + 1))
+    assert [entry[0] for entry in entries if len(entry) > 3] == known
 
 
 @pytest.mark.parametrize("key", [None, "k"])

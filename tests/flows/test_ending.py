@@ -9,6 +9,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 
 from jwt_auth import flows
 from jwt_auth.exceptions import RefreshTokenRefused, Refusal
+from jwt_auth.flows.ending import is_of_another_user
 from jwt_auth.models import Reason, RefreshTokenFamily, RevokedToken
 from tests.conftest import MakeUser
 from tests.flows.scene import BROWSER, STRANGER, authenticate, log_in, refresh, refusal_of, row_of
@@ -110,6 +111,22 @@ def test_end_of_all_of_users_sessions_spares_others(
     assert [refusal_of(session) for session in sessions] == [Refusal.TOKEN_VERSION] * 2
     assert {row_of(session).revocation_reason for session in sessions} == {Reason.LOGOUT_ALL}
     assert refusal_of(other) is None
+
+
+def test_token_is_of_another_user_while_that_ones_session_goes_on(
+    user: AbstractBaseUser, make_user: MakeUser
+) -> None:
+    """By that session alone, whatever others there are."""
+    mine, other = log_in(user), log_in(make_user("bob"))
+    text = other.refresh_token.text
+    assert is_of_another_user(text, user.pk)
+    assert not is_of_another_user(text, other.family.user_id)
+    assert not is_of_another_user(mine.refresh_token.text, user.pk)
+    _log_out(refresh_token=text)
+    log_in(other.family.user)
+    assert not is_of_another_user(text, user.pk)
+    RefreshTokenFamily.objects.filter(pk=other.family.pk).delete()
+    assert not is_of_another_user(text, user.pk)
 
 
 def test_user_logs_in_again_after_end_of_all(user: AbstractBaseUser, make_user: MakeUser) -> None:

@@ -11,8 +11,10 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from pytest_django import Settings
 
 from jwt_auth import flows
+from jwt_auth.conf import conf
 from jwt_auth.exceptions import RefreshSuperseded, RefreshTokenRefused
 from jwt_auth.flows import Issued
+from jwt_auth.flows.handover import find_former, find_opened
 from jwt_auth.models import Reason, RefreshTokenFamily
 from tests.conftest import MakeUser
 from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of
@@ -38,6 +40,19 @@ def change(
     )
 
 
+def loads(monkeypatch: pytest.MonkeyPatch, *, without: Any = None) -> list[Any]:
+    """Note which sessions are read; one of them is not there any more."""
+    loaded: list[Any] = []
+    load = RefreshTokenFamily.objects.load
+
+    def note(family_id: Any) -> RefreshTokenFamily | None:
+        loaded.append(family_id)
+        return None if family_id == without else load(family_id)
+
+    monkeypatch.setattr(RefreshTokenFamily.objects, "load", note)
+    return loaded
+
+
 def assert_refused(session: Issued, **named: Any) -> None:
     """It gets nothing, and changes nothing."""
     before = list(RefreshTokenFamily.objects.order_by("pk").values())
@@ -56,7 +71,19 @@ def test_lost_answer_is_given_again_to_the_former_token_with_its_key(
         assert again.refresh_token.text == lost.refresh_token.text
         assert again.family.pk == lost.family.pk
         assert refusal_of(again) is None
-    refresh(lost, key="the next key")
+    following = refresh(lost, key="the next key")
+    again = refresh(lost, key="the next key")  # the change is no use of the first token
+    assert again.refresh_token.text == following.refresh_token.text
+
+
+def test_lost_answer_survives_a_rotation_of_the_secret_key(
+    user: AbstractBaseUser, password: str, settings: Settings
+) -> None:
+    """The new session's first token was made with the former one."""
+    session = log_in(user)
+    lost = change(user, password, session)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "x" * 50, [settings.SECRET_KEY]
+    assert refresh(session, key=KEY).refresh_token.text == lost.refresh_token.text
 
 
 def test_former_token_gets_nothing_without_the_key(user: AbstractBaseUser, password: str) -> None:
@@ -88,6 +115,53 @@ def test_change_without_a_key_or_a_token_is_not_given_again(
     refresh(strange, key=KEY)
 
 
+@pytest.mark.parametrize(("at_change", "at_retry"), [(None, "None"), ("None", None)])
+def test_no_key_is_not_the_same_as_any_key(
+    user: AbstractBaseUser, password: str, at_change: str | None, at_retry: str | None
+) -> None:
+    """Whatever it would read as."""
+    session = log_in(user)
+    change(user, password, session, key=at_change)
+    assert_refused(session, key=at_retry)
+
+
+@pytest.mark.parametrize("reason", [Reason.LOGOUT, Reason.REUSE_DETECTED])
+def test_session_that_ended_before_the_change_gets_no_answer(
+    user: AbstractBaseUser, password: str, reason: Reason
+) -> None:
+    """Its newest token may be a thief's."""
+    session = log_in(user)
+    now = datetime.now(UTC)
+    flows.end_session(session.family.pk, reason=reason, client=BROWSER, now=now)
+    change(user, password, session)
+    assert_refused(session, key=KEY)
+
+
+def test_former_token_of_somebody_else_is_none(
+    user: AbstractBaseUser, password: str, make_user: MakeUser
+) -> None:
+    """Also where a change of their own has ended it."""
+    bob = make_user("bob")
+    session = log_in(bob)
+    change(bob, password, session)
+    named: dict[str, Any] = {"retry_key": KEY, "now": datetime.now(UTC)}
+    token = session.refresh_token.text
+    assert find_former(token, user_id=bob.pk, **named) is not None
+    assert find_former(token, user_id=user.pk, **named) is None
+
+
+def test_new_session_of_another_user_is_not_given(
+    user: AbstractBaseUser, password: str, make_user: MakeUser
+) -> None:
+    """Whatever its row says of the former one."""
+    session = log_in(user)
+    lost = change(user, password, session)
+    named: dict[str, Any] = {"retry_key": KEY, "now": datetime.now(UTC)}
+    assert find_opened(row_of(session), session.refresh_token, **named) is not None
+    RefreshTokenFamily.objects.filter(pk=lost.family.pk).update(user=make_user("bob"))
+    assert find_opened(row_of(session), session.refresh_token, **named) is None
+
+
 def test_former_token_of_a_session_that_is_gone_is_no_hindrance(
     user: AbstractBaseUser, password: str
 ) -> None:
@@ -107,6 +181,43 @@ def test_answer_is_kept_for_the_window_only(
     change(user, password, session, now=start)
     refresh(session, key=KEY, now=start + timedelta(seconds=60))
     assert_refused(session, key=KEY, now=start + timedelta(seconds=61))
+
+
+def test_window_is_that_of_the_change(user: AbstractBaseUser, password: str) -> None:
+    """Not of the session, which a clock of another node may have opened later."""
+    start = datetime.now(UTC)
+    session = log_in(user, now=start)
+    lost = change(user, password, session, now=start)
+    RefreshTokenFamily.objects.filter(pk=lost.family.pk).update(
+        created_at=start + timedelta(hours=1)
+    )
+    refresh(session, key=KEY, now=start + conf.refresh_retry_window)
+    late = start + conf.refresh_retry_window + timedelta(seconds=1)
+    assert_refused(session, key=KEY, now=late)
+
+
+def test_late_retry_reads_no_session_of_the_users(
+    user: AbstractBaseUser, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, and however often somebody tries."""
+    start = datetime.now(UTC)
+    session = log_in(user, now=start)
+    change(user, password, session, now=start)
+    loaded = loads(monkeypatch)
+    late = start + conf.refresh_retry_window + timedelta(seconds=1)
+    assert_refused(session, key=KEY, now=late)
+    assert loaded == [session.family.pk]
+
+
+def test_session_that_is_deleted_meanwhile_is_passed_over(
+    user: AbstractBaseUser, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the list and the look at it."""
+    session = log_in(user)
+    lost = change(user, password, session)
+    loaded = loads(monkeypatch, without=lost.family.pk)
+    assert_refused(session, key=KEY)
+    assert loaded == [session.family.pk, lost.family.pk]
 
 
 def test_answer_whose_token_was_used_is_superseded(user: AbstractBaseUser, password: str) -> None:
@@ -193,6 +304,28 @@ def test_other_sessions_opened_meanwhile_are_passed_over(
     lost = change(user, password, session)
     log_in(get_user_model().objects.get(pk=user.pk))
     assert refresh(session, key=KEY).family.pk == lost.family.pk
+
+
+def test_key_of_a_refresh_marks_no_session_as_the_new_one(
+    user: AbstractBaseUser, password: str
+) -> None:
+    """Though it is the text that the change's mark is made of."""
+    session = log_in(user)
+    lost = change(user, password, session)
+    other = log_in(get_user_model().objects.get(pk=user.pk))
+    refresh(other, key=f"{session.family.pk} {KEY}")
+    assert refresh(session, key=KEY).refresh_token.text == lost.refresh_token.text
+
+
+def test_of_two_changes_with_one_key_the_session_that_lives_is_given(
+    user: AbstractBaseUser, password: str
+) -> None:
+    """The second one has ended the first one's, by a clock that is behind."""
+    session, now = log_in(user), datetime.now(UTC)
+    change(user, password, session, now=now + timedelta(seconds=5))
+    changed = get_user_model().objects.get(pk=user.pk)
+    lost = change(changed, NEW_PASSWORD, session, new="and another battery", now=now)
+    assert refresh(session, key=KEY).refresh_token.text == lost.refresh_token.text
 
 
 def test_end_of_the_new_session_is_final(user: AbstractBaseUser, password: str) -> None:

@@ -139,6 +139,19 @@ def test_limit_ends_oldest_sessions(
     assert refusal_of(other) is None
 
 
+def test_sessions_that_are_over_do_not_count_for_the_limit(
+    user: AbstractBaseUser, settings: Settings
+) -> None:
+    """Neither those that were ended nor those that have expired."""
+    now = datetime.now(UTC)
+    oldest, ended, expired = (log_in(user, now=now + timedelta(seconds=n)) for n in range(3))
+    settings.JWT_AUTH_MAX_SESSIONS_PER_USER = 2
+    flows.end_session(ended.family.pk, reason=Reason.LOGOUT, client=None, now=now)
+    RefreshTokenFamily.objects.filter(pk=expired.family.pk).update(expires_at=now)
+    log_in(user, now=now + timedelta(seconds=3))
+    assert row_of(oldest).revoked_at is None
+
+
 @pytest.mark.parametrize("limit", [1, 2])
 def test_limit_keeps_the_session_that_was_just_opened(
     user: AbstractBaseUser, settings: Settings, limit: int

@@ -145,3 +145,29 @@ def test_logout_everywhere_deletes_a_cookie_that_is_not_ours(session: Session) -
     """As it does with one of a session that has ended."""
     forged = {"Cookie": f"{COOKIE}=forged", **session.bearer}
     assert Site().post("logout-all/", headers=forged).cookies[COOKIE]["max-age"] == 0
+
+
+def test_logout_everywhere_deletes_the_cookie_of_another_users_session_that_has_ended(
+    session: Session, make_user: MakeUser, credentials: dict[str, str]
+) -> None:
+    """Nobody needs it any more."""
+    theirs = Site()
+    other = open_session(theirs, {**credentials, "username": make_user("bob").get_username()})
+    assert theirs.post("logout-all/", headers=other.bearer).status_code == 204
+    headers = {**other.cookie, **session.bearer}
+    answer = Site().post("logout-all/", headers=headers)
+    assert answer.cookies[COOKIE]["max-age"] == 0
+
+
+@pytest.mark.parametrize("is_theirs_first", [False, True])
+def test_logout_everywhere_leaves_the_cookie_of_another_user_beside_ones_own(
+    is_theirs_first: bool, session: Session, make_user: MakeUser, credentials: dict[str, str]
+) -> None:
+    """Of two cookies of the name, either may be the one that a deletion would hit."""
+    bob = make_user("bob")
+    other = open_session(Site(), {**credentials, "username": bob.get_username()})
+    cookies = [session.cookie["Cookie"], other.cookie["Cookie"]]
+    both = "; ".join(reversed(cookies) if is_theirs_first else cookies)
+    answer = Site().post("logout-all/", headers={"Cookie": both, **session.bearer})
+    assert answer.status_code == 204
+    assert COOKIE not in answer.cookies

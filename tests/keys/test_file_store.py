@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -355,6 +356,16 @@ def test_link_and_what_it_leads_to_have_one_lock(
     assert held == [(elsewhere / "ring.lock").stat().st_ino] * 2
 
 
+def wait_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the lock be had at once or not at all; a wait without an end fails and does not hang."""
+
+    def wait(seconds: float) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(folders, "_LOCK_SECONDS", 0.0)
+    monkeypatch.setattr(folders, "sleep", wait)
+
+
 HOLDER = """
 import sys
 from jwt_auth.keys.stores.file import FileKeyStore
@@ -388,9 +399,9 @@ def test_lock_that_is_not_let_go_names_who_has_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A process that hangs, or was stopped, has nobody wait for ever, or without a word."""
-    clock = iter(range(0, 100, 6))
+    clock, pauses = iter(range(0, 100, 4)), iter([None] * 5)
     monkeypatch.setattr(folders, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(folders, "sleep", lambda seconds: None)
+    monkeypatch.setattr(folders, "sleep", lambda seconds: next(pauses))
     name = f"process {holder.pid} on {socket.gethostname()}"
     with pytest.raises(KeyStoreUnavailable, match=rf"{name} has held \S+/ring.lock for over 10 s"):
         saved.save(following, expected_version=1)
@@ -398,6 +409,62 @@ def test_lock_that_is_not_let_go_names_who_has_it(
         f"Waiting for {name}, which holds {saved.describe().replace('.json', '.lock')}."
     ]
     assert saved.load() == ring
+
+
+def test_wait_for_the_lock_that_is_interrupted_leaves_it_alone(
+    saved: FileKeyStore,
+    ring: KeyRing,
+    following: KeyRing,
+    holder: subprocess.Popen[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C: nothing is saved, who holds it goes on, and the next one has to wait as well."""
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folders, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        saved.save(following, expected_version=1)
+    assert saved.load() == ring
+    wait_for_nobody(monkeypatch)
+    with pytest.raises(KeyStoreUnavailable, match=f"process {holder.pid} on"):
+        saved.save(following, expected_version=1)
+    holder.communicate("\n")
+    saved.save(following, expected_version=1)
+
+
+def test_holder_that_is_interrupted_lets_the_lock_go(
+    saved: FileKeyStore, folder: Path, following: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have it at once, and so has the same store; the file names nobody any more."""
+    wait_for_nobody(monkeypatch)
+    other = FileKeyStore(PATH=folder)
+    with pytest.raises(KeyboardInterrupt), saved.exclusive():
+        raise KeyboardInterrupt
+    assert (folder / "ring.lock").read_bytes() == b""
+    with other.exclusive(), pytest.raises(KeyStoreUnavailable):
+        saved.save(following, expected_version=1)
+    saved.save(following, expected_version=1)
+
+
+def test_lock_of_one_thread_is_not_that_of_another(
+    saved: FileKeyStore, following: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process has one store, and each thread the lock for itself; in the same one it nests."""
+    wait_for_nobody(monkeypatch)
+    with ThreadPoolExecutor(1) as pool, saved.exclusive():
+        late = pool.submit(saved.save, following, expected_version=1)
+        assert isinstance(late.exception(), KeyStoreUnavailable)
+        saved.save(following, expected_version=1)
+
+
+def test_lock_file_names_its_holder_and_nobody_before(saved: FileKeyStore, folder: Path) -> None:
+    """A process that died in between has left its name, and a longer one."""
+    lock = folder / "ring.lock"
+    lock.write_bytes(b"4194304 a-machine-with-a-long-name." + b"x" * 100)
+    with saved.exclusive():
+        assert lock.read_text() == f"{os.getpid()} {socket.gethostname()}"
 
 
 def test_time_of_a_change_is_taken_when_nobody_is_waited_for(
@@ -430,7 +497,7 @@ def test_lock_of_somebody_who_says_nothing_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An older version, or a shell's `flock`."""
-    monkeypatch.setattr(folders, "_LOCK_SECONDS", 0.0)
+    wait_for_nobody(monkeypatch)
     with (folder / "ring.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(KeyStoreUnavailable, match="written: another process has held"):

@@ -56,7 +56,10 @@ SHA_512 = sequence(name("608648016503040203"), NULL)
 HMAC_SHA_256 = sequence(name("2a864886f70d0209"), NULL)
 HMAC_SHA_1 = sequence(name("2a864886f70d0207"), NULL)
 PBES2, PBKDF2 = name("2a864886f70d01050d"), name("2a864886f70d01050c")
+AES_128_CBC = name("608648016503040102")
+AES_192_CBC = name("608648016503040116")
 AES_256_CBC = name("60864801650304012a")
+DES_EDE3_CBC = name("2a864886f70d0307")
 
 HASH = tlv(0xA0, SHA_256)
 MASK = tlv(0xA1, sequence(MGF1, SHA_256))
@@ -83,15 +86,15 @@ def restricted(*parameters: bytes) -> bytes:
     return sequence(tlv(0x02, b"\x00"), sequence(RSASSA_PSS, *parameters), tlv(0x04, numbers()))
 
 
-def encrypted(der: bytes) -> bytes:
-    """The key encrypted as OpenSSL 3 does it where nothing else is asked for."""
+def encrypted(der: bytes, cipher: bytes = AES_256_CBC, length: int = 32) -> bytes:
+    """The key encrypted as OpenSSL 3 does it, with AES-256 where nothing else is asked for."""
     vector, salt_ = b"v" * 16, b"s" * 8
     padder = PKCS7(128).padder()
     padded = padder.update(der) + padder.finalize()
-    secret = PBKDF2HMAC(SHA256(), 32, salt_, 2048).derive(PASSPHRASE)
+    secret = PBKDF2HMAC(SHA256(), length, salt_, 2048).derive(PASSPHRASE)
     encryptor = Cipher(AES(secret), CBC(vector)).encryptor()
     derivation = sequence(PBKDF2, sequence(tlv(0x04, salt_), tlv(0x02, b"\x08\x00"), HMAC_SHA_256))
-    scheme = sequence(derivation, sequence(AES_256_CBC, tlv(0x04, vector)))
+    scheme = sequence(derivation, sequence(cipher, tlv(0x04, vector)))
     return sequence(
         sequence(PBES2, scheme), tlv(0x04, encryptor.update(padded) + encryptor.finalize())
     )
@@ -122,6 +125,15 @@ def test_restricted_key_is_for_ps256_only(
 
 
 @pytest.mark.parametrize(
+    ("cipher", "length"), [(AES_128_CBC, 16), (AES_192_CBC, 24)], ids=["AES-128", "AES-192"]
+)
+def test_restriction_is_seen_whatever_the_length_of_the_cipher(cipher: bytes, length: int) -> None:
+    """`openssl pkcs8 -v2 aes-128-cbc`."""
+    text = as_pem("ENCRYPTED PRIVATE KEY", encrypted(restricted(), cipher, length))
+    assert allowed_algorithms(text, PASSPHRASE) == frozenset({"PS256"})
+
+
+@pytest.mark.parametrize(
     "parameters",
     [
         sequence(),  # SHA-1 is the default
@@ -130,7 +142,7 @@ def test_restricted_key_is_for_ps256_only(
         sequence(tlv(0xA0, SHA_512), MASK),
         sequence(HASH, tlv(0xA1, sequence(MGF1, SHA_512))),
         sequence(HASH, tlv(0xA1, sequence(RSASSA_PSS, SHA_256))),
-        sequence(HASH, MASK, salt(64)),
+        sequence(HASH, MASK, salt(33)),
     ],
     ids=["SHA-1", "mask of SHA-1", "hash of SHA-1", "SHA-512", "mask of SHA-512", "mask", "salt"],
 )
@@ -153,9 +165,9 @@ def test_key_that_says_nothing_of_its_use_is_not_restricted(kind: str) -> None:
     assert allowed_algorithms(text, PASSPHRASE) is None
 
 
-def of_pbkdf2(*rest: bytes) -> bytes:
+def of_pbkdf2(*rest: bytes, cipher: bytes = AES_256_CBC) -> bytes:
     derivation = sequence(PBKDF2, sequence(tlv(0x04, b"salt"), tlv(0x02, b"\x01"), *rest))
-    return sequence(PBES2, sequence(derivation, sequence(AES_256_CBC, tlv(0x04, b"v" * 16))))
+    return sequence(PBES2, sequence(derivation, sequence(cipher, tlv(0x04, b"v" * 16))))
 
 
 @pytest.mark.parametrize(
@@ -166,8 +178,9 @@ def of_pbkdf2(*rest: bytes) -> bytes:
         of_pbkdf2(),
         of_pbkdf2(tlv(0x02, b"\x20")),
         of_pbkdf2(HMAC_SHA_1),
+        of_pbkdf2(HMAC_SHA_256, cipher=DES_EDE3_CBC),
     ],
-    ids=["3DES", "derivation", "default", "length", "SHA-1"],
+    ids=["PKCS#12", "derivation", "default", "length", "SHA-1", "3DES"],
 )
 def test_what_is_encrypted_in_another_way_tells_nothing(scheme: bytes) -> None:
     """It is no reason to refuse the key."""

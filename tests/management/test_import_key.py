@@ -227,6 +227,24 @@ def test_file_that_is_larger_than_any_key_is_refused(folder: Path) -> None:
     refuse(written(folder, pem + b"\n" * 64 * 1024 + pem), match="larger than any key")
 
 
+def test_file_that_is_as_large_as_may_be_is_read(folder: Path) -> None:
+    """To the byte."""
+    pem = jwk_to_pem(generated("ES256"))
+    call_command("import_key", written(folder, pem.ljust(64 * 1024, b"\n")), verbosity=0)
+    assert load().keys[0].jwk == generated("ES256")
+
+
+def test_input_that_is_larger_than_any_key_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not read to its end: a pipe may have none."""
+    pem = jwk_to_pem(generated("ES256"))
+    sent = io.BytesIO(pem + b"\n" * 64 * 1024 + pem)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(sent))
+    refuse("-", match="- is larger than any key")
+    assert sent.tell() == 64 * 1024 + 1
+
+
 def test_file_that_is_not_there_is_named(folder: Path) -> None:
     """With what the system says."""
     refuse(str(folder / "nothing"), match="nothing can't be read: No such file")

@@ -90,8 +90,10 @@ class PrivateFile:
             self._lock(descriptor, self._path.with_name(name))
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
-            yield
-            os.truncate(descriptor, 0)
+            try:
+                yield
+            finally:
+                os.truncate(descriptor, 0)
         finally:
             os.close(descriptor)  # which also unlocks
 
