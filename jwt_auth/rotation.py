@@ -110,8 +110,8 @@ def newest_of(
     family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str, now: datetime
 ) -> RefreshToken | None:
     """The token that an ended family had last, if ``token`` is that one, or was consumed on the way
-    to it by requests with this key alone: a page that is closed during a password change may still
-    refresh, and so does the page that comes after it.
+    to it by nothing but honest retries with this key: a page that is closed during a password
+    change may still refresh, and so does the page that comes after it.
     """
     if token.generation == family.generation:
         return token if token.digest == family.current_digest else None

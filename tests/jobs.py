@@ -71,6 +71,7 @@ def _other_users(user_model: str, database: str, *, is_measured: bool = False) -
 
 _IN_PROCESS = "not (redis or remote or live or browser)"
 _ANY = (POSTGRESQL, SQLITE)
+_WEBKIT = Job(name="webkit", tests="engines", databases=_ANY, engine="webkit")
 
 QUICK = (Job(name="quick", tests=_IN_PROCESS, is_measured=True),)
 ALL = (
@@ -94,6 +95,7 @@ ALL = (
     Job(name="browser", tests="browser", databases=_ANY),
     # What can differ between engines.
     Job(name="firefox", tests="engines", databases=_ANY, engine="firefox"),
+    _WEBKIT,
 )
 #: Every test on every database with every user model and in each browser, in its long form.
 PRODUCT = (
@@ -103,7 +105,7 @@ PRODUCT = (
         for user_model in USER_MODELS
     ),
     Job(name="firefox", tests="browser and not chromium", databases=_ANY, engine="firefox"),
-    Job(name="webkit", tests="engines", databases=_ANY, engine="webkit"),
+    _WEBKIT,
 )
 SETS = {"quick": QUICK, "all": ALL, "product": PRODUCT}
 

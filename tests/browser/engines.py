@@ -108,10 +108,11 @@ def process_ids(mark: str = "") -> list[int]:
 
     def family_of(process: Process) -> list[Process]:
         try:
-            is_ours = process.name() == Path(EXECUTABLE).name and mark in " ".join(process.cmdline())
-            return [process, *process.children(recursive=True)] if is_ours else []
-        except Error:
-            return []  # it has just ended
+            if process.name() == Path(EXECUTABLE).name and mark in " ".join(process.cmdline()):
+                return [process, *process.children(recursive=True)]
+        except Error:  # it has just ended
+            pass
+        return []
 
     everything = Process().children(recursive=True)
     theirs = {each for process in everything for each in family_of(process)}

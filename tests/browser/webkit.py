@@ -75,10 +75,9 @@ class Browser:
         options = WebKitGTKOptions()
         options.binary_location = MINI_BROWSER
         options.add_argument("--automation")
-        # The driver then has each command wait for a navigation that is under way. A script that is
-        # sent to a page on its way out is never answered.
-        options.page_load_strategy = "eager"
-        options.timeouts = {"pageLoad": _IMPATIENCE * 1000}
+        # The driver then has each command wait for a page that is loading. A script that is sent to
+        # one on its way out is never answered; "eager" waits for ever for what has happened.
+        options.page_load_strategy = "normal"
         options.accept_insecure_certs = ignore_https_errors
         service = WebKitGTKService(DRIVER, env={**os.environ, "DISPLAY": self._display})
         with catch_warnings(action="ignore", category=DeprecationWarning):  # Selenium's own
@@ -156,13 +155,12 @@ class Page:
             driver.close()
 
     def _go(self, go: Callable[[WebKitGTK], None], wait_until: str) -> None:
-        deadline = time.monotonic() + _IMPATIENCE
         with self._in_front() as driver:
-            go(driver)
-            while wait_until == "load" and time.monotonic() < deadline:
-                if driver.execute_script("return document.readyState") == "complete":
-                    break
-                time.sleep(0.02)
+            driver.set_page_load_timeout(_PATIENCE if wait_until == "load" else _IMPATIENCE)
+            try:
+                go(driver)
+            finally:
+                driver.set_page_load_timeout(_PATIENCE)
 
     @contextmanager
     def _in_front(self) -> Iterator[WebKitGTK]:

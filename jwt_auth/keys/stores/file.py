@@ -81,8 +81,8 @@ class FileKeyStore(KeyStore):
                 folder.make(self._folder)
                 file = held.enter_context(folder.opened(self._path))
                 held.enter_context(file.locked(_LOCK))
-            self._locked.file = file
             held.callback(setattr, self._locked, "file", None)
+            self._locked.file = file
             yield
 
     def _load(self, file: PrivateFile) -> KeyRing:
