@@ -86,7 +86,7 @@ ALL = (
         is_measured=True,
     ),
     # Each on another database, because how a user's key is stored depends on both.
-    _other_users("auth.User", MARIADB, is_measured=True),
+    _other_users("auth.User", MARIADB),
     _other_users("users.UUIDKeyUser", POSTGRESQL, is_measured=True),
     _other_users("users.StringKeyUser", SQLITE, is_measured=True),
     Job(name="redis", tests="redis and not (live or browser)", databases=_ANY, is_measured=True),

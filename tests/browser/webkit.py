@@ -71,6 +71,7 @@ class Browser:
     def new_context(self, *, ignore_https_errors: bool) -> Context:
         """Start one with an empty jar."""
         from selenium.webdriver import WebKitGTK, WebKitGTKOptions, WebKitGTKService
+        from selenium.webdriver.remote.remote_connection import RemoteConnection
 
         options = WebKitGTKOptions()
         options.binary_location = MINI_BROWSER
@@ -82,6 +83,7 @@ class Browser:
         service = WebKitGTKService(DRIVER, env={**os.environ, "DISPLAY": self._display})
         with catch_warnings(action="ignore", category=DeprecationWarning):  # Selenium's own
             driver = WebKitGTK(options=options, service=service)
+        assert isinstance(driver.command_executor, RemoteConnection)
         driver.command_executor.client_config.timeout = _PATIENCE
         return Context(driver)
 
