@@ -250,7 +250,7 @@ class RevokedTokenQuerySet(models.QuerySet["RevokedToken"]):
         return self.using(write_database(self.model))
 
     def of_user(self, user_id: Any) -> Self:
-        """Those of a user, and those of nobody knows whom."""
+        """Denials of a user's tokens, and those whose user is not known."""
         return self.filter(Q(user_id=user_id) | Q(user_id=None))
 
     def deny(self, jti: str, *, user_id: Any, expires_at: datetime, now: datetime) -> None:
@@ -267,7 +267,7 @@ class RevokedToken(models.Model):
     """One access token that is denied by its ``jti`` until it would have expired by itself."""
 
     jti = models.CharField(max_length=JTI_LENGTH, primary_key=True)
-    #: Without a constraint: whoever leaves with a token of a user deleted meanwhile is no failure.
+    #: Without a constraint, so that a token can be denied after its user has been deleted.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,

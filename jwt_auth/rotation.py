@@ -4,7 +4,7 @@
 The rules, each with what breaks where it is missing:
 
 - The successor is written by one conditional UPDATE. A request that loses the race reads again and
-  goes on: zero changed rows are no proof of theft, and nobody's child is killed for being second.
+  goes on: zero changed rows don't prove a theft, and the slower of two requests ends nothing.
 - A retry with the key of the request that consumed the token gets that request's outcome again: a
   lost answer logs nobody out. A thief has no such key.
 - A retry whose successor has itself been used is told so and nothing changes: it was stuck while
@@ -107,11 +107,11 @@ def take(
 
 
 def newest_of(
-    family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str, now: datetime
+    family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str | None, now: datetime
 ) -> RefreshToken | None:
-    """The token that an ended family had last, if ``token`` is that one, or was consumed on the way
-    to it by nothing but honest retries with this key: a page that is closed during a password
-    change may still refresh, and so does the page that comes after it.
+    """The newest token of a family, if ``token`` is that one, or if every rotation from ``token`` to
+    it is one that this key may retry. There can be several: a page that is closed during a password
+    change may still refresh, and the page that comes after it does so too.
     """
     if token.generation == family.generation:
         return token if token.digest == family.current_digest else None
@@ -198,10 +198,8 @@ def _judge_consumed(
     if token.generation < family.generation - 1:
         return Verdict.SUPERSEDED
     # That the successor's digest is the current one also proves the presented token genuine.
-    for successor in token.successors(bytes.fromhex(family.rotation_nonce)):
-        if successor.digest == family.current_digest:
-            return Retried(successor=successor)
-    return Verdict.REUSED
+    successor = newest_of(family, token, retry_key=retry_key, now=now)
+    return Verdict.REUSED if successor is None else Retried(successor=successor)
 
 
 def _is_honest_retry(

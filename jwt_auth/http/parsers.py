@@ -81,7 +81,7 @@ def refuse_large_body(request: Request) -> None:
     except RawPostDataException:
         # A middleware has read it, no further than announced. REST framework takes the form that
         # Django has made of it, if only one was made.
-        plain.POST  # noqa: B018  the property makes it
+        _ = plain.POST
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

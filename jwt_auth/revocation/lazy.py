@@ -107,8 +107,8 @@ def _load(
 ) -> None:
     """Load what is missing, and refuse whoever may not be there any more.
 
-    Until that has worked out it is tried again for each field: nobody gets at the fields of a user
-    who was refused by asking a second time.
+    Until a load succeeds, each access to a field tries again. A user who was refused stays refused
+    when the view asks a second time.
     """
     model = type(user)
     # A field that the view has assigned is not asked of the database, and stays.

@@ -87,7 +87,7 @@ _REASONS: Final = {
 #: Nobody answered: not there, not in time, or cut off.
 _SILENCE: Final = (exceptions.ConnectionError, exceptions.HTTPClientError)
 
-#: Where the credential comes from is away, or there is none.
+#: There are no AWS credentials, or their source does not answer.
 _NO_CREDENTIAL: Final = (exceptions.NoCredentialsError, exceptions.CredentialRetrievalError)
 
 #: What else may go wrong before and after an answer. ``RuntimeError``: no more threads.
