@@ -109,9 +109,9 @@ def take(
 def newest_of(
     family: RefreshTokenFamily, token: RefreshToken, *, retry_key: str | None, now: datetime
 ) -> RefreshToken | None:
-    """The newest token of a family, if ``token`` is that one, or if every rotation from ``token`` to
-    it is one that this key may retry. There can be several: a page that is closed during a password
-    change may still refresh, and the page that comes after it does so too.
+    """The newest token of a family, if ``token`` is that one, or if this key may retry every
+    rotation between the two. There can be several: a page that is closed during a password change
+    may still refresh, and the page that comes after it does so too.
     """
     if token.generation == family.generation:
         return token if token.digest == family.current_digest else None
