@@ -141,7 +141,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["jwt_auth.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "EXCEPTION_HANDLER": "jwt_auth.http.errors.exception_handler",
+    "EXCEPTION_HANDLER": "jwt_auth.http.exception_handler.exception_handler",
     # How many reverse proxies of yours stand in front. None of them: X-Forwarded-For, which any
     # client can write, is not believed.
     "NUM_PROXIES": environment.number(os.environ, "NUM_PROXIES", default=0),

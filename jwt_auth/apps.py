@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.translation import gettext_lazy as _
 
-from jwt_auth import process
+from jwt_auth import startup
 
 
 class JWTAuthConfig(AppConfig):
@@ -31,7 +31,7 @@ class JWTAuthConfig(AppConfig):
         checks.register()
         receivers.connect()
         log.connect()
-        entry = process.entry_point()
+        entry = startup.entry_point()
         if entry == "command":
             return  # commands run the checks by themselves, and can be told not to
 

@@ -30,7 +30,7 @@
             └── KeyStoreUnavailable  the store does not answer at the moment
 
 No message holds a token, a key or other input: these texts reach logs and, translated once in
-``jwt_auth.http.errors``, clients.
+``jwt_auth.http.exception_handler``, clients.
 """
 
 from __future__ import annotations

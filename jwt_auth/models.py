@@ -1,7 +1,7 @@
 """Sessions and token versions: the truth that every revocation stands on.
 
 A session is one row for ever, a refresh token family that rotates in place. The querysets own every
-conditional UPDATE; what a rotation decides stands in :mod:`jwt_auth.rotation`.
+conditional UPDATE; what a rotation decides stands in :mod:`jwt_auth.flows.rotation`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from jwt_auth.compiled_queries import Select, Slot, Update, composed_once
 from jwt_auth.conf import conf
 from jwt_auth.retries import retried
-from jwt_auth.statements import Select, Slot, Update, composed_once
 
 USER_AGENT_LENGTH = 256
 JTI_LENGTH = 255

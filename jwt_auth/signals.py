@@ -51,7 +51,7 @@ token_denied = Signal()
 #: ring, where it was loaded or saved), ``store`` (the store's description), ``operation``
 #: (``"load"`` or ``"save"``) and ``reason`` (a short code) of a refusal, else ``None``,
 #: ``routine`` (true where a reload found nothing new), ``process``
-#: (:class:`jwt_auth.process.Process`: ``pid``, ``command``, ``system_user``).
+#: (:class:`jwt_auth.startup.Process`: ``pid``, ``command``, ``system_user``).
 key_event = Signal()
 
 #: A log-in or a refresh was refused for its rate. Arguments: ``scope`` (of

@@ -19,7 +19,7 @@ from jwt_auth import signals
 from jwt_auth.exceptions import KeyRingConflict, KeyRingExists, Refusal
 from jwt_auth.http.addresses import client_of
 from jwt_auth.models import Client, Reason, RefreshTokenFamily
-from jwt_auth.process import Process
+from jwt_auth.startup import Process
 from jwt_auth.tokens.claims import AccessToken
 
 logger: Final = logging.getLogger("jwt_auth.security")

@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from jwt_auth.caches import check_locations
+from jwt_auth.cache_locations import check_locations
 from jwt_auth.checks import messages
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import KeyFailure

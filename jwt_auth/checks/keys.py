@@ -20,9 +20,9 @@ from jwt_auth.exceptions import (
     KeyStoreError,
     KeyStoreUnavailable,
 )
-from jwt_auth.keys import active
+from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
-from jwt_auth.keys.signers.base import get_signer_of, signing_key
+from jwt_auth.keys.signers.base import get_signer_of, prepare_ring_key
 from jwt_auth.keys.stores.base import get_key_store, load_ring
 
 logger: Final = logging.getLogger("jwt_auth")
@@ -57,7 +57,7 @@ def find_start_problem() -> CheckMessage | None:
     one fails to boot.
     """
     deadline, said = monotonic() + START_PATIENCE, ""
-    while isinstance(failure := _find_failure(active.ring), KeyStoreUnavailable):
+    while isinstance(failure := _find_failure(cache.get_ring), KeyStoreUnavailable):
         if monotonic() >= deadline:
             break
         if str(failure) != said:
@@ -76,7 +76,7 @@ def _judge(ring: KeyRing) -> None:
     if signer is not None:
         get_signer_of(signer)  # that it is set, not that it is up: what has started verifies
     for key in ring.keys:
-        signing_key(key)  # one that can't be used has every request fail
+        prepare_ring_key(key)  # one that can't be used has every request fail
 
 
 def _find_failure(load: Callable[[], KeyRing]) -> KeyFailure | None:

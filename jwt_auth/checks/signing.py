@@ -13,7 +13,7 @@ from jwt_auth.checks import messages
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys.ring import RingKey
-from jwt_auth.keys.signers.base import signing_key
+from jwt_auth.keys.signers.base import prepare_ring_key
 from jwt_auth.keys.stores.base import get_key_store, load_ring
 
 #: What the signer is given to sign: no token, and nothing that could become one.
@@ -30,7 +30,7 @@ def check_signing() -> Iterator[CheckMessage]:
         yield from _check_place(key)
         return
     try:
-        signing_key(key).sign(_MESSAGE)
+        prepare_ring_key(key).sign(_MESSAGE)
     except KeyFailure as failure:
         yield messages.warning(
             "W050",

@@ -16,9 +16,9 @@ from jwt_auth.flows.ending import (
     log_out_everywhere,
 )
 from jwt_auth.flows.issuing import Issued
+from jwt_auth.flows.opening import list_sessions, log_in
 from jwt_auth.flows.passwords import change_password
 from jwt_auth.flows.refreshing import refresh
-from jwt_auth.flows.sessions import list_sessions, log_in
 
 __all__ = [
     "Issued",

@@ -8,9 +8,9 @@ from typing import Any
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import RefreshTokenRefused
-from jwt_auth.flows.sessions import Former, list_sessions
+from jwt_auth.flows.opening import Former, list_sessions
+from jwt_auth.flows.rotation import Retried, Verdict, first_again, newest_of
 from jwt_auth.models import Reason, RefreshTokenFamily
-from jwt_auth.rotation import Retried, Verdict, first_again, newest_of
 from jwt_auth.tokens import refresh as refresh_tokens
 from jwt_auth.tokens.refresh import RefreshToken
 

@@ -21,7 +21,7 @@ from django.views.decorators.debug import sensitive_variables
 from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused
 from jwt_auth.flows.handover import find_former
 from jwt_auth.flows.issuing import Issued, issue_access_token
-from jwt_auth.flows.sessions import log_in, new_family
+from jwt_auth.flows.opening import log_in, new_family
 from jwt_auth.models import Client, write_database
 from jwt_auth.retries import retried
 from jwt_auth.users import key_of

@@ -1,4 +1,4 @@
-"""A refresh: judge the token, sign, then take its successor (:mod:`jwt_auth.rotation`)."""
+"""A refresh: judge the token, sign, then take its successor (:mod:`jwt_auth.flows.rotation`)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from jwt_auth.exceptions import RefreshSuperseded, RefreshTokenRefused
 from jwt_auth.flows.ending import end_session
 from jwt_auth.flows.handover import Opened, find_opened
 from jwt_auth.flows.issuing import Issued, issue_access_token, pair
+from jwt_auth.flows.rotation import Retried, Verdict, judge, likely_mistake, take
 from jwt_auth.models import Client, Reason, RefreshTokenFamily, token_version_of, write_database
-from jwt_auth.rotation import Retried, Verdict, judge, likely_mistake, take
 from jwt_auth.tokens import refresh as refresh_tokens
 from jwt_auth.tokens.refresh import RefreshToken
 from jwt_auth.users import is_hidden

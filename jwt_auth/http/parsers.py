@@ -12,7 +12,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
 
-from jwt_auth.http.problems import BodyTooLarge
+from jwt_auth.http.api_exceptions import BodyTooLarge
 
 MAX_BYTES: Final = 16 * 1024
 

@@ -21,7 +21,7 @@ from jwt_auth import signals
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import RefreshTokenRefused
 from jwt_auth.http.addresses import network_of
-from jwt_auth.http.spellings import count_names
+from jwt_auth.http.username_spellings import count_names
 from jwt_auth.models import Client
 from jwt_auth.tokens import refresh
 from jwt_auth.users import current_tenant

@@ -24,8 +24,8 @@ from jwt.exceptions import PyJWTError
 
 from jwt_auth.encoding import base64url_decode, base64url_encode
 from jwt_auth.exceptions import InvalidKey
-from jwt_auth.keys.discretion import raised_anew
-from jwt_auth.keys.weak import refuse_weak_rsa
+from jwt_auth.keys.redaction import raised_anew
+from jwt_auth.keys.strength import refuse_weak_rsa
 
 JWK = dict[str, Any]
 
@@ -132,7 +132,7 @@ def _generate(algorithm: str) -> JWK:
 
 
 @raised_anew(InvalidKey)
-def signing_key(jwk: Mapping[str, Any]) -> SigningKey:
+def prepare_signing_key(jwk: Mapping[str, Any]) -> SigningKey:
     """Prepare a private JWK for signing.
 
     Raises:
@@ -145,7 +145,7 @@ def signing_key(jwk: Mapping[str, Any]) -> SigningKey:
 
 
 @raised_anew(InvalidKey)
-def verification_key(jwk: Mapping[str, Any]) -> VerificationKey:
+def prepare_verification_key(jwk: Mapping[str, Any]) -> VerificationKey:
     """Prepare a JWK, public or private, for verifying.
 
     Raises:

@@ -30,9 +30,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from jwt_auth.exceptions import InvalidKey
 from jwt_auth.keys import jwk as jwks
-from jwt_auth.keys.adopted import adopt, adopt_public
+from jwt_auth.keys.imported_keys import adopt, adopt_public
 from jwt_auth.keys.jwk import JWK
-from jwt_auth.keys.pss import allowed_algorithms
+from jwt_auth.keys.pss_parameters import allowed_algorithms
 
 _PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
 _PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey

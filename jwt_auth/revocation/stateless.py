@@ -10,7 +10,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.revocation.base import RevocationBackend
 from jwt_auth.revocation.database import require_active
-from jwt_auth.revocation.statement import find_standing
+from jwt_auth.revocation.lookup import find_standing
 from jwt_auth.tokens.claims import AccessToken
 
 

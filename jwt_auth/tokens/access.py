@@ -19,7 +19,7 @@ from uuid import UUID
 from jwt_auth.conf import conf
 from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import AccessTokenRefused, ClaimsInvalid, Refusal, UnknownKey
-from jwt_auth.keys import active
+from jwt_auth.keys import cache
 from jwt_auth.keys.jwk import VerificationKey
 from jwt_auth.tokens import jws
 from jwt_auth.tokens.claims import RESERVED, TOKEN_USE, AccessToken, judge_claims, read_claims
@@ -67,7 +67,7 @@ def issue(
     """
     if not RESERVED.isdisjoint(own_claims):
         raise ClaimsInvalid(f"JWT_AUTH_CLAIMS may not set {sorted(RESERVED & set(own_claims))}.")
-    key, end = active.signing_key_and_end(now)
+    key, end = cache.get_signing_key_and_end(now)
     issued_at = int(now.timestamp())
     over_at = int((expires_at if end is None else min(expires_at, end)).timestamp())
     try:
@@ -112,7 +112,7 @@ def verify(token: str, *, now: datetime) -> AccessToken:
         raise AccessTokenRefused(Refusal.TOO_LONG)
     # The generation is read before the keys: what is verified with an older ring stays with that
     # ring.
-    verified = _verified.of_generation(active.generation())
+    verified = _verified.of_generation(cache.generation())
     digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
     access_token = verified.get(digest)
     if access_token is None:
@@ -155,6 +155,6 @@ def _key_of(header: dict[str, Any], *, now: datetime) -> VerificationKey:
 
 def _verification_key(kid: str, *, now: datetime) -> VerificationKey:
     try:
-        return active.verification_key(kid, now)
+        return cache.get_verification_key(kid, now)
     except UnknownKey:
         raise AccessTokenRefused(Refusal.UNKNOWN_KEY) from None

@@ -5,15 +5,15 @@ from __future__ import annotations
 from django.urls import URLPattern, re_path
 
 from jwt_auth.http.transports import Transport
-from jwt_auth.http.views import account, sessions
+from jwt_auth.http.views import account, login_and_refresh
 
 
 def endpoints(transport: Transport) -> list[URLPattern]:
     """The URL patterns of all endpoints, with the refresh token travelling by ``transport``."""
     views = {
-        "login": (r"^login/?$", sessions.LoginView),
-        "refresh": (r"^refresh/?$", sessions.RefreshView),
-        "logout": (r"^logout/?$", sessions.LogoutView),
+        "login": (r"^login/?$", login_and_refresh.LoginView),
+        "refresh": (r"^refresh/?$", login_and_refresh.RefreshView),
+        "logout": (r"^logout/?$", login_and_refresh.LogoutView),
         "logout-all": (r"^logout-all/?$", account.LogoutAllView),
         "me": (r"^me/?$", account.MeView),
         "sessions": (r"^sessions/?$", account.SessionListView),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jwt_auth.http.problems import INVALID_TOKEN_CHALLENGE
+from jwt_auth.http.api_exceptions import INVALID_TOKEN_CHALLENGE
 from tests.browser.devices import (
     Device,
     Stage,

@@ -17,7 +17,7 @@ from jwt_auth import checks
 from jwt_auth.checks import keys
 from jwt_auth.checks.keys import check_keys, find_key_problem
 from jwt_auth.exceptions import KeyStoreUnavailable
-from jwt_auth.keys import active
+from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
 
@@ -76,7 +76,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     for name in ("monotonic", "sleep"):
         monkeypatch.setattr(keys, name, getattr(clock, name))
-    monkeypatch.setattr(active, "ring", clock.ring)
+    monkeypatch.setattr(cache, "ring", clock.ring)
     return clock
 
 
@@ -103,7 +103,7 @@ def test_ring_of_the_start_serves_the_first_request(folder: Path) -> None:
     call_command("generate_keys", verbosity=0)
     assert checks.start_problems(serving=True) == []
     (folder / "ring.json").unlink()
-    assert active.signing_key(datetime.now(UTC)).kid
+    assert cache.get_signing_key(datetime.now(UTC)).kid
 
 
 def test_missing_ring_names_path_and_command(folder: Path) -> None:

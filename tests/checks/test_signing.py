@@ -14,7 +14,7 @@ from jwt_auth.checks.backends import check_signer
 from jwt_auth.checks.deployment import check_deployment
 from jwt_auth.checks.keys import find_key_problem
 from jwt_auth.checks.signing import check_signing
-from jwt_auth.keys import active
+from jwt_auth.keys import cache
 from tests.keys.signers import DOWN, LocalSigner
 
 
@@ -28,7 +28,7 @@ def ring(settings: Settings, tmp_path: Path) -> Iterator[None]:
     }
     call_command("generate_keys", verbosity=0)
     yield
-    active.reset()
+    cache.reset()
 
 
 def ids(messages: list[CheckMessage]) -> list[str]:

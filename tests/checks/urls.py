@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from jwt_auth.authentication import JWTAuthentication
-from jwt_auth.http.views.sessions import LoginView, RefreshView
+from jwt_auth.http.views.login_and_refresh import LoginView, RefreshView
 
 
 class GuardedLoginView(LoginView):

@@ -11,11 +11,10 @@ from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from jwt_auth import rotation
 from jwt_auth.exceptions import RefreshTokenRefused
-from jwt_auth.flows import end_session, refreshing
+from jwt_auth.flows import end_session, refreshing, rotation
+from jwt_auth.flows.rotation import Verdict
 from jwt_auth.models import Reason, RefreshTokenFamilyQuerySet
-from jwt_auth.rotation import Verdict
 from tests.flows.machine import Rotation
 from tests.live.length import LONG
 

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from pytest_django import Settings
 
-from jwt_auth.flows.sessions import new_family
+from jwt_auth.flows.opening import new_family
 from jwt_auth.models import Client, RefreshTokenFamily
 from tests.conftest import GiveRoles, MakeUser
 from tests.http.site import COOKIE, Session, Site, everything, open_session

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 from rest_framework.request import Request
 
+from jwt_auth.http.api_exceptions import BodyTooLarge
 from jwt_auth.http.parsers import refuse_large_body
-from jwt_auth.http.problems import BodyTooLarge
 from jwt_auth.models import Reason, RefreshTokenFamily
 from tests.http.site import COOKIE, MOBILE, MOUNT, Session, Site, everything
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 from pytest_django import Settings
 
-from jwt_auth.keys import active
+from jwt_auth.keys import cache
 from tests.http.site import COOKIE, Session, Site, everything, open_session
 from tests.http.test_unavailable import _is_unavailable
 from tests.keys.signers import DOWN, LocalSigner
@@ -30,7 +30,7 @@ def signed(
     }
     call_command("generate_keys", verbosity=0)
     yield open_session(site, credentials)
-    active.reset()
+    cache.reset()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ optional("drf_standardized_errors")
 HANDLERS = {
     "drf-standardized-errors": "drf_standardized_errors.handler.exception_handler",
     "REST framework": "rest_framework.views.exception_handler",
-    "ours": "jwt_auth.http.errors.exception_handler",
+    "ours": "jwt_auth.http.exception_handler.exception_handler",
 }
 
 

@@ -19,7 +19,7 @@ from django.db import connection
 from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
-from jwt_auth.http import spellings, throttling
+from jwt_auth.http import throttling, username_spellings
 from jwt_auth.models import Client
 from jwt_auth.tokens import refresh
 from tests.conftest import MakeUser
@@ -148,7 +148,7 @@ def test_name_that_only_another_backend_may_know_is_counted_by_its_letters(
 
 def test_blanks_at_the_end_make_no_other_name(db: None) -> None:
     """Wherever a name comes from: MariaDB pads it with blanks before it compares."""
-    assert spellings.count_names("alice  ") == spellings.count_names("alice")
+    assert username_spellings.count_names("alice  ") == username_spellings.count_names("alice")
 
 
 def test_name_that_the_column_cannot_hold_is_counted_by_its_letters(
@@ -158,7 +158,7 @@ def test_name_that_the_column_cannot_hold_is_counted_by_its_letters(
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     field: Any = get_user_model()._meta.get_field(get_user_model().USERNAME_FIELD)
     monkeypatch.setattr(field, "column", "no_such_column")
-    names = [spellings.count_names(name) for name in ("Alice", "\u00e4lice")]
+    names = [username_spellings.count_names(name) for name in ("Alice", "\u00e4lice")]
     assert names == [["letters alice"]] * 2
 
 

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from jwt_auth import retries
-from jwt_auth.keys import active
+from jwt_auth.keys import cache
 from jwt_auth.models import RefreshTokenFamily
 from tests.http.site import COOKIE, Session, Site, everything
 from tests.settings import SCRATCH_DIR
@@ -45,7 +45,7 @@ def broken_keys(
     settings.JWT_AUTH_KEY_STORE = {**settings.JWT_AUTH_KEY_STORE, "OPTIONS": options}
     say = {"missing": "manage.py generate_keys", "exposed": "chmod 600", "torn": "not a JSON"}
     yield folder, say[request.param]
-    active.reset()
+    cache.reset()
 
 
 def _is_unavailable(answer: Any) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from jwt_auth.keys import active, jwk
+from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.file import FileKeyStore
@@ -68,8 +68,8 @@ def memory_store(settings: Settings, tmp_path: Path) -> MemoryKeyStore:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """The clock of the process's copy, which stands still; a reload has all the time it needs."""
     clock = Clock()
-    monkeypatch.setattr(active, "monotonic", clock)
-    monkeypatch.setattr(active, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(cache, "monotonic", clock)
+    monkeypatch.setattr(cache, "PATIENCE", PATIENCE)
     yield clock
     finish_reloads()
 
@@ -80,8 +80,8 @@ def loaded_store(
 ) -> MemoryKeyStore:
     """The settings' store with a ring of one key, which this process has loaded once."""
     memory_store.ring = ring
-    active.reset()
-    active.signing_key(now)
+    cache.reset()
+    cache.get_signing_key(now)
     assert memory_store.loads == 1
     return memory_store
 
@@ -97,4 +97,4 @@ def hanging(memory_store: MemoryKeyStore, clock: Clock) -> Iterator[Hanging]:
 @pytest.fixture
 def _no_patience(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """No request waits for a reload, as if its two seconds were over."""
-    monkeypatch.setattr(active, "PATIENCE", 0.0)
+    monkeypatch.setattr(cache, "PATIENCE", 0.0)

@@ -21,7 +21,7 @@ from django.test import RequestFactory, override_settings
 from jwt_auth import flows, signals
 from jwt_auth.checks.keys import check_keys
 from jwt_auth.http.views.jwks import jwks
-from jwt_auth.keys import active
+from jwt_auth.keys import cache
 from jwt_auth.keys.stores import base
 from jwt_auth.keys.stores.base import KeyStore, get_key_store
 from tests.keys.frames import pem_mark, shown_of
@@ -148,7 +148,7 @@ def live(life: Life, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Running servers follow within 60 seconds." in said
     _, third = life.kids()
     assert life.published() == [first, third]
-    assert active.signing_key(datetime.now(UTC)).kid == third
+    assert cache.get_signing_key(datetime.now(UTC)).kid == third
     life.said += map(repr, check_keys(None))
     changes = [event for event in life.events if event[1] is not None]
     assert changes == [

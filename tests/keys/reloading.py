@@ -18,7 +18,7 @@ from coverage import Coverage
 
 from jwt_auth import signals
 from jwt_auth.exceptions import UnknownKey
-from jwt_auth.keys import active, loading
+from jwt_auth.keys import cache, loading
 from tests.keys.stores import HELD, MemoryKeyStore
 
 #: Seconds that a request waits at most for a reload. The package's own two may pass on a machine
@@ -53,7 +53,7 @@ def finish_reloads() -> None:
 
 def use(now: datetime) -> str:
     """The key that a request signs with; whatever it has begun is over."""
-    kid = active.signing_key(now).kid
+    kid = cache.get_signing_key(now).kid
     finish_reloads()
     return kid
 
@@ -61,7 +61,7 @@ def use(now: datetime) -> str:
 def knows(kid: str, now: datetime) -> bool:
     """Whether a request finds the key that a token names."""
     try:
-        return active.verification_key(kid, now).kid == kid
+        return cache.get_verification_key(kid, now).kid == kid
     except UnknownKey:
         return False
 
@@ -151,7 +151,7 @@ def stopped(function: Callable[[], object], *, line: int) -> Iterator[bool]:
 
     def trace(frame: Any, event: str, _: Any) -> Any:
         nonlocal left, is_stopped
-        if frame.f_code.co_filename not in (active.__file__, loading.__file__):
+        if frame.f_code.co_filename not in (cache.__file__, loading.__file__):
             return None
         if event == "line":
             left -= 1

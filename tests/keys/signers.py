@@ -41,7 +41,7 @@ class LocalSigner(KeySigner):
         if LocalSigner.failure is not None:
             raise LocalSigner.failure
         name = f"{key}, or not" if self.confused else key
-        return jwk.signing_key(private_part(name)).sign(message)
+        return jwk.prepare_signing_key(private_part(name)).sign(message)
 
     def create(self, algorithm: str) -> NewKey:
         if LocalSigner.failure not in (None, DENIED):

@@ -18,7 +18,7 @@ from pytest_django import Settings
 
 from jwt_auth.conf import JWKS_MAX_AGE, conf
 from jwt_auth.exceptions import Refusal
-from jwt_auth.keys import active, jwk, rotation
+from jwt_auth.keys import cache, jwk, lifecycle
 from jwt_auth.keys.ring import KeyRing, RingKey
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.tokens import access
@@ -54,7 +54,7 @@ def store(memory_store: MemoryKeyStore) -> MemoryKeyStore:
     then = START - timedelta(days=90)
     ring = KeyRing(version=0).with_next_key(jwk.generate("ES256"), then, then, MINUTE)
     late = START - timedelta(minutes=5)
-    memory_store.ring = ring.with_next_key(jwk.generate("ES256"), late, late, rotation.retention())
+    memory_store.ring = ring.with_next_key(jwk.generate("ES256"), late, late, lifecycle.retention())
     return memory_store
 
 
@@ -62,9 +62,9 @@ def change(store: MemoryKeyStore, how: str, now: datetime) -> Change:
     assert store.ring is not None
     before = store.ring
     if how == "compromised":
-        rotation.replace_compromised(store, kid=before.keys[1].kid, algorithm=None, now=now)
+        lifecycle.replace_compromised(store, kid=before.keys[1].kid, algorithm=None, now=now)
     else:
-        rotation.rotate(store, algorithm="EdDSA", now=now, at_once=how == "at once")
+        lifecycle.rotate(store, algorithm="EdDSA", now=now, at_once=how == "at once")
     assert store.ring is not None
     return Change(before=before, after=store.ring)
 
@@ -163,9 +163,9 @@ def test_token_does_not_outlive_its_key(settings: Settings, file_store: FileKeyS
     end = following.activates_at + timedelta(minutes=17)
     planned = replace(ring, version=3, keys=(replace(former, expires_at=end), following))
     file_store.save(planned, expected_version=2)
-    active.reset()
+    cache.reset()
     now = datetime.now(UTC)
-    assert active.signing_key(now).kid == former.kid
+    assert cache.get_signing_key(now).kid == former.kid
     issued = access.issue(**claims(now))
     last = access.verify(issued.text, now=end - timedelta(seconds=2)).expires_at
     assert end - timedelta(seconds=1) <= last <= end

@@ -11,9 +11,9 @@ import pytest
 
 from jwt_auth.encoding import base64url_decode, base64url_encode
 from jwt_auth.exceptions import InvalidKey, KeyRingTooNew, KeyRingTorn
-from jwt_auth.keys import encryption
-from jwt_auth.keys.encryption import KeyEncryptionKey, UnknownKeyEncryptionKey
 from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores import encryption
+from jwt_auth.keys.stores.encryption import KeyEncryptionKey, UnknownKeyEncryptionKey
 
 
 def make_key() -> KeyEncryptionKey:

@@ -112,8 +112,8 @@ def test_pem_is_a_ring_of_one_key_that_signs(
     signing = ring.signing_key(datetime.now(UTC))
     assert (signing.algorithm, signing.kid) == (algorithm, jwk.thumbprint(signing.jwk))
     assert (ring, ring.version) == (EnvironmentKeyStore(VARIABLE=VARIABLE).load(), 1)
-    prepared = jwk.signing_key(signing.jwk)
-    assert jwk.verification_key(signing.jwk).verify(b"message", prepared.sign(b"message"))
+    prepared = jwk.prepare_signing_key(signing.jwk)
+    assert jwk.prepare_verification_key(signing.jwk).verify(b"message", prepared.sign(b"message"))
 
 
 @pytest.mark.parametrize("wrap", [str, encoded])

@@ -25,9 +25,9 @@ from jwt_auth.exceptions import (
     KeyStoreExposed,
     KeyStoreUnavailable,
 )
-from jwt_auth.keys import jwk, rotation
+from jwt_auth.keys import jwk, lifecycle
 from jwt_auth.keys.ring import KeyRing
-from jwt_auth.keys.stores import folder as folders
+from jwt_auth.keys.stores import private_files as folders
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.keys.contract import KeyStoreContract, Storage
 from tests.keys.reloading import told
@@ -480,9 +480,9 @@ def test_time_of_a_change_is_taken_when_nobody_is_waited_for(
         time[0] += timedelta(hours=1)
         holder.communicate("\n")
 
-    monkeypatch.setattr(rotation, "_clock", lambda: time[0])
+    monkeypatch.setattr(lifecycle, "_clock", lambda: time[0])
     monkeypatch.setattr(folders, "sleep", an_hour_passes)
-    change = rotation.rotate(saved, algorithm=None)
+    change = lifecycle.rotate(saved, algorithm=None)
     assert time[0] == now + timedelta(hours=1) == change.now
     key = saved.load().keys[-1]
     assert key.created_at == time[0]
@@ -503,7 +503,7 @@ def test_lock_of_somebody_who_says_nothing_is_waited_for(
         with pytest.raises(KeyStoreUnavailable, match="written: another process has held"):
             saved.save(following, expected_version=1)
         with told() as events, pytest.raises(KeyStoreUnavailable):
-            rotation.rotate(saved, algorithm=None, now=now)
+            lifecycle.rotate(saved, algorithm=None, now=now)
     (refused,) = [event for event in events if event["event"] == "refused"]
     assert (refused["operation"], refused["reason"]) == ("save", "key_store_unavailable")
     saved.save(following, expected_version=1)

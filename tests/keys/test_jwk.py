@@ -99,8 +99,8 @@ def refuse(prepare: Any, members: dict[str, Any], reason: str) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_generated_key_signs_what_it_verifies(algorithm: str) -> None:
     """A new key's two halves belong together, and to no other message."""
-    signing = jwk.signing_key(generated(algorithm))
-    verification = jwk.verification_key(generated(algorithm))
+    signing = jwk.prepare_signing_key(generated(algorithm))
+    verification = jwk.prepare_verification_key(generated(algorithm))
     signature = signing.sign(b"message")
     assert signing.kid == verification.kid
     assert verification.verify(b"message", signature)
@@ -162,8 +162,8 @@ def test_ed25519_signature_is_that_of_rfc_8037() -> None:
     expected = base64url_decode(
         "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
     )
-    assert jwk.signing_key(RFC8037).sign(message) == expected
-    assert jwk.verification_key(without(RFC8037, "d")).verify(message, expected)
+    assert jwk.prepare_signing_key(RFC8037).sign(message) == expected
+    assert jwk.prepare_verification_key(without(RFC8037, "d")).verify(message, expected)
 
 
 def test_es256_signature_of_rfc_7515_verifies() -> None:
@@ -175,7 +175,7 @@ def test_es256_signature_of_rfc_7515_verifies() -> None:
     signature = base64url_decode(
         "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
     )
-    key = jwk.verification_key(RFC7515)
+    key = jwk.prepare_verification_key(RFC7515)
     assert key.verify(message, signature)
     assert not key.verify(message, signature[:-1])
 
@@ -186,7 +186,9 @@ def test_public_jwk_has_public_members_only(algorithm: str) -> None:
     published = jwk.public_jwk({**generated(algorithm), "note": "mine", "key_ops": ["sign"]})
     names = {"n", "e"} | {"x", "y", "crv"}
     assert published.keys() <= {"kty", "kid", "alg", "use"} | names
-    assert jwk.verification_key(published) == jwk.verification_key(generated(algorithm))
+    assert jwk.prepare_verification_key(published) == jwk.prepare_verification_key(
+        generated(algorithm)
+    )
 
 
 def test_public_jwk_of_a_secret_is_refused() -> None:
@@ -197,14 +199,17 @@ def test_public_jwk_of_a_secret_is_refused() -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_repr_shows_no_material(algorithm: str) -> None:
     """What ends up in a log says which key, not the key."""
-    for key in (jwk.signing_key(generated(algorithm)), jwk.verification_key(generated(algorithm))):
+    for key in (
+        jwk.prepare_signing_key(generated(algorithm)),
+        jwk.prepare_verification_key(generated(algorithm)),
+    ):
         name = type(key).__name__
         assert repr(key) == f"{name}(kid={key.kid!r}, algorithm={algorithm!r})"
 
 
 def test_key_accepts_its_own_algorithm_only() -> None:
     """`Ed25519` is another name of an EdDSA key's algorithm (RFC 9864), and there are no others."""
-    okp, ec = jwk.verification_key(RFC8037), jwk.verification_key(RFC7515)
+    okp, ec = jwk.prepare_verification_key(RFC8037), jwk.prepare_verification_key(RFC7515)
     assert [name for name in (*ALGORITHMS, "Ed25519", "none") if okp.accepts(name)] == [
         "EdDSA",
         "Ed25519",
@@ -216,25 +221,25 @@ def test_key_accepts_its_own_algorithm_only() -> None:
 
 def test_rsa_key_of_2048_bits_is_accepted() -> None:
     """It is old but not broken; somebody else warns of it."""
-    assert jwk.signing_key(rsa_jwk(2048)).algorithm == "RS256"
+    assert jwk.prepare_signing_key(rsa_jwk(2048)).algorithm == "RS256"
 
 
 def test_rsa_key_under_2048_bits_is_refused() -> None:
     """RFC 7518 §3.3."""
-    refuse(jwk.signing_key, rsa_jwk(1024), "2048 bits")
-    refuse(jwk.verification_key, without(rsa_jwk(1024), "d", "key_ops"), "2048 bits")
+    refuse(jwk.prepare_signing_key, rsa_jwk(1024), "2048 bits")
+    refuse(jwk.prepare_verification_key, without(rsa_jwk(1024), "d", "key_ops"), "2048 bits")
 
 
 def test_key_that_signs_what_it_can_not_verify_is_refused() -> None:
     """OpenSSL signs with an exponent of 65 bits and verifies nothing: each token would be a 401."""
     members = {**RSAAlgorithm.to_jwk(with_exponent(EXPONENT_OF_65_BITS), as_dict=True)}
-    refuse(jwk.signing_key, members | {"alg": "RS256", "kid": "k"}, "does not verify")
+    refuse(jwk.prepare_signing_key, members | {"alg": "RS256", "kid": "k"}, "does not verify")
 
 
 @pytest.mark.parametrize("exponent", ["AQ", "Ag", "AQAA"])
 def test_rsa_key_with_a_useless_exponent_is_refused(exponent: str) -> None:
     """With 1 everybody signs; an even one is no RSA key."""
-    refuse(jwk.verification_key, RFC7638 | {"e": exponent}, "exponent")
+    refuse(jwk.prepare_verification_key, RFC7638 | {"e": exponent}, "exponent")
 
 
 @pytest.mark.parametrize(
@@ -275,7 +280,7 @@ def test_rsa_key_with_a_useless_exponent_is_refused(exponent: str) -> None:
 )
 def test_malformed_key_is_refused(key: dict[str, Any], change: dict[str, Any], reason: str) -> None:
     """Each with its reason and without its material."""
-    refuse(jwk.verification_key, key | change, reason)
+    refuse(jwk.prepare_verification_key, key | change, reason)
 
 
 @pytest.mark.parametrize(
@@ -293,32 +298,32 @@ def test_key_that_can_not_sign_is_refused(
     key: dict[str, Any], change: dict[str, Any], reason: str
 ) -> None:
     """A private part that is missing, of another key, or not meant to sign."""
-    refuse(jwk.signing_key, key | change, reason)
+    refuse(jwk.prepare_signing_key, key | change, reason)
 
 
 def test_private_part_of_another_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the libraries below look at, the two halves are compared."""
-    other = jwk.signing_key(jwk.generate("ES256"))
+    other = jwk.prepare_signing_key(jwk.generate("ES256"))
     wanted = jwk._from_jwk
 
     def careless(algorithm: str, members: dict[str, Any]) -> Any:
         return other._key if "d" in members else wanted(algorithm, members)
 
     monkeypatch.setattr(jwk, "_from_jwk", careless)
-    refuse(jwk.signing_key, RFC7515, "does not match")
+    refuse(jwk.prepare_signing_key, RFC7515, "does not match")
 
 
 def test_inconsistent_rsa_numbers_are_refused() -> None:
     """A modulus that is not the product of its primes."""
     key, other = generated("RS256"), generated("PS256")
-    refuse(jwk.signing_key, key | {"n": other["n"]}, "valid key")
-    refuse(jwk.signing_key, key | {"d": other["d"]}, "valid key")
+    refuse(jwk.prepare_signing_key, key | {"n": other["n"]}, "valid key")
+    refuse(jwk.prepare_signing_key, key | {"d": other["d"]}, "valid key")
 
 
 def test_key_ops_of_a_private_key_let_its_public_half_verify() -> None:
     """RFC 7517 §4.3 names `sign` for the private key and `verify` for the public one."""
-    assert jwk.verification_key(RFC7515 | {"key_ops": ["sign"]}).kid == "rfc7515"
-    refuse(jwk.verification_key, without(RFC7515, "d") | {"key_ops": ["sign"]}, "key_ops")
+    assert jwk.prepare_verification_key(RFC7515 | {"key_ops": ["sign"]}).kid == "rfc7515"
+    refuse(jwk.prepare_verification_key, without(RFC7515, "d") | {"key_ops": ["sign"]}, "key_ops")
 
 
 def test_thumbprint_of_a_malformed_key_is_refused() -> None:

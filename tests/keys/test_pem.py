@@ -77,10 +77,10 @@ def refuse(text: bytes, reason: str, algorithm: str | None = None, **named: Any)
 def test_pkcs8_key_signs_as_the_original(algorithm: str) -> None:
     """What was read signs what the original's public key verifies; its kid is its thumbprint."""
     members = jwk_from_pem(pem(algorithm), algorithm=algorithm)
-    signature = jwk.signing_key(members).sign(b"message")
+    signature = jwk.prepare_signing_key(members).sign(b"message")
     der = key(algorithm).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     public = public_jwk_from_der(der, algorithm=algorithm)
-    assert jwk.verification_key(public).verify(b"message", signature)
+    assert jwk.prepare_verification_key(public).verify(b"message", signature)
     assert members["kid"] == jwk.thumbprint(public) == public["kid"]
     assert (members["alg"], members["use"]) == (algorithm, "sig")
     assert public == jwk.public_jwk(members)

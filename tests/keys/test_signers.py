@@ -21,10 +21,10 @@ from jwt_auth.exceptions import (
     KeyRingTorn,
     KeySignerError,
 )
-from jwt_auth.keys import active, jwk, rotation
+from jwt_auth.keys import cache, jwk, lifecycle
 from jwt_auth.keys import ring as rings
 from jwt_auth.keys.ring import FORMAT, KeyRing, SignerReference
-from jwt_auth.keys.signers.base import NewKey, RemoteSigningKey, find_key_signer, signing_key
+from jwt_auth.keys.signers.base import NewKey, RemoteSigningKey, find_key_signer, prepare_ring_key
 from tests.keys.reloading import holds_in_child
 from tests.keys.signers import DENIED, DOWN, REFERENCE, LocalSigner, private_part, public_part
 from tests.keys.stores import MemoryKeyStore
@@ -116,18 +116,18 @@ def test_signer_beside_a_private_part_is_torn(remote: KeyRing) -> None:
 def store(memory_store: MemoryKeyStore, remote: KeyRing) -> Iterator[MemoryKeyStore]:
     """A store with that ring."""
     memory_store.ring = remote
-    active.reset()
+    cache.reset()
     yield memory_store
-    active.reset()
+    cache.reset()
 
 
 def test_signer_signs_what_the_ring_verifies(store: MemoryKeyStore, now: datetime) -> None:
     """Through the process's copy, as a log-in does it."""
-    key = active.signing_key(now)
+    key = cache.get_signing_key(now)
     assert isinstance(key, RemoteSigningKey)
     signature = key.sign(b"message")
-    assert active.verification_key(key.kid, now).verify(b"message", signature)
-    assert active.jwk_set(now) == {"keys": [public_part(REFERENCE.key)]}
+    assert cache.get_verification_key(key.kid, now).verify(b"message", signature)
+    assert cache.get_jwk_set(now) == {"keys": [public_part(REFERENCE.key)]}
 
 
 def test_signature_of_another_key_is_not_given_out(
@@ -136,7 +136,7 @@ def test_signature_of_another_key_is_not_given_out(
     """Every verifier would refuse the token, and nobody would know why."""
     settings.JWT_AUTH_KEY_SIGNER = {**LOCAL, "OPTIONS": {"CONFUSED": True}}
     with pytest.raises(KeySignerError, match="does not verify"):
-        active.signing_key(now).sign(b"message")
+        cache.get_signing_key(now).sign(b"message")
 
 
 @pytest.mark.parametrize("reference", [None, SignerReference(backend="other", key="the key")])
@@ -146,7 +146,7 @@ def test_signer_that_is_not_set_is_named(
     """The settings have none, or another one than the ring names."""
     if reference is None:
         settings.JWT_AUTH_KEY_SIGNER = None
-    key = signing_key(remote.keys[0])
+    key = prepare_ring_key(remote.keys[0])
     assert isinstance(key, RemoteSigningKey)
     key = RemoteSigningKey(
         kid=key.kid,
@@ -160,7 +160,9 @@ def test_signer_that_is_not_set_is_named(
 
 def test_repr_shows_no_material(remote: KeyRing) -> None:
     """Where it is, and which."""
-    shown = repr(signing_key(remote.keys[0])) + repr(NewKey(jwk=public_part("a"), signer=REFERENCE))
+    shown = repr(prepare_ring_key(remote.keys[0])) + repr(
+        NewKey(jwk=public_part("a"), signer=REFERENCE)
+    )
     assert "the key" in shown
     assert public_part(REFERENCE.key)["x"] not in shown
 
@@ -172,7 +174,7 @@ def test_malformed_key_of_a_signer_is_refused_at_the_load(remote: KeyRing) -> No
         key.jwk | {"x": key.jwk["y"]}, key.created_at, key.activates_at, RETENTION, signer=REFERENCE
     )
     with pytest.raises(InvalidKey):
-        signing_key(broken.keys[0])
+        prepare_ring_key(broken.keys[0])
 
 
 # ---- Making
@@ -180,7 +182,7 @@ def test_malformed_key_of_a_signer_is_refused_at_the_load(remote: KeyRing) -> No
 
 def test_next_key_is_made_there(store: MemoryKeyStore, now: datetime) -> None:
     """The former one, wherever it is, verifies on."""
-    done = rotation.rotate(store, algorithm=None, now=now)
+    done = lifecycle.rotate(store, algorithm=None, now=now)
     made = done.after.keys[-1]
     assert made.signer == SignerReference(backend="local", key="made-1")
     assert made.jwk == public_part("made-1")
@@ -188,28 +190,28 @@ def test_next_key_is_made_there(store: MemoryKeyStore, now: datetime) -> None:
 
 def test_first_key_is_made_there(memory_store: MemoryKeyStore, now: datetime) -> None:
     """`generate_keys` with a signer."""
-    key = rotation.make_first(memory_store, algorithm="ES256", now=now)
+    key = lifecycle.make_first(memory_store, algorithm="ES256", now=now)
     assert key.signer == SignerReference(backend="local", key="made-1")
 
 
 def test_ring_that_is_there_costs_no_key(store: MemoryKeyStore, now: datetime) -> None:
     """It is looked for before anything is made that somebody pays for."""
     with pytest.raises(KeyRingExists):
-        rotation.make_first(store, algorithm="ES256", now=now)
+        lifecycle.make_first(store, algorithm="ES256", now=now)
     assert LocalSigner.made == 0
 
 
 def test_dry_run_makes_nothing_there(store: MemoryKeyStore, now: datetime) -> None:
     """It says what would be done, and is free."""
     (key,) = store.load().keys
-    rotation.rotate(store, algorithm=None, now=now, dry_run=True)
-    rotation.replace_compromised(store, kid=key.kid, algorithm=None, now=now, dry_run=True)
+    lifecycle.rotate(store, algorithm=None, now=now, dry_run=True)
+    lifecycle.replace_compromised(store, kid=key.kid, algorithm=None, now=now, dry_run=True)
     assert LocalSigner.made == 0
 
 
 def test_rotation_that_is_not_due_makes_nothing(store: MemoryKeyStore, now: datetime) -> None:
     """Cron asks every night."""
-    rotation.rotate(store, algorithm=None, now=now, if_due=True)
+    lifecycle.rotate(store, algorithm=None, now=now, if_due=True)
     assert LocalSigner.made == 0
 
 
@@ -221,7 +223,7 @@ def test_compromised_key_is_replaced_by_one_from_there(
     store.intruders = [
         store.load().with_next_key(jwk.generate("ES256"), now, now, RETENTION) for _ in range(2)
     ]
-    done = rotation.replace_compromised(store, kid=key.kid, algorithm=None, now=now)
+    done = lifecycle.replace_compromised(store, kid=key.kid, algorithm=None, now=now)
     assert LocalSigner.made == 1
     assert done.newest.signer == SignerReference(backend="local", key="made-1")
 
@@ -231,14 +233,14 @@ def test_signer_that_is_down_leaves_the_ring_alone(store: MemoryKeyStore, now: d
     LocalSigner.failure = DOWN
     before = store.load()
     with pytest.raises(KeySignerError, match="down"):
-        rotation.rotate(store, algorithm=None, now=now)
+        lifecycle.rotate(store, algorithm=None, now=now)
     assert store.load() == before
 
 
 def test_algorithm_that_it_does_not_have_is_refused(store: MemoryKeyStore, now: datetime) -> None:
     """HS256 has no public part to keep."""
     with pytest.raises(InvalidKey, match="local has no keys for HS256, only for ES256"):
-        rotation.rotate(store, algorithm="HS256", now=now)
+        lifecycle.rotate(store, algorithm="HS256", now=now)
 
 
 @pytest.fixture
@@ -257,7 +259,7 @@ def test_key_that_was_made_in_vain_is_named(
         store.load().with_next_key(jwk.generate("ES256"), now, now + RETENTION, RETENTION)
     ]
     with pytest.raises(KeyRingConflict):
-        rotation.rotate(store, algorithm=None, now=now)
+        lifecycle.rotate(store, algorithm=None, now=now)
     assert "made at local in vain. End made-1 by hand." in log.text
 
 
@@ -267,7 +269,7 @@ def test_node_that_was_slower_names_its_key(
     """Of five that rotate at once from cron one wins; the others have nothing to do any more."""
     due = now + timedelta(days=91)
     store.intruders = [store.load().with_next_key(jwk.generate("ES256"), due, due, RETENTION)]
-    rotation.rotate(store, algorithm=None, now=due, if_due=True)
+    lifecycle.rotate(store, algorithm=None, now=due, if_due=True)
     assert "End made-1 by hand." in log.text
 
 
@@ -278,11 +280,11 @@ def test_key_that_signs_wrongly_comes_into_no_ring(
     settings.JWT_AUTH_KEY_SIGNER = {**LOCAL, "OPTIONS": {"CONFUSED": True}}
     before = store.load()
     with pytest.raises(KeySignerError, match="does not verify"):
-        rotation.rotate(store, algorithm=None, now=now)
+        lifecycle.rotate(store, algorithm=None, now=now)
     assert "End made-1 by hand." in log.text
     brought = NewKey(jwk=public_part("a"), signer=SignerReference(backend="local", key="a"))
     with pytest.raises(KeySignerError, match="does not verify"):
-        rotation.add(store, brought, now=now)
+        lifecycle.add(store, brought, now=now)
     assert store.load() == before
 
 
@@ -291,7 +293,7 @@ def test_key_that_only_the_servers_may_use_is_not_tried(
 ) -> None:
     """The job that makes keys need not be let sign; the log has the command that tries it."""
     LocalSigner.failure = DENIED
-    done = rotation.rotate(store, algorithm=None, now=now)
+    done = lifecycle.rotate(store, algorithm=None, now=now)
     assert done.after.keys[-1].jwk == public_part("made-1")
     assert "was not tried: It is denied. Run `manage.py check --deploy`" in log.text
 
@@ -300,7 +302,7 @@ def test_key_that_is_used_is_not_named(
     store: MemoryKeyStore, now: datetime, log: pytest.LogCaptureFixture
 ) -> None:
     """Nobody is to end it."""
-    rotation.rotate(store, algorithm=None, now=now)
+    lifecycle.rotate(store, algorithm=None, now=now)
     assert "in vain" not in log.text
 
 
@@ -308,7 +310,7 @@ def test_dropped_key_is_named_to_whoever_drops_it(
     store: MemoryKeyStore, now: datetime, capsys: pytest.CaptureFixture[str], settings: Settings
 ) -> None:
     """The signer goes on signing with it for anybody who may ask; also where it is not set."""
-    rotation.rotate(store, algorithm=None, now=now, at_once=True)
+    lifecycle.rotate(store, algorithm=None, now=now, at_once=True)
     call_command("rotate_keys", "--retire", "--dry-run")
     assert "End" not in capsys.readouterr().out
     ring = store.load()

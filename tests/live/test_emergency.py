@@ -95,7 +95,7 @@ def test_thief_with_the_key_is_locked_out_within_the_interval(
     thief = FileKeyStore(PATH=folder_of(drilled)).load().keys[-1]
     drilled.manage("rotate_keys", "--compromised", thief.kid, "--yes")
     with server.session() as client:
-        forged = sign(jwk.signing_key(thief.jwk), log_in(client, "drill"))
+        forged = sign(jwk.prepare_signing_key(thief.jwk), log_in(client, "drill"))
 
     def is_locked_out() -> bool:
         return set(server.ask_many(lambda client: hello(client, forged))) == {401}

@@ -84,7 +84,7 @@ def forge() -> Forge:
 @cache
 def _signing_key(private: str) -> SigningKey:
     """Parse a key once: OpenSSL looks into each RSA key for a tenth of a second."""
-    return jwk.signing_key(json.loads(private))
+    return jwk.prepare_signing_key(json.loads(private))
 
 
 @cache

@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from jwt_auth.encoding import base64url_decode, base64url_encode
 from jwt_auth.exceptions import ClaimsInvalid, Refusal, UnknownKey
-from jwt_auth.keys import active
+from jwt_auth.keys import cache
 from jwt_auth.keys.jwk import VerificationKey, public_jwk
 from jwt_auth.tokens import access, jws
 from jwt_auth.tokens.access import IssuedAccessToken
@@ -59,7 +59,7 @@ def test_issued_token_is_verified(algorithm: str, settings: Settings) -> None:
 def test_issued_token_is_verified_by_another_library(algorithm: str, settings: Settings) -> None:
     """Whoever has the published key can verify a token, and finds the profile's header."""
     settings.JWT_AUTH_KEY_STORE = key_store_of(algorithm)
-    (public,) = active.jwk_set(NOW)["keys"]
+    (public,) = cache.get_jwk_set(NOW)["keys"]
     decoded = jwt.decode_complete(
         _issue().text,
         jwt.PyJWK(public),
@@ -277,4 +277,4 @@ def test_public_key_verifies_what_its_private_half_signed(forge: Forge) -> None:
     assert refusal_of(forge.token()) is None
     assert "d" not in public_jwk(forge.jwk)
     with pytest.raises(UnknownKey):
-        active.verification_key("nobody's", NOW)
+        cache.get_verification_key("nobody's", NOW)

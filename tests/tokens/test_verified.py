@@ -11,7 +11,7 @@ from django.core.management import call_command
 from pytest_django import Settings
 
 from jwt_auth.exceptions import Refusal
-from jwt_auth.keys import active, jwk
+from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.jwk import VerificationKey
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
@@ -38,7 +38,7 @@ def _own_ring(settings: Settings, tmp_path: Path) -> None:
 def forge(_own_ring: None) -> Forge:
     """Whoever holds the key of this test's ring."""
     # A process loads its ring at the first use of it; what is verified in that moment is not kept.
-    active.jwk_set(NOW)
+    cache.get_jwk_set(NOW)
     return take_key()
 
 
@@ -61,8 +61,8 @@ def _save(change: Any) -> None:
     store = get_key_store()
     ring: KeyRing = store.load()
     store.save(change(ring), expected_version=ring.version)
-    active.reset()
-    active.jwk_set(NOW)
+    cache.reset()
+    cache.get_jwk_set(NOW)
 
 
 def test_second_request_skips_the_signature(forge: Forge, signature_checks: list[bytes]) -> None:
@@ -187,7 +187,7 @@ def test_child_that_is_forked_while_a_token_is_remembered_goes_on(forge: Forge) 
     """A thread of the parent may hold the lock, and nobody in the child would free it."""
     access.verify(forge.token(), now=NOW)
     fresh = forge.token(claims=forge.claims(jti="another"))
-    with access._verified.of_generation(active.generation())._lock:
+    with access._verified.of_generation(cache.generation())._lock:
         assert holds_in_child(lambda: refusal_of(fresh) is None)
 
 
@@ -195,7 +195,7 @@ def test_memory_holds_no_token(forge: Forge) -> None:
     """A dump of the process's memory gives none away from here."""
     token = forge.token()
     access.verify(token, now=NOW)
-    memory = access._verified.of_generation(active.generation())
+    memory = access._verified.of_generation(cache.generation())
     ((digest, held),) = memory._entries.items()
     values = [digest, *(getattr(held, name) for name in held.__slots__)]
     assert forge.key.kid in values

@@ -14,14 +14,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from jwt_auth.authentication import JWTAuthentication
 from jwt_auth.flows import Issued
-from jwt_auth.http.ambient import report
+from jwt_auth.http.api_exceptions import CrossSiteRequest
+from jwt_auth.http.authentication import JWTAuthentication
+from jwt_auth.http.csrf import report
 from jwt_auth.http.error_reports import hide_secrets
-from jwt_auth.http.errors import exception_handler
+from jwt_auth.http.exception_handler import exception_handler
 from jwt_auth.http.origins import is_cross_site
 from jwt_auth.http.parsers import PARSERS, refuse_large_body
-from jwt_auth.http.problems import CrossSiteRequest
 from jwt_auth.http.transports import CookieTransport, Transport
 
 

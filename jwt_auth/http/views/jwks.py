@@ -14,8 +14,8 @@ from rest_framework.exceptions import APIException, MethodNotAllowed
 
 from jwt_auth.conf import JWKS_MAX_AGE
 from jwt_auth.exceptions import KeyFailure
-from jwt_auth.http.problems import Unavailable
-from jwt_auth.keys import active
+from jwt_auth.http.api_exceptions import Unavailable
+from jwt_auth.keys import cache
 
 logger: Final = logging.getLogger("jwt_auth")
 
@@ -24,7 +24,7 @@ def jwks(request: HttpRequest, **kwargs: Any) -> HttpResponse:
     if request.method not in {"GET", "HEAD"}:
         return _answer(MethodNotAllowed(str(request.method)), headers={"Allow": "GET, HEAD"})
     try:
-        body = json.dumps(active.jwk_set(datetime.now(UTC)), separators=(",", ":")).encode()
+        body = json.dumps(cache.get_jwk_set(datetime.now(UTC)), separators=(",", ":")).encode()
     except KeyFailure as failure:
         logger.error("The JWK Set can't be published: %s", failure)
         return _answer(Unavailable())

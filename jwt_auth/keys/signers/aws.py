@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import InvalidKey, KeySignerError
-from jwt_auth.keys.deadline import Callers, StillWaiting
-from jwt_auth.keys.hushed import hush_loggers, hushed
+from jwt_auth.keys.aws_logging import hush_loggers, hushed
+from jwt_auth.keys.bounded_call import Callers, StillWaiting
 from jwt_auth.keys.pem import public_jwk_from_der
 from jwt_auth.keys.ring import SignerReference
 from jwt_auth.keys.signers.base import KeySigner, NewKey, SigningDenied

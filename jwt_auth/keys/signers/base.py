@@ -110,19 +110,19 @@ class RemoteSigningKey:
         return signature
 
 
-def signing_key(key: RingKey) -> SigningKey | RemoteSigningKey:
+def prepare_ring_key(key: RingKey) -> SigningKey | RemoteSigningKey:
     """Prepare a key of the ring for signing; nothing is asked of a signer yet.
 
     Raises:
         InvalidKey: with the reason.
     """
     if key.signer is None:
-        return jwks.signing_key(key.jwk)
+        return jwks.prepare_signing_key(key.jwk)
     return RemoteSigningKey(
         kid=key.kid,
         algorithm=key.algorithm,
         signer=key.signer,
-        verification=jwks.verification_key(key.jwk),
+        verification=jwks.prepare_verification_key(key.jwk),
     )
 
 
@@ -153,7 +153,7 @@ def try_out(new: NewKey) -> None:
     """
     if new.signer is None:
         return
-    verification = jwks.verification_key(new.jwk)
+    verification = jwks.prepare_verification_key(new.jwk)
     key = RemoteSigningKey(
         kid=verification.kid,
         algorithm=verification.algorithm,

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from django.core.checks import CheckMessage
 
-from jwt_auth.keys.hushed import hush_loggers, hushed
+from jwt_auth.keys.aws_logging import hush_loggers, hushed
 from jwt_auth.keys.stores.remote import (
     Overtaken,
     RemoteKeyStore,

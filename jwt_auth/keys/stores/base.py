@@ -28,9 +28,9 @@ from jwt_auth.exceptions import (
     KeyRingTorn,
     KeyStoreError,
 )
-from jwt_auth.keys.discretion import anew
+from jwt_auth.keys.redaction import anew
 from jwt_auth.keys.ring import KeyRing
-from jwt_auth.process import this_process
+from jwt_auth.startup import this_process
 
 #: What to do about a document that can't be read, in a store that can be written.
 MAKE_ANEW: Final = (

@@ -37,11 +37,11 @@ from jwt_auth.exceptions import (
     KeyStoreError,
     KeyStoreUnavailable,
 )
-from jwt_auth.keys import encryption
-from jwt_auth.keys.discretion import raised_anew
-from jwt_auth.keys.encryption import KeyEncryptionKey, UnknownKeyEncryptionKey
+from jwt_auth.keys.redaction import raised_anew
 from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.stores import encryption
 from jwt_auth.keys.stores.base import KeyStore, read_document, torn
+from jwt_auth.keys.stores.encryption import KeyEncryptionKey, UnknownKeyEncryptionKey
 
 _VARIABLE: Final = "JWT_AUTH_KEY_ENCRYPTION_KEYS"
 

@@ -18,7 +18,7 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  the f
 
 from jwt_auth.conf import ALGORITHMS, conf
 from jwt_auth.exceptions import InvalidKey, KeyFailure, KeyRingMissing, KeyStoreReadOnly
-from jwt_auth.keys.adopted import jwk_from_json
+from jwt_auth.keys.imported_keys import jwk_from_json
 from jwt_auth.keys.jwk import JWK
 from jwt_auth.keys.pem import jwk_from_pem
 from jwt_auth.keys.ring import KeyRing, RingKey

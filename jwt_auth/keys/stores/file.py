@@ -25,9 +25,9 @@ from jwt_auth.exceptions import (
     KeyStoreUnavailable,
 )
 from jwt_auth.keys.ring import KeyRing
-from jwt_auth.keys.stores import folder
+from jwt_auth.keys.stores import private_files
 from jwt_auth.keys.stores.base import KeyStore, read_document, torn
-from jwt_auth.keys.stores.folder import PrivateFile
+from jwt_auth.keys.stores.private_files import PrivateFile
 
 #: Hundreds of keys; what is larger is some other file.
 _MAX_BYTES: Final = 1024 * 1024
@@ -55,7 +55,7 @@ class FileKeyStore(KeyStore):
         return status.st_ino, status.st_mtime_ns, status.st_size
 
     def load(self) -> KeyRing:
-        with self._translated("read"), self._missing(), folder.opened(self._path) as file:
+        with self._translated("read"), self._missing(), private_files.opened(self._path) as file:
             return self._load(file)
 
     def save(self, ring: KeyRing, *, expected_version: int | None) -> None:
@@ -78,8 +78,8 @@ class FileKeyStore(KeyStore):
             return
         with ExitStack() as held:
             with self._translated("written"):
-                folder.make(self._folder)
-                file = held.enter_context(folder.opened(self._path))
+                private_files.make(self._folder)
+                file = held.enter_context(private_files.opened(self._path))
                 held.enter_context(file.locked(_LOCK))
             held.callback(setattr, self._locked, "file", None)
             self._locked.file = file
@@ -113,7 +113,7 @@ class FileKeyStore(KeyStore):
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
-        except folder.Busy as busy:
+        except private_files.Busy as busy:
             raise KeyStoreUnavailable(f"{self._path} can't be {what}: {busy}") from None
         except OSError as error:
             raise KeyStoreError(f"{self._path} can't be {what}: {error.strerror}.") from None

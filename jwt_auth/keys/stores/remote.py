@@ -4,7 +4,7 @@ do.
 A subclass finds the ring, swaps it and explains its client's errors. The rest is here:
 
 - A load takes at most ``DEADLINE`` seconds, whatever the service does
-  (:mod:`jwt_auth.keys.deadline`).
+  (:mod:`jwt_auth.keys.bounded_call`).
 - What will pass is tried again within them, for reading only: nobody knows what became of a write
   that was not answered, so it is reported.
 - A forked process makes a client of its own: on a connection that two processes share, each would
@@ -35,7 +35,7 @@ from jwt_auth.exceptions import (
     KeyStoreError,
     KeyStoreUnavailable,
 )
-from jwt_auth.keys.deadline import Callers, StillWaiting
+from jwt_auth.keys.bounded_call import Callers, StillWaiting
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import KeyStore, read_document
 

@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys import jwk as jwks
-from jwt_auth.keys.discretion import raised_anew
 from jwt_auth.keys.pem import jwk_to_pem
+from jwt_auth.keys.redaction import raised_anew
 from jwt_auth.keys.ring import RingKey
 from jwt_auth.keys.stores.base import get_key_store, load_ring, send_event
 from jwt_auth.management.secrets import is_exposed, read_passphrase, write_key

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jwt_auth.conf import ALGORITHMS, conf
 from jwt_auth.exceptions import KeyFailure
-from jwt_auth.keys import rotation
+from jwt_auth.keys import lifecycle
 from jwt_auth.keys.stores.base import get_key_store
 
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
             raise CommandError(f"The algorithm must be one of {', '.join(ALGORITHMS)}.")
         try:
             store = get_key_store()
-            key = rotation.make_first(store, algorithm=algorithm)
+            key = lifecycle.make_first(store, algorithm=algorithm)
         except (KeyFailure, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from error
         if options["verbosity"]:

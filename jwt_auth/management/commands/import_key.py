@@ -10,11 +10,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from jwt_auth.conf import ALGORITHMS, conf
 from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys import jwk as jwks
-from jwt_auth.keys import rotation
-from jwt_auth.keys.adopted import jwk_from_json
-from jwt_auth.keys.discretion import raised_anew
+from jwt_auth.keys import lifecycle
+from jwt_auth.keys.imported_keys import jwk_from_json
+from jwt_auth.keys.lifecycle import Change
 from jwt_auth.keys.pem import jwk_from_pem
-from jwt_auth.keys.rotation import Change
+from jwt_auth.keys.redaction import raised_anew
 from jwt_auth.keys.signers.base import NewKey, find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.timeline import timestamp
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         try:
             store = get_key_store()
             new = _find_new_key(options)
-            change = rotation.add(store, new, at_once=options["now"])
+            change = lifecycle.add(store, new, at_once=options["now"])
         except (KeyFailure, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from error
         if options["verbosity"]:
@@ -77,7 +77,7 @@ def _find_new_key(options: dict[str, Any]) -> NewKey:
         found = signer.adopt(options["signer_key"], algorithm=algorithm)
         jwk = found.jwk if kid is None else found.jwk | {"kid": kid}
         new = NewKey(jwk=jwk, signer=found.signer)
-    jwks.verification_key(new.jwk)  # judges the kid that was given, too
+    jwks.prepare_verification_key(new.jwk)  # judges the kid that was given, too
     if new.jwk["kid"].startswith("-"):
         raise CommandError(
             "The kid of the key begins with a dash, and a command line would take it for an"

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jwt_auth.exceptions import KeyFailure
-from jwt_auth.keys import active
+from jwt_auth.keys import cache
 from jwt_auth.keys.stores.base import get_key_store, load_ring, save_ring
 from jwt_auth.keys.stores.database import DatabaseKeyStore
 
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         else:
             # A version of its own, so that of this and a rotation at the same time one starts anew.
             save_ring(store, replace(ring, version=ring.version + 1), expected_version=ring.version)
-            active.reset()
+            cache.reset()
             self._say(f"The key ring was encrypted under {first}.")
         if others:
             self._say(

@@ -12,9 +12,9 @@ from django.db import Error as DatabaseError
 from jwt_auth import flows
 from jwt_auth.conf import ALGORITHMS, JWKS_MAX_AGE, conf
 from jwt_auth.exceptions import KeyFailure, UnknownKey
-from jwt_auth.keys import rotation
+from jwt_auth.keys import lifecycle
+from jwt_auth.keys.lifecycle import Change
 from jwt_auth.keys.ring import RingKey
-from jwt_auth.keys.rotation import Change
 from jwt_auth.keys.signers.base import how_to_end
 from jwt_auth.keys.stores.base import KeyStore, get_key_store
 from jwt_auth.keys.timeline import rotation_due, timestamp
@@ -65,7 +65,7 @@ class Command(BaseCommand):
             raise CommandError(text) from error
 
     def _rotate(self, store: KeyStore, options: dict[str, Any]) -> None:
-        change = rotation.rotate(
+        change = lifecycle.rotate(
             store,
             algorithm=options["algorithm"],
             at_once=options["now"],
@@ -84,7 +84,7 @@ class Command(BaseCommand):
             self._say(f"No rotation is due before {due}. Nothing was changed.")
 
     def _retire(self, store: KeyStore, options: dict[str, Any]) -> None:
-        change = rotation.retire(store, dry_run=options["dry_run"])
+        change = lifecycle.retire(store, dry_run=options["dry_run"])
         if change.removed:
             self._say_removed(change, dry_run=options["dry_run"])
         else:
@@ -94,7 +94,7 @@ class Command(BaseCommand):
         dry_run = options["dry_run"]
         if not (options["yes"] or dry_run):
             self._confirm()
-        change = rotation.replace_compromised(
+        change = lifecycle.replace_compromised(
             store,
             kid=options["compromised"],
             algorithm=options["algorithm"],

@@ -21,7 +21,7 @@ from django.http import (
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
-from jwt_auth.http.problems import INVALID_TOKEN_CHALLENGE
+from jwt_auth.http.api_exceptions import INVALID_TOKEN_CHALLENGE
 from jwt_auth.signals import reuse_detected
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from pytest_django import Settings
 
 from jwt_auth.checks.keys import find_key_problem
 from jwt_auth.exceptions import KeyRingMissing, KeyRingTorn, KeyStoreError
-from jwt_auth.keys import active, jwk
+from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store, save_ring
 from jwt_auth.keys.stores.remote import RemoteKeyStore
@@ -318,13 +318,13 @@ class RemoteContract(KeyStoreContract):
     ) -> None:
         """For as long as it takes; the log says why the ring is old."""
         configured.put_ring(ring)
-        active.reset()
-        kid = active.signing_key(now).kid
+        cache.reset()
+        kid = cache.get_signing_key(now).kid
         clock.time += 3600
         with configured.unreachable():
-            assert active.signing_key(now).kid == kid
+            assert cache.get_signing_key(now).kid == kid
             finish_reloads()
-            assert active.verification_key(kid, now).kid == kid
+            assert cache.get_verification_key(kid, now).kid == kid
         assert "the former copy stays in use" in caplog.text
         assert_without_secrets(caplog.text, configured, ring)
 

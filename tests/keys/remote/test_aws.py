@@ -20,7 +20,7 @@ from jwt_auth.exceptions import (
     KeyStoreError,
     KeyStoreUnavailable,
 )
-from jwt_auth.keys import active, jwk
+from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.remote.contract import DEADLINE, TIMEOUT, RemoteContract, RemoteStorage
 from tests.keys.remote.libraries import require
@@ -362,7 +362,7 @@ def test_start_waits_for_the_role_of_the_machine(
     storage.put_ring(KeyRing(version=0).with_next_key(jwk.generate("EdDSA"), now, now, timedelta()))
     options = storage.options() | {"ACCESS_KEY_ID": None, "SECRET_ACCESS_KEY": None}
     settings.JWT_AUTH_KEY_STORE = {"BACKEND": storage.backend, "OPTIONS": options}
-    active.reset()
+    cache.reset()
     pauses: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -382,7 +382,7 @@ def test_machine_without_a_role_is_named_after_the_wait(
     options = storage.options() | {"ACCESS_KEY_ID": None, "SECRET_ACCESS_KEY": None}
     settings.JWT_AUTH_KEY_STORE = {"BACKEND": storage.backend, "OPTIONS": options}
     monkeypatch.setattr(checks, "START_PATIENCE", 0.0)
-    active.reset()
+    cache.reset()
     problem = checks.find_start_problem()
     assert problem is not None
     assert (problem.id, "there is no credential" in problem.msg) == ("jwt_auth.E030", True)

@@ -24,8 +24,8 @@ from django.core.management import call_command
 from pytest_django import Settings
 
 from jwt_auth.exceptions import InvalidKey, KeySignerError
-from jwt_auth.keys import active, jwk
-from jwt_auth.keys.deadline import Callers
+from jwt_auth.keys import cache, jwk
+from jwt_auth.keys.bounded_call import Callers
 from jwt_auth.keys.ring import KeyRing, RingKey
 from jwt_auth.keys.signers import base
 from jwt_auth.keys.stores.base import get_key_store
@@ -109,7 +109,7 @@ def service(front: Service, moto_port: int, settings: Settings, folder: Path) ->
     front.next.clear()
     front.requests.clear()
     yield front
-    active.reset()
+    cache.reset()
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_token_signed_by_kms_verifies_everywhere(
     now = datetime.now(UTC)
     token = issue(now)
     assert access.verify(token, now=now).kid == key.kid
-    keys = joserfc.jwk.KeySet.import_key_set(active.jwk_set(now))  # type: ignore[arg-type]
+    keys = joserfc.jwk.KeySet.import_key_set(cache.get_jwk_set(now))  # type: ignore[arg-type]
     claims = joserfc.jwt.decode(token, keys, algorithms=[algorithm]).claims
     assert claims["sub"] == "1"
     assert key.jwk == jwk.public_jwk(key.jwk)

@@ -10,7 +10,7 @@ from math import inf
 
 import pytest
 
-from jwt_auth.keys import deadline
+from jwt_auth.keys import bounded_call
 
 
 def let_deadline_pass(patched: pytest.MonkeyPatch, *, after: Callable[[float], object]) -> None:
@@ -26,7 +26,7 @@ def let_deadline_pass(patched: pytest.MonkeyPatch, *, after: Callable[[float], o
         assert after(60) is not False
         return inf
 
-    patched.setattr(deadline, "monotonic", monotonic)
+    patched.setattr(bounded_call, "monotonic", monotonic)
 
 
 def threads_of(name: str) -> set[threading.Thread]:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from jwt_auth.revocation import circuit as circuit_module
-from jwt_auth.revocation import wire as wire_module
 from jwt_auth.revocation.base import get_backend
-from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis import circuit_breaker as circuit_module
+from jwt_auth.revocation.redis import connection as connection_module
+from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
 from tests.revocation.redis.scene import Clock, probers
 from tests.revocation.redis.servers import PATIENT, RedisServer, running
 
@@ -97,5 +97,5 @@ _NUMBERS = iter(range(10**9))
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time that connections go by."""
     clock = Clock()
-    monkeypatch.setattr(wire_module, "monotonic", clock)
+    monkeypatch.setattr(connection_module, "monotonic", clock)
     return clock

@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from jwt_auth import flows
 from jwt_auth.flows import Issued
 from jwt_auth.models import Reason
-from jwt_auth.revocation.circuit import Circuit, State
+from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
 from jwt_auth.tokens import access
 from jwt_auth.tokens.claims import AccessToken
 from tests.flows.scene import BROWSER, refusal_of

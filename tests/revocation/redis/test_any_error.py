@@ -15,8 +15,8 @@ from redis.cluster import NodesManager
 
 from jwt_auth.exceptions import Refusal
 from jwt_auth.revocation.base import get_backend
-from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.redis.conftest import REDIS
 from tests.revocation.redis.scene import end, known, state_of
@@ -169,7 +169,7 @@ def test_any_error_in_the_middle_is_an_outage(
     monkeypatch.setattr(backend.circuit, "watch", lambda: None)
     issued = known(log_in(user))
     if moment == "connect":
-        backend.link.renew()
+        backend.client.renew()
 
     def fail(*arguments: Any, **options: Any) -> Any:
         raise _OfNobodysKind(_SECRET)

@@ -19,9 +19,9 @@ from redis.exceptions import MovedError, RedisError
 
 from jwt_auth.exceptions import Refusal
 from jwt_auth.revocation.base import get_backend
-from jwt_auth.revocation.circuit import State
 from jwt_auth.revocation.cluster import ClusterConnectionFactory
 from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.contract import RevocationContract
@@ -170,7 +170,7 @@ def test_probe_of_cluster_that_is_gone_fails(
     """The circuit stays open, as it does without any other server."""
     client: Any = get_redis_connection("cluster")
     monkeypatch.setattr(client.nodes_manager, "startup_nodes", {})
-    assert backend.link.ping()
+    assert backend.client.ping()
 
 
 def test_factory_makes_one_client_and_can_close_it(backend: RedisRevocation) -> None:
@@ -198,7 +198,7 @@ def test_forked_child_waits_for_none_of_its_parents_locks(backend: RedisRevocati
     holder.start()
     try:
         assert held.wait(PATIENT)
-        with forked(lambda: backend.link.ping() == {}):
+        with forked(lambda: backend.client.ping() == {}):
             pass
     finally:
         release.set()

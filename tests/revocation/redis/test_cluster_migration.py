@@ -168,12 +168,12 @@ def test_key_that_moves_during_a_scan_is_found(
     ends: str, nodes: list[RedisServer], sessions: list[Issued], backend: RedisRevocation
 ) -> None:
     """From a server that is still to be looked through to one that has been."""
-    first, *_, last = backend.link._servers()
+    first, *_, last = backend.client._servers()
     to, of = (
         next(node for node in nodes if address_of(node) == each.name) for each in (first, last)
     )
     key = next(key for issued in sessions if has_key(of, key := _key(backend, issued)))
-    scan = backend.link.scan(b"*", {})
+    scan = backend.client.scan(b"*", {})
     found = [next(scan)]
     migration = Migration(nodes, key, to)
     try:
@@ -266,7 +266,7 @@ def test_newcomer_is_not_looked_for_where_nobody_answers(
 ) -> None:
     """Every node is away: nothing is found, and nothing raised."""
     away = {address_of(node): RedisError("test") for node in nodes}
-    assert list(backend.link.scan(b"*", away)) == []
+    assert list(backend.client.scan(b"*", away)) == []
 
 
 def _has_not_failed(*nodes: RedisRevocation) -> None:

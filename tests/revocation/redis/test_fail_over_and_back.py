@@ -13,9 +13,9 @@ from redis.exceptions import ReadOnlyError
 
 from jwt_auth.exceptions import Refusal
 from jwt_auth.revocation.base import get_backend
-from jwt_auth.revocation.circuit import Circuit, State
-from jwt_auth.revocation.link import Link
 from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
+from jwt_auth.revocation.redis.client import RedisClient
 from tests.chaos.proxy import Proxy
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.redis.conftest import REDIS, cache_of
@@ -86,20 +86,20 @@ def test_fail_over_and_back_forgets_no_revocation(
 
 
 @pytest.fixture
-def link(server: RedisServer, settings: Settings, clock: Clock) -> Link:
+def link(server: RedisServer, settings: Settings, clock: Clock) -> RedisClient:
     """A link to a single server."""
     settings.CACHES = {**settings.CACHES, "link": cache_of(server)}
-    return Link("link", timeout=PATIENT)
+    return RedisClient("link", timeout=PATIENT)
 
 
-def _ask(link: Link) -> tuple[int, bytes]:
+def _ask(link: RedisClient) -> tuple[int, bytes]:
     """Give the connection's number and the run."""
     number, run = link.call("CLIENT", b"ID")
     return int(number), run
 
 
 def test_open_connection_learns_of_a_promotion(
-    link: Link, server: RedisServer, clock: Clock
+    link: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
     """Demoted and promoted again between two requests: another run, on the same connection."""
     before = _ask(link)
@@ -113,7 +113,7 @@ def test_open_connection_learns_of_a_promotion(
 
 
 def test_server_is_asked_who_it_is_once_a_second(
-    link: Link, server: RedisServer, clock: Clock
+    link: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
     """However many requests there are."""
     _ask(link)
@@ -128,7 +128,7 @@ def test_server_is_asked_who_it_is_once_a_second(
 
 
 def test_primary_that_became_a_replica_is_left(
-    link: Link, server: RedisServer, clock: Clock
+    link: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
     """Within a second, also by requests that only read: it would answer them for ever."""
     _ask(link)
@@ -144,7 +144,7 @@ def test_primary_that_became_a_replica_is_left(
 
 
 def test_connection_that_says_nothing_more_is_replaced(
-    link: Link, server: RedisServer, clock: Clock
+    link: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
     """No failure: nothing has been asked of it yet."""
     before, _ = _ask(link)

@@ -10,8 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jwt_auth.exceptions import AccessTokenRefused
 from jwt_auth.flows import Issued
-from jwt_auth.revocation.circuit import State
 from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.redis.scene import cut_off, end, known, token_of
 from tests.revocation.redis.servers import RedisServer
@@ -113,7 +113,7 @@ def test_answer_is_not_believed_if_redis_failed_another_request_meanwhile(
     issued = known(log_in(user))
     with cut_off():
         end(issued)
-    call = other.link.call
+    call = other.client.call
 
     def answer_late(*arguments: Any) -> Any:
         answer = call(*arguments)
@@ -122,7 +122,7 @@ def test_answer_is_not_believed_if_redis_failed_another_request_meanwhile(
 
     assert not refuses(other, issued)  # within the bound: it has seen nothing of all this
     with monkeypatch.context() as patch:
-        patch.setattr(other.link, "call", answer_late)
+        patch.setattr(other.client, "call", answer_late)
         assert refuses(other, issued)
 
 

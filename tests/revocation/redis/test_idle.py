@@ -12,8 +12,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jwt_auth.exceptions import Refusal
 from jwt_auth.revocation.base import get_backend
-from jwt_auth.revocation.circuit import State
 from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.chaos.proxy import Proxy
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.redis.conftest import REDIS
@@ -78,16 +78,16 @@ def test_all_that_are_idle_are_given_up_with_the_first(
     balancer: Proxy, clock: Clock, backend: RedisRevocation
 ) -> None:
     """The next ones don't wait for a time-out each."""
-    backend.link.ping()
-    idle = backend.link._idle[""]
+    backend.client.ping()
+    idle = backend.client._idle[""]
     first = idle.take()
-    backend.link.ping()
+    backend.client.ping()
     assert first is not None
     idle.put(first)
-    assert len(idle._wires) == 2
+    assert len(idle._idle) == 2
     _drop(balancer, "forget", backend, clock)
-    backend.link.ping()
-    assert len(idle._wires) == 1
+    backend.client.ping()
+    assert len(idle._idle) == 1
 
 
 def test_time_out_on_a_connection_in_use_is_an_outage(
@@ -97,7 +97,7 @@ def test_time_out_on_a_connection_in_use_is_an_outage(
     issued = known(log_in(user))
     _drop(balancer, "forget", backend, clock, idle_for=0)
     with pytest.raises(RedisTimeoutError):
-        backend.link.call("ECHO", b"a")
+        backend.client.call("ECHO", b"a")
     assert refusal_of(issued) is None
 
 
@@ -107,5 +107,5 @@ def _drop(
     """Drop what has been idle for that long. What never answers may as well time out soon."""
     clock.now += idle_for
     getattr(balancer, how)()
-    for wire in backend.link._idle[""]._wires:
+    for wire in backend.client._idle[""]._idle:
         wire._connection._sock.settimeout(0.1)

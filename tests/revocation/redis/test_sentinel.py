@@ -16,8 +16,8 @@ from redis.exceptions import ResponseError
 
 from jwt_auth.exceptions import Refusal
 from jwt_auth.revocation.base import get_backend
-from jwt_auth.revocation.circuit import Circuit, State
 from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.contract import RevocationContract
 from tests.revocation.redis.conftest import REDIS

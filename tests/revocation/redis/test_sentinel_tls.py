@@ -14,8 +14,8 @@ from pytest_django import Settings
 
 from jwt_auth.exceptions import Refusal
 from jwt_auth.revocation.base import get_backend
-from jwt_auth.revocation.circuit import State
 from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.flows.scene import log_in, refusal_of
 from tests.live.certificate import make_certificate
 from tests.revocation.redis.conftest import REDIS

@@ -22,10 +22,9 @@ from pytest_django import Settings
 
 from jwt_auth.exceptions import AccessTokenRefused
 from jwt_auth.models import RefreshTokenFamily
-from jwt_auth.revocation import scripts
 from jwt_auth.revocation.base import Denial
-from jwt_auth.revocation.circuit import Circuit, State
-from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis import RedisRevocation, scripts
+from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in
 from tests.live.length import LONG

@@ -20,10 +20,10 @@ from redis.exceptions import RedisError
 from jwt_auth.exceptions import AccessTokenRefused
 from jwt_auth.models import Reason, RefreshTokenFamily, TokenVersion
 from jwt_auth.revocation.base import Denial
-from jwt_auth.revocation.circuit import State
-from jwt_auth.revocation.link import Link
+from jwt_auth.revocation.lookup import Standing, find_standing
 from jwt_auth.revocation.redis import RedisRevocation
-from jwt_auth.revocation.statement import Standing, find_standing
+from jwt_auth.revocation.redis.circuit_breaker import State
+from jwt_auth.revocation.redis.client import RedisClient
 from jwt_auth.tokens.claims import AccessToken
 from tests.flows.scene import log_in
 from tests.revocation.redis.scene import token_of
@@ -33,7 +33,7 @@ TTL = 60
 _NUMBERS = count()
 
 
-class _Wire(Link):
+class _Wire(RedisClient):
     """The real link; the test cuts it, and restarts the server at its other end."""
 
     world: World
@@ -55,8 +55,8 @@ class Node(RedisRevocation):
 
     def __init__(self, world: World) -> None:
         super().__init__("revocation", TTL=TTL, TIMEOUT=PATIENT, PREFIX=world.prefix)
-        self.link.__class__ = _Wire
-        self.link.world = world  # type: ignore[attr-defined]  # one line above
+        self.client.__class__ = _Wire
+        self.client.world = world  # type: ignore[attr-defined]  # one line above
         # The test calls tick().
         self.circuit.watch = lambda: None  # type: ignore[method-assign]
         self.circuit._clock = lambda: world.clock
@@ -130,7 +130,7 @@ class World:
         self.client.flushall()
         self.client.close()
         for node in self.nodes:
-            node.link.renew()
+            node.client.renew()
 
     # ---- Requests
 
@@ -242,7 +242,7 @@ class World:
         self.client.delete(self.key)
         self.epoch += 1
         for node in self.nodes:
-            node.link.renew()
+            node.client.renew()
 
     def go_away(self) -> None:
         """Be unreachable."""

@@ -1,0 +1,143 @@
+"""Statements that Django's ORM composes once, and that are then run with other values each time.
+
+Composing takes the ORM longer than it takes PostgreSQL to answer, and the statements of a request
+and of a refresh are always the same. What differs stands in them as slots. Rows go back through the
+converters and the instances that the ORM chose, so that they are what a queryset would have given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from django.core.signals import setting_changed
+from django.db import connections, transaction
+from django.db.models import Expression, Field, Model, QuerySet
+from django.db.models.query import get_related_populators
+from django.db.models.sql import UpdateQuery
+from django.db.models.sql.compiler import SQLCompiler
+
+_Composed = TypeVar("_Composed")
+
+
+class Slot(Expression):
+    """A parameter whose value each execution brings, prepared as its field does it."""
+
+    def __init__(self, name: str, output_field: Field[Any, Any]) -> None:
+        super().__init__(output_field=output_field)
+        self.name = name
+
+    def as_sql(self, compiler: SQLCompiler, connection: Any, **extra: Any) -> tuple[str, list[Any]]:  # type: ignore[override]  # params are typed as values; this one is not yet one
+        return "%s", [self]
+
+
+class _Parameters:
+    """What a statement is executed with: fixed values, and slots, of which one may stand in several
+    places.
+    """
+
+    def __init__(self, params: Sequence[Any]) -> None:
+        self._fixed = [None if isinstance(param, Slot) else param for param in params]
+        self._slots: dict[str, tuple[Field[Any, Any], list[int]]] = {}
+        for place, param in enumerate(params):
+            if isinstance(param, Slot):
+                self._slots.setdefault(param.name, (param.output_field, []))[1].append(place)
+
+    def fill(self, values: Mapping[str, Any], connection: Any) -> list[Any]:
+        """Put a value into each slot, prepared for the database once."""
+        filled = self._fixed.copy()
+        for name, (field, places) in self._slots.items():
+            value = field.get_db_prep_save(values[name], connection)
+            for place in places:
+                filled[place] = value
+        return filled
+
+
+class Select:
+    """A composed queryset: its own and its related instances, and its annotations."""
+
+    def __init__(self, queryset: QuerySet[Any]) -> None:
+        self._database = queryset.db
+        compiler = queryset.query.get_compiler(using=queryset.db)
+        self._sql, params = compiler.as_sql()
+        self._params = _Parameters(params)
+        info: Any = compiler.klass_info
+        self._model: type[Model] = info["model"]
+        self._fields = slice(info["select_fields"][0], info["select_fields"][-1] + 1)
+        columns: list[Any] = [expression for expression, _, _ in compiler.select or ()]
+        self._attributes = [column.target.attname for column in columns[self._fields]]
+        self._annotations = dict(compiler.annotation_col_map or {})
+        related: Any = get_related_populators
+        # Since Django 6.1 a queryset has a mode for fetching deferred fields, and passes it on.
+        mode = [queryset._fetch_mode] if hasattr(queryset, "_fetch_mode") else []
+        self._related = related(info, compiler.select, queryset.db, *mode)
+        self._converters = [
+            (position, converters, expression)
+            for position, (converters, expression) in compiler.get_converters(columns).items()
+        ]
+
+    def fetch(self, **values: Any) -> list[Any]:
+        """Run it with a value for each slot.
+
+        Raises:
+            ValueError, ValidationError, OverflowError: a field has no form for its value.
+        """
+        connection = connections[self._database]
+        with connection.cursor() as cursor:
+            cursor.execute(self._sql, self._params.fill(values, connection))
+            rows = cursor.fetchall()
+        return [self._instance(list(row), connection) for row in rows]
+
+    def _instance(self, row: list[Any], connection: Any) -> Any:
+        for position, converters, expression in self._converters:
+            for converter in converters:
+                row[position] = converter(row[position], expression, connection)
+        instance = self._model.from_db(self._database, self._attributes, row[self._fields])
+        for related in self._related:
+            related.populate(row, instance)
+        for name, position in self._annotations.items():
+            setattr(instance, name, row[position])
+        return instance
+
+
+class Update:
+    """A composed UPDATE of the rows of a queryset."""
+
+    def __init__(self, queryset: QuerySet[Any], changes: Mapping[str, Slot]) -> None:
+        self._database = queryset.db
+        query: Any = queryset.query.chain(UpdateQuery)
+        query.add_update_values(dict(changes))
+        self._sql, params = query.get_compiler(using=queryset.db).as_sql()
+        self._params = _Parameters(params)
+
+    def execute(self, **values: Any) -> int:
+        """Run it with a value for each slot; gives the number of rows that matched."""
+        connection = connections[self._database]
+        with (
+            transaction.mark_for_rollback_on_error(using=self._database),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(self._sql, self._params.fill(values, connection))
+            return int(cursor.rowcount)
+
+
+def composed_once(compose: Callable[..., _Composed]) -> Callable[..., _Composed]:
+    """Keep what ``compose`` gives, for each of its arguments."""
+    kept = lru_cache(maxsize=16)(compose)
+    _kept.append(kept)
+    return kept
+
+
+#: What has to be composed anew where a setting changes that it was composed under.
+_kept: list[Any] = []
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    # The converters hold on to the time zone that they were chosen under.
+    if setting in {"AUTH_USER_MODEL", "DATABASES", "TIME_ZONE", "USE_TZ"}:
+        for kept in _kept:
+            kept.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="jwt_auth.compiled_queries")

@@ -1,0 +1,58 @@
+"""REST framework's view of an access token: who the request is from.
+
+A request without an access token gets ``None``, a good token the pair of user and
+:class:`~jwt_auth.tokens.claims.AccessToken`, any other token an exception.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Final
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from jwt_auth import flows
+from jwt_auth.conf import conf
+from jwt_auth.exceptions import AccessTokenRefused, KeyFailure
+from jwt_auth.http.addresses import client_of
+from jwt_auth.http.api_exceptions import CHALLENGE, Unavailable, refuse_token
+from jwt_auth.http.credentials import find_access_token
+from jwt_auth.http.csrf import require_own_page, vary_on_cookie
+from jwt_auth.revocation.lazy import refuse_with
+from jwt_auth.tokens.claims import AccessToken
+
+logger: Final = logging.getLogger("jwt_auth")
+
+
+class JWTAuthentication(BaseAuthentication):
+    """Authenticates by the access token of an ``Authorization: Bearer`` header (RFC 6750), or of
+    the cookie that ``JWT_AUTH_ACCESS_COOKIE_NAME`` names.
+    """
+
+    def authenticate(self, request: Request) -> tuple[AbstractBaseUser, AccessToken] | None:
+        try:
+            credential = find_access_token(request)
+            if credential is None:
+                if conf.access_cookie_name is not None:
+                    vary_on_cookie(request)
+                return None
+            if credential.is_ambient:
+                vary_on_cookie(request)
+                # Before the token is looked at: another site's page gets nothing out of it.
+                require_own_page(request, sender=type(self))
+            user, token = flows.authenticate(
+                credential.value, client=client_of(request), now=datetime.now(UTC)
+            )
+        except AccessTokenRefused as refused:
+            refuse_token(refused)
+        except KeyFailure as failure:
+            logger.error("Access tokens can't be verified: %s", failure)
+            raise Unavailable from None
+        refuse_with(user, refuse_token)
+        return user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return CHALLENGE

@@ -1,0 +1,122 @@
+"""Log in, refresh, log out."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from django.contrib.auth import authenticate, user_logged_in
+from django.core.exceptions import SuspiciousOperation
+from django.http import UnreadablePostError
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jwt_auth import flows
+from jwt_auth.exceptions import LogInRefused, RefreshTokenRefused
+from jwt_auth.flows.passwords import verifying
+from jwt_auth.http import throttling
+from jwt_auth.http.addresses import client_of
+from jwt_auth.http.api_exceptions import CSRFTokenRefused
+from jwt_auth.http.credentials import find_access_token, find_retry_key
+from jwt_auth.http.csrf import renew_csrf_secret, require_own_page
+from jwt_auth.http.serializers import LoginSerializer
+from jwt_auth.http.views.base import AuthView
+
+
+class LoginView(AuthView):
+    route = "login/"
+    refuses_cross_site = True
+
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        body = LoginSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        username, password = body.validated_data["username"], body.validated_data["password"]
+        client = client_of(request)
+        counters = throttling.count_login(username, client, now=self.now.timestamp())
+        # With the request, as Django's own form does it, so that any authentication backend works.
+        with verifying(password):
+            user = authenticate(request._request, username=username, password=password)
+        if user is None or not user.is_active:
+            raise LogInRefused
+        throttling.take_back(counters)
+        issued = flows.log_in(user, client=client, now=self.now, password=password)
+        if self.transport.is_ambient:
+            renew_csrf_secret(request)
+        user_logged_in.send(sender=type(user), request=request._request, user=user)
+        return self.token_response(request, issued)
+
+
+class RefreshView(AuthView):
+    route = "refresh/"
+    refuses_cross_site = True
+
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        self.presented = self.transport.read(request)
+        if len(self.presented) != 1:
+            raise RefreshTokenRefused
+        (presented,) = self.presented
+        throttling.count_refresh(presented, now=self.now.timestamp())
+        issued = flows.refresh(
+            presented,
+            retry_key=find_retry_key(request),
+            client=client_of(request),
+            now=self.now,
+        )
+        return self.token_response(request, issued)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        response = super().handle_exception(exc)
+        # Of two cookies only the one on this host could be deleted, and that one is the user's own:
+        # the planted one would have the browser to itself.
+        if isinstance(exc, RefreshTokenRefused) and not self.presented[1:]:
+            self.forget_refresh_token(self.request, response)
+        return response
+
+
+class LogoutView(AuthView):
+    route = "logout/"
+    refuses_cross_site = True
+
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        refresh_tokens = self._refresh_tokens(request)
+        flows.log_out(
+            refresh_tokens=refresh_tokens,
+            access_token=self._access_token(request, is_needed=not refresh_tokens),
+            client=client_of(request),
+            now=self.now,
+        )
+        return self.forget_refresh_token(request, Response(status=status.HTTP_204_NO_CONTENT))
+
+    def _refresh_tokens(self, request: Request) -> list[str]:
+        """The refresh tokens, none of a body that holds something else: the access token may be a
+        good one all the same.
+        """
+        try:
+            return self.transport.read(request)
+        except (APIException, SuspiciousOperation, UnreadablePostError):
+            return []
+
+    def check_body(self, request: Request) -> None:
+        """Let nobody stay logged in who hung up before the end of a body that isn't needed."""
+        with suppress(UnreadablePostError):
+            super().check_body(request)
+
+    def _access_token(self, request: Request, *, is_needed: bool) -> str | None:
+        """The access token, one of a cookie only where the CSRF check is passed.
+
+        Where it is not, a refresh token that came along still ends the session: that one needs the
+        origin check alone, and nobody is to stay logged in who wanted out.
+        """
+        credential = find_access_token(request)
+        if credential is None:
+            return None
+        if credential.is_ambient:
+            try:
+                require_own_page(request, sender=type(self))
+            except CSRFTokenRefused:
+                if is_needed:
+                    raise
+                return None
+        return credential.value

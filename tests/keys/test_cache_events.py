@@ -1,0 +1,152 @@
+"""What a process tells of its copy: every load, and each key whose time has come."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from threading import Event
+from unittest.mock import Mock
+
+import pytest
+
+from jwt_auth.exceptions import KeyRingTorn
+from jwt_auth.keys import cache, jwk
+from jwt_auth.keys.ring import KeyRing
+from tests.keys.reloading import Clock, Hanging, finish_reloads, told, use
+from tests.keys.stores import HELD, MemoryKeyStore
+
+SetTime = Callable[[Callable[..., datetime]], None]
+
+
+@pytest.fixture
+def waiting_ring(ring: KeyRing, now: datetime) -> KeyRing:
+    """A ring whose second key signs in ten minutes; the first one expires in 27."""
+    return ring.with_next_key(
+        jwk.generate("ES256"), now, now + timedelta(minutes=10), timedelta(minutes=17)
+    )
+
+
+@pytest.fixture
+def set_time(monkeypatch: pytest.MonkeyPatch) -> SetTime:
+    """Have the process know the time of day from this."""
+    return lambda tell: monkeypatch.setattr(cache, "datetime", Mock(now=tell))
+
+
+def test_every_load_is_an_event(
+    memory_store: MemoryKeyStore, ring: KeyRing, following: KeyRing, clock: Clock, now: datetime
+) -> None:
+    """Also one that is refused; one that brings nothing new is routine."""
+    with told() as events:
+        for memory_store.ring in (ring, ring, following):
+            use(now)
+            clock.time += 30
+        memory_store.failure = KeyRingTorn()
+        use(now)
+    first, both = ring.keys[0].kid, [key.kid for key in following.keys]
+    assert [(event["event"], event["kids"], event["routine"]) for event in events] == [
+        ("loaded", [first], False),
+        ("loaded", [first], True),
+        ("loaded", both, False),
+        ("refused", [], False),
+    ]
+    assert {event["store"] for event in events} == {"memory"}
+    assert {event["process"].pid for event in events} == {os.getpid()}
+    assert (events[-1]["operation"], events[-1]["reason"]) == ("load", "key_ring_torn")
+
+
+def test_change_by_the_clock_is_an_event(
+    memory_store: MemoryKeyStore,
+    waiting_ring: KeyRing,
+    clock: Clock,
+    now: datetime,
+    set_time: SetTime,
+) -> None:
+    """A key's time comes without a command; each process that serves tells it once."""
+    memory_store.ring = waiting_ring
+    former, waiting = (key.kid for key in waiting_ring.keys)
+    with told() as events:
+        for minutes in (0, 9, 10, 11, 26, 27, 28):
+            moment = now + timedelta(minutes=minutes)
+            set_time(Mock(return_value=moment))
+            use(moment)
+            clock.time += 30
+    assert [(event["event"], event["kid"]) for event in events if event["kid"]] == [
+        ("superseded", former),
+        ("activated", waiting),
+        ("expired", former),
+    ]
+
+
+def test_ring_of_another_process_tells_of_former_keys_only(
+    memory_store: MemoryKeyStore,
+    ring: KeyRing,
+    following: KeyRing,
+    clock: Clock,
+    now: datetime,
+    set_time: SetTime,
+) -> None:
+    """The process that made the new key has told of that."""
+    set_time(Mock(return_value=now))
+    with told() as events:
+        for memory_store.ring in (ring, following):
+            use(now)
+            clock.time += 30
+    assert [(event["event"], event["kid"]) for event in events if event["kid"]] == [
+        ("superseded", ring.keys[0].kid)
+    ]
+
+
+def test_first_load_after_a_reset_tells_of_no_key(
+    memory_store: MemoryKeyStore,
+    waiting_ring: KeyRing,
+    clock: Clock,
+    now: datetime,
+    set_time: SetTime,
+) -> None:
+    """As after a restart."""
+    memory_store.ring = waiting_ring
+    with told() as events:
+        for minutes in (0, 10):
+            set_time(Mock(return_value=now + timedelta(minutes=minutes)))
+            cache.reset()
+            for _ in range(2):
+                use(now)
+                clock.time += 30
+    assert {event["event"] for event in events} == {"loaded"}
+
+
+@pytest.mark.usefixtures("_no_patience")
+def test_change_by_the_clock_is_told_once_by_two_loads(
+    memory_store: MemoryKeyStore,
+    hanging: Hanging,
+    waiting_ring: KeyRing,
+    clock: Clock,
+    now: datetime,
+    set_time: SetTime,
+) -> None:
+    """One that was given up comes back beside a later one; here it stands still as it tells."""
+    memory_store.ring = waiting_ring
+    set_time(Mock(return_value=now))
+    use(now)
+    for _ in range(2):
+        clock.time += 121
+        hanging.hang(partial(cache.get_signing_key, now))
+    telling, go_on = Event(), Event()
+
+    def tell(zone: object) -> datetime:
+        if not telling.is_set():
+            telling.set()
+            assert go_on.wait(HELD)
+        return now + timedelta(minutes=10)
+
+    set_time(tell)
+    with told() as events:
+        hanging.answers[0].set()
+        assert telling.wait(HELD)
+        hanging.answers[1].set()
+        hanging.threads[1].join(0.1)  # it waits for the first one, or should
+        go_on.set()
+        finish_reloads()
+    assert [event["event"] for event in events if event["kid"]] == ["superseded", "activated"]

@@ -1,0 +1,574 @@
+"""Revocation answered by Redis: what a request costs, who is refused, and what may fail."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import connection, transaction
+from pytest_django import DjangoAssertNumQueries, Settings
+from rest_framework.test import APIClient
+
+from jwt_auth import flows
+from jwt_auth.exceptions import AccessTokenRefused, Refusal
+from jwt_auth.models import Reason, RefreshTokenFamily, RevokedToken, TokenVersion
+from jwt_auth.revocation import redis as module
+from jwt_auth.revocation.base import Denial, get_backend
+from jwt_auth.revocation.lookup import find_standing
+from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis.circuit_breaker import State
+from tests.flows.scene import log_in, refusal_of
+from tests.revocation.contract import RevocationContract
+from tests.revocation.redis.scene import (
+    authenticate,
+    commands_of,
+    end,
+    hash_of_user,
+    keys_of,
+    known,
+    log_out_everywhere,
+    token_of,
+)
+from tests.revocation.redis.servers import PATIENT, RedisServer
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.redis,
+    pytest.mark.sql,
+    pytest.mark.user_model,
+]
+
+
+class TestContract(RevocationContract):
+    @pytest.fixture(autouse=True)
+    def _backend(self, revocation: dict[str, Any]) -> None:
+        pass
+
+
+# ---- What a request costs
+
+
+def test_known_session_costs_one_command_and_no_sql(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    server: RedisServer,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """One HMGET for a view that asks for the key and the claims; the user looks like any other."""
+    issued = known(log_in(user))
+    with commands_of(server) as commands, django_assert_num_queries(0):
+        found, token = authenticate(issued)
+        assert (found.pk, found.is_authenticated, found.is_anonymous) == (user.pk, True, False)
+        assert isinstance(found, get_user_model())
+        assert found == user
+        assert token.session_id == issued.family.pk
+    assert commands == ["hmget"]
+
+
+def test_anything_else_costs_one_select(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """The first field that is asked for brings all of them."""
+    found, _ = authenticate(known(log_in(user)))
+    with django_assert_num_queries(1):
+        fields = [field.attname for field in user._meta.concrete_fields]
+        assert [getattr(found, name) for name in fields] == [getattr(user, name) for name in fields]
+
+
+def test_first_request_of_session_costs_two_selects(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """The verdict, and the tokens that are denied."""
+    issued = log_in(user)
+    with django_assert_num_queries(2):
+        authenticate(issued)
+
+
+def test_other_session_is_added_to_hash(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    server: RedisServer,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """It costs the sessions that are known no statement, and prolongs nothing."""
+    first, second = known(log_in(user)), log_in(user)
+    (key,) = keys_of(server)
+    with server.client() as client:
+        client.pexpire(key, 30_000)
+        known(second)
+        assert client.pttl(key) <= 30_000
+    with django_assert_num_queries(0):
+        authenticate(first)
+        authenticate(second)
+
+
+def test_refused_request_costs_no_sql(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """Whoever goes on asking with what was revoked doesn't reach the database."""
+    ended, denied = known(log_in(user)), known(log_in(user))
+    end(ended)
+    token = token_of(denied)
+    flows.deny_token(token.jti, user_id=user.pk, expires_at=token.expires_at, now=datetime.now(UTC))
+    # A second revocation of the same changes nothing.
+    backend.deny(Denial(user_id=user.pk, session_ids=[ended.family.pk], jtis=[token.jti]))
+    with django_assert_num_queries(0):
+        assert refusal_of(ended) is Refusal.SESSION_ENDED
+        assert refusal_of(denied) is Refusal.TOKEN_REVOKED
+
+
+def test_rolled_back_revocation_costs_sql_only(
+    user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """Its marks stay until the hash expires; nobody is refused by them."""
+    issued = known(log_in(user))
+    with transaction.atomic():
+        end(issued)
+        log_out_everywhere(user)
+        transaction.set_rollback(True)
+    assert refusal_of(issued) is None
+
+
+# ---- Who is refused
+
+
+def test_bulk_deactivation_is_seen_when_hash_expires(
+    user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
+) -> None:
+    """An update() sends no signal; whoever looks at the user is refused at once."""
+    issued = known(log_in(user))
+    get_user_model()._default_manager.update(is_active=False)
+    found, _ = authenticate(issued)
+    with pytest.raises(AccessTokenRefused):
+        assert found.email
+    _expire(server)
+    assert [refusal_of(issued), refusal_of(issued)] == [Refusal.USER_INACTIVE] * 2
+
+
+def test_bulk_deletion_is_seen_when_hash_expires(
+    user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
+) -> None:
+    """A raw DELETE sends no signal either; the request that looks is refused, and not with 500."""
+    issued = known(log_in(user))
+    for model in (RefreshTokenFamily, TokenVersion, get_user_model()):
+        model._base_manager.all()._raw_delete("default")
+    found, _ = authenticate(issued)
+    with pytest.raises(AccessTokenRefused):
+        assert found.email
+    _expire(server)
+    assert [refusal_of(issued), refusal_of(issued)] == [Refusal.USER_UNKNOWN] * 2
+
+
+def test_deleted_row_of_session_stays_refused(
+    user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
+) -> None:
+    """What the hash doesn't know is no live session: an admin who deletes one ends it for good."""
+    issued, other = known(log_in(user)), known(log_in(user))
+    end(issued)
+    RefreshTokenFamily.objects.filter(pk=issued.family.pk).delete()
+    for _ in range(3):
+        assert refusal_of(issued) is Refusal.SESSION_ENDED
+        assert refusal_of(other) is None
+        _expire(server)
+
+
+@pytest.mark.parametrize("subject", ["", "nobody", "-1", "9" * 40, "\ud800", "a}b", "x" * 300])
+def test_subject_of_nobody_is_refused(
+    user: AbstractBaseUser, backend: RedisRevocation, subject: str
+) -> None:
+    """Also one that has no form as a key, or as bytes."""
+    token = replace(token_of(log_in(user)), subject=subject)
+    with pytest.raises(AccessTokenRefused) as refused:
+        backend.get_user(token)
+    assert refused.value.reason is Refusal.USER_UNKNOWN
+    assert backend.circuit.state is State.CLOSED
+
+
+def test_denial_finds_hash_whatever_form_the_key_has(
+    user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """A user saved with a key in capitals or as text is the same one."""
+    issued = known(log_in(user))
+    text = str(user.pk)
+    flows.end_user_sessions(
+        text if user.pk == text else text.upper(),
+        reason=Reason.ADMINISTRATOR,
+        client=None,
+        now=datetime.now(UTC),
+    )
+    assert refusal_of(issued) is Refusal.TOKEN_VERSION
+
+
+def test_user_who_can_not_be_lazy_is_answered_by_database(
+    user: AbstractBaseUser, backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the model has no such key, or reads its fields at once."""
+    issued = known(log_in(user))
+    monkeypatch.setattr(module, "lazy_user", lambda model, subject: None)
+    found, _ = authenticate(issued)
+    assert vars(found)["password"] == user.password
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [("a", "0", Refusal.USER_INACTIVE), ("v", "7", Refusal.TOKEN_VERSION)],
+)
+def test_what_hash_says_of_user_counts(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    server: RedisServer,
+    field: str,
+    value: str,
+    reason: Refusal,
+) -> None:
+    """The state of the user is judged without the database."""
+    issued = known(log_in(user))
+    (key,) = keys_of(server)
+    with server.client() as client:
+        client.hset(key, field, value)
+    assert refusal_of(issued) is reason
+
+
+def test_thousands_of_denied_tokens_fit(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """Lua unpacks 8,000 values at once and no more: a busy user must not stop the completing."""
+    issued = log_in(user)
+    token = token_of(issued)
+    _deny_many(user, token.expires_at, 9_000)
+    known(issued)
+    assert backend.circuit.state is State.CLOSED
+    denied = replace(token, jti="jti-8999")
+    with pytest.raises(AccessTokenRefused), django_assert_num_queries(0):
+        backend.get_user(denied)
+
+
+def test_keys_of_other_issuer_are_others(
+    user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer, settings: Settings
+) -> None:
+    """Two projects that share a server don't meet, unless they say so."""
+    settings.JWT_AUTH_REVOCATION = {
+        **settings.JWT_AUTH_REVOCATION,
+        "OPTIONS": {"CACHE": "revocation", "TIMEOUT": PATIENT},
+    }
+    known(log_in(user))
+    settings.JWT_AUTH_ISSUER = "https://other.example.com"
+    known(log_in(user))
+    assert len(keys_of(server)) == 2
+
+
+def test_end_of_everything_spares_other_keys(
+    user: AbstractBaseUser, server: RedisServer, revocation: dict[str, Any], settings: Settings
+) -> None:
+    """A prefix that is a pattern finds only what begins with it; other types aren't touched."""
+    options = {**revocation["OPTIONS"], "PREFIX": "a[b]*"}
+    settings.JWT_AUTH_REVOCATION = {**revocation, "OPTIONS": options}
+    issued = known(log_in(user))
+    with server.client() as client:
+        client.set("ab:1:{1}", "somebody else's")
+        client.set("a[b]*:1:probe", "1")
+    flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=datetime.now(UTC))
+    assert refusal_of(issued) is Refusal.SESSION_ENDED
+    backend = get_backend()
+    assert isinstance(backend, RedisRevocation)
+    assert backend.circuit.state is State.CLOSED
+
+
+# ---- Transactions
+
+
+def test_hash_is_not_completed_from_old_snapshot(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    server: RedisServer,
+) -> None:
+    """A transaction may show the database as it was before a revocation that broke no lease."""
+    issued = log_in(user)
+    with _snapshot():
+        assert RefreshTokenFamily.objects.count() == 1  # the snapshot is of this moment
+        _elsewhere(lambda: end(issued))
+        with server.client() as client:
+            client.flushall()
+        refusal_of(issued)  # what this transaction may see is its own business
+    assert refusal_of(issued) is Refusal.SESSION_ENDED
+
+
+def test_read_committed_completes_hash_in_transaction(
+    user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
+) -> None:
+    """ATOMIC_REQUESTS costs no more, where each statement sees what has been committed."""
+    issued = log_in(user)
+    with transaction.atomic():
+        assert refusal_of(issued) is None
+    assert (keys_of(server) != []) is (connection.vendor != "sqlite")
+
+
+def test_without_autocommit_hash_is_not_completed(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A connection without autocommit is in a transaction, though in no atomic block."""
+    issued = log_in(user)
+    monkeypatch.setattr(connection, "isolation_level", "repeatable read", raising=False)
+    transaction.set_autocommit(False)
+    try:
+        assert refusal_of(issued) is None
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
+    assert keys_of(server) == []
+
+
+# ---- Several at once
+
+
+def test_one_of_many_completes_hash(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever finds a fresh lease asks the database and leaves the hash alone."""
+    monkeypatch.setattr(module, "time", lambda: 1_000_000)
+    issued = log_in(user)
+    backend.take_lease(str(user.pk))
+    with commands_of(server) as commands:
+        assert refusal_of(issued) is None
+    assert commands == ["hmget"]
+
+
+def test_lease_left_behind_is_taken_over(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that died with the lease costs five seconds of SQL."""
+    issued = log_in(user)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "time", lambda: 1_000_000)
+        backend.take_lease(str(user.pk))
+    known(issued)
+    assert b"lease" not in hash_of_user(server)
+
+
+@pytest.mark.parametrize("what", ["session", "token", "user"])
+def test_revocation_under_way_asks_database(
+    user: AbstractBaseUser, backend: RedisRevocation, what: str
+) -> None:
+    """Between its two steps it counts as soon as the database knows, though the revoker dies."""
+    issued = known(log_in(user))
+    sessions = [issued.family.pk] if what == "session" else []
+    jtis = [token_of(issued).jti] if what == "token" else []
+    backend.deny(
+        Denial(user_id=user.pk, session_ids=sessions, jtis=jtis, whole_user=what == "user")
+    )
+    assert refusal_of(issued) is None
+    RefreshTokenFamily.objects.update(revoked_at=datetime.now(UTC))
+    assert refusal_of(issued) is Refusal.SESSION_ENDED
+
+
+@pytest.mark.parametrize("step", ["deny", "confirm"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_every_key_expires(
+    user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer, step: str, whole: bool
+) -> None:
+    """Also the hash of a user whom no request has brought."""
+    denial = Denial(user_id=user.pk, jtis=["a"], whole_user=whole)
+    getattr(backend, step)(denial)
+    (key,) = keys_of(server)
+    with server.client() as client:
+        assert 0 < client.pttl(key) <= 60_000
+
+
+def test_end_of_everything_is_believed_for_ever(
+    user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """What the hash knew of a session doesn't come back when it is completed for another."""
+    issued = known(log_in(user))
+    flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=datetime.now(UTC))
+    known(log_in(user))
+    assert [refusal_of(issued) for _ in range(3)] == [Refusal.SESSION_ENDED] * 3
+
+
+def test_end_of_one_revocation_leaves_others_mark(
+    user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
+) -> None:
+    """Also where its answer was lost and it is written twice."""
+    issued = known(log_in(user))
+    first, second = (Denial(user_id=user.pk, whole_user=True) for _ in range(2))
+    for denial in (first, first, second):
+        backend.deny(denial)
+    for _ in range(2):
+        backend.confirm(first)
+        assert hash_of_user(server)[b"d"] == f"{second.id} ".encode()
+    backend.confirm(second)
+    assert b"d" not in hash_of_user(server)
+    assert refusal_of(issued) is None
+
+
+def test_threads_share_no_connection(user: AbstractBaseUser, backend: RedisRevocation) -> None:
+    """Answers never get to another thread."""
+    issued = [known(log_in(user)) for _ in range(2)]
+    end(issued[1])
+    found: list[list[Refusal | None]] = []
+
+    def ask() -> None:
+        found.append([refusal_of(session) for session in issued * 50])
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [[None, Refusal.SESSION_ENDED] * 50] * 8
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    """A transaction that goes on seeing what it saw first."""
+    if connection.vendor == "sqlite":
+        pytest.skip("a transaction that has read keeps everybody else from writing")
+    connection.ensure_connection()
+    wrapper: Any = connection
+    if connection.vendor == "mysql":
+        wrapper.isolation_level = "repeatable read"
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    else:
+        from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+        wrapper.isolation_level = IsolationLevel.REPEATABLE_READ
+        connection.connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        with transaction.atomic():
+            yield
+    finally:
+        connection.close()  # the next one has the settings' level again
+
+
+def _elsewhere(work: Any) -> None:
+    """Do it on a connection of its own."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+
+def _expire(server: RedisServer) -> None:
+    """Let the TTL pass."""
+    with server.client() as client:
+        client.flushall()
+
+
+def _deny_many(user: AbstractBaseUser, expires_at: datetime, number: int) -> None:
+    RevokedToken.objects.bulk_create(
+        [
+            RevokedToken(
+                jti=f"jti-{count}",
+                user_id=user.pk,
+                revoked_at=datetime.now(UTC),
+                expires_at=expires_at,
+            )
+            for count in range(number)
+        ]
+    )
+
+
+# ---- Tenants
+
+
+@pytest.mark.parametrize("everybodys", [False, True])
+def test_denial_keeps_the_tenant_that_it_was_made_for(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    everybodys: bool,
+) -> None:
+    """The thread that writes what was kept has another one, or none."""
+    issued = known(log_in(user))
+    (own,) = keys_of(server)
+    denial = Denial(user_id=None if everybodys else user.pk, session_ids=[issued.family.pk])
+    monkeypatch.setattr(connection, "schema_name", "acme", raising=False)
+    backend.confirm(denial)
+    assert keys_of(server) == [own]
+    assert hash_of_user(server)[f"s:{issued.family.pk}".encode()] == b"1"
+
+
+def test_denial_of_another_tenant_touches_nothing_here(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither that of a user with the same key, nor that of everybody there."""
+    issued = known(log_in(user))
+    before = hash_of_user(server)
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "schema_name", "a*{me", raising=False)
+        denials = [Denial(user_id=user.pk, whole_user=True), Denial(user_id=None)]
+    for denial in denials:
+        backend.confirm(denial)
+    with server.client() as client:
+        assert client.hgetall(backend._key(user.pk)) == before
+    assert refusal_of(issued) is None
+
+
+def test_user_who_turns_out_to_be_inactive_is_answered_401(
+    user: AbstractBaseUser, backend: RedisRevocation, api: APIClient
+) -> None:
+    """As every refused token is, though the view had begun when the user was read."""
+    issued = known(log_in(user))
+    get_user_model()._default_manager.update(is_active=False)
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {issued.access_token.text}")
+    answer = api.get("/api/auth/me/", secure=True)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
+    assert 'error="invalid_token"' in answer["WWW-Authenticate"]
+
+
+def test_denial_is_read_when_its_hour_comes_twice(
+    user: AbstractBaseUser,
+    backend: RedisRevocation,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without USE_TZ its end has the name of a moment before the clocks went back."""
+    token = token_of(log_in(user))
+    standing = find_standing(token)
+    assert standing is not None
+    settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+    back = datetime(2026, 10, 25, 1, tzinfo=UTC)
+    end = back + timedelta(minutes=20)
+    RevokedToken.objects.deny("second", user_id=user.pk, expires_at=end, now=back)
+
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return back - timedelta(minutes=10)
+
+    monkeypatch.setattr(module, "datetime", Then)
+    assert "t:second" in backend.read_fields(standing, token)

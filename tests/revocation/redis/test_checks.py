@@ -1,0 +1,145 @@
+"""What `manage.py check` says of a cache or a server that can't carry revocations."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings
+
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis import connection as module
+from tests.revocation.redis.conftest import REDIS, cache_of
+from tests.revocation.redis.servers import PATIENT, RedisServer, free_port
+
+# Django 6.1's own checks ask the database.
+pytestmark = [pytest.mark.django_db, pytest.mark.redis]
+
+_OURS = {"jwt_auth.E020", "jwt_auth.E028", "jwt_auth.E029", "jwt_auth.W020", "jwt_auth.W021"}
+
+
+def _ids(*, deploy: bool = False) -> list[str]:
+    found = run_checks(include_deployment_checks=deploy)
+    return sorted({str(message.id) for message in found} & _OURS)
+
+
+@pytest.mark.usefixtures("revocation")
+def test_good_server_gives_no_message() -> None:
+    """Nothing to say, with --deploy or without."""
+    assert (_ids(), _ids(deploy=True)) == ([], [])
+
+
+@pytest.mark.usefixtures("revocation")
+def test_evicting_server_is_a_warning(server: RedisServer) -> None:
+    """W020, with --deploy: only then is the server asked."""
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    assert (_ids(), _ids(deploy=True)) == ([], ["jwt_auth.W020"])
+
+
+def test_unreachable_server_is_a_warning(revocation: dict[str, Any], settings: Settings) -> None:
+    """W021: the site works meanwhile."""
+    settings.CACHES["revocation"]["LOCATION"] = f"redis://127.0.0.1:{free_port()}/0"
+    assert (_ids(), _ids(deploy=True)) == ([], ["jwt_auth.W021"])
+
+
+@pytest.mark.usefixtures("revocation")
+@pytest.mark.parametrize(
+    ("version", "messages"), [("5.0.14", ["jwt_auth.E029"]), ("6.0.0", []), ("10.1", [])]
+)
+def test_old_server_is_an_error(
+    version: str, messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E029, and nothing of any newer one."""
+    field = module._field
+
+    def fake(info: bytes, name: bytes) -> bytes:
+        return version.encode() if name == b"redis_version" else field(info, name)
+
+    monkeypatch.setattr(module, "_field", fake)
+    assert _ids(deploy=True) == messages
+
+
+@pytest.mark.usefixtures("revocation")
+def test_server_that_hides_its_configuration_is_not_judged(server: RedisServer) -> None:
+    """A user without the right to CONFIG is as it should be."""
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.execute_command("ACL", "SETUSER", "default", "-config")
+        try:
+            assert _ids(deploy=True) == []
+        finally:
+            client.execute_command("ACL", "SETUSER", "default", "+config")
+
+
+_CACHES = {
+    "locmem": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "dummy": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+    "file": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": "/nonexistent",
+    },
+    "djangos": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": "redis://127.0.0.1:1",
+    },
+    "broken": {"BACKEND": "django_redis.cache.RedisCash"},
+    "sharded": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": ["redis://127.0.0.1:1/0", "redis://127.0.0.1:1/1"],
+        "OPTIONS": {"CLIENT_CLASS": "django_redis.client.ShardClient"},
+    },
+}
+
+
+@pytest.mark.parametrize("alias", [*_CACHES, "missing"])
+def test_cache_that_can_not_carry_revocations_is_an_error(alias: str, settings: Settings) -> None:
+    """E028, names the cache; without --deploy, before the first request."""
+    settings.CACHES = {**settings.CACHES, **_CACHES}
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"CACHE": alias}}
+    messages = [message for message in get_backend().check() if message.id == "jwt_auth.E028"]
+    assert len(messages) == 1
+    assert repr(alias) in messages[0].msg
+    assert "django_redis" in str(messages[0].hint)
+
+
+def test_error_stops_the_command(settings: Settings) -> None:
+    """`manage.py check` and every command that checks first."""
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"CACHE": "missing"}}
+    assert _ids() == ["jwt_auth.E028"]
+
+
+def test_missing_package_names_the_extra(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever forgot `[redis]` reads what to type, in a check and at the first request."""
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"PREFIX": "without"}}
+    monkeypatch.setitem(sys.modules, "django_redis", None)
+    for name in [name for name in sys.modules if name.startswith("jwt_auth.revocation.redis")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ImproperlyConfigured, match=r"pip install .*\[redis\]"):
+        get_backend()
+    assert _ids() == ["jwt_auth.E020"]
+
+
+def test_first_of_several_locations_is_asked(server: RedisServer, settings: Settings) -> None:
+    """django-redis takes the others for replicas of it."""
+    cache = {**cache_of(server), "LOCATION": [server.url, "redis://127.0.0.1:1/0"]}
+    settings.CACHES = {**settings.CACHES, "several": cache}
+    backend = RedisRevocation("several", TIMEOUT=PATIENT)
+    assert backend.check() == backend.check_server() == []
+
+
+@pytest.mark.usefixtures("revocation")
+def test_refused_password_is_named(server: RedisServer, settings: Settings) -> None:
+    """W021 has what the server said, and no password."""
+    location = f"redis://somebody:not-the-one@127.0.0.1:{server.port}/0"
+    settings.CACHES["revocation"]["LOCATION"] = location
+    (message,) = get_backend().check_server()
+    assert message.id == "jwt_auth.W021"
+    assert "invalid username-password pair" in message.msg
+    assert "not-the-one" not in str(message)

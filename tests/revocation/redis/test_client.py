@@ -1,0 +1,500 @@
+"""The wire: connections that break, hang, are interrupted or reach another server than before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from pytest_django import Settings
+from redis import Connection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse, OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from jwt_auth.exceptions import Refusal
+from jwt_auth.revocation import redis as redis_module
+from jwt_auth.revocation.base import Denial
+from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis import client as module
+from jwt_auth.revocation.redis.circuit_breaker import State
+from jwt_auth.revocation.redis.client import RedisClient
+from tests.flows.scene import log_in, refusal_of
+from tests.revocation.redis.conftest import cache_of
+from tests.revocation.redis.scene import (
+    commands_of,
+    cut_off,
+    end,
+    forked,
+    hash_of_user,
+    known,
+    state_of,
+    trust_at_once,
+)
+from tests.revocation.redis.servers import PATIENT, RedisServer, running, wait_for
+
+pytestmark = pytest.mark.redis
+
+_KEY = b"link"
+
+
+@pytest.fixture
+def link(server: RedisServer, settings: Settings) -> Iterator[RedisClient]:
+    """A link to the server."""
+    settings.CACHES = {**settings.CACHES, "link": cache_of(server)}
+    link = RedisClient("link", timeout=PATIENT)
+    yield link
+    link.renew()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+    """Every connection that is opened meanwhile."""
+    opened: list[Connection] = []
+    connect: Any = Connection.connect  # without types
+
+    def note(connection: Connection) -> None:
+        opened.append(connection)
+        connect(connection)
+
+    monkeypatch.setattr(Connection, "connect", note)
+    return opened
+
+
+def _is_open(server: RedisServer, number: int) -> bool:
+    with server.client() as client:
+        return str(number) in {row["id"] for row in client.client_list()}
+
+
+def _say(link: RedisClient, text: str) -> bytes:
+    answer, _ = link.call("ECHO", text.encode())
+    return bytes(answer)
+
+
+def _say_until_answered(link: RedisClient, text: str) -> bytes:
+    """Try again after a time-out, which a machine that stands still can cause."""
+    while True:
+        with suppress(RedisTimeoutError):
+            return _say(link, text)
+
+
+def test_connection_is_kept(link: RedisClient, server: RedisServer) -> None:
+    """Whatever it is asked."""
+    with commands_of(server) as commands:
+        assert [_say(link, text) for text in "abc"] == [b"a", b"b", b"c"]
+    assert commands == ["echo"] * 3
+    assert len({link.call("CLIENT", b"ID")[0] for _ in range(3)}) == 1
+
+
+class _TimeLimit(BaseException):
+    """What a worker's time limit raises, in the middle of whatever runs."""
+
+
+def test_interrupted_read_gives_no_answer_to_the_next(
+    link: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer that is still to come would be taken for another user's hash."""
+    _say(link, "first")
+
+    def interrupt(**options: Any) -> None:
+        raise _TimeLimit
+
+    monkeypatch.setattr(opened[-1], "read_response", interrupt)
+    with pytest.raises(_TimeLimit):
+        _say(link, "of somebody else")
+    assert _say(link, "mine") == b"mine"
+
+
+def test_garbage_gives_no_answer_to_the_next(
+    link: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an answer that makes no sense the connection isn't used again."""
+    _say(link, "first")
+
+    def misread(**options: Any) -> None:
+        raise InvalidResponse
+
+    monkeypatch.setattr(opened[-1], "read_response", misread)
+    assert _say(link, "mine") == b"mine"  # asked a second time, elsewhere
+    assert len(opened) == 2
+
+
+def test_refused_command_leaves_connection_alone(
+    link: RedisClient, opened: list[Connection]
+) -> None:
+    """An error is an answer."""
+    _say(link, "first")
+    link.call("SADD", _KEY, "value")
+    with pytest.raises(RedisError, match="WRONGTYPE"):
+        link.call("LPUSH", _KEY, "value")
+    assert _say(link, "mine") == b"mine"
+    assert len(opened) == 1
+
+
+def test_closed_idle_connection_is_opened_again(link: RedisClient, server: RedisServer) -> None:
+    """A server that closes what nobody uses hasn't failed."""
+    _say(link, "first")
+    with server.client() as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    assert _say(link, "mine") == b"mine"
+
+
+def test_server_that_is_gone_is_an_error(tmp_path: Path, settings: Settings) -> None:
+    """Of redis-py's own kind, whatever the system said."""
+    server = RedisServer(tmp_path, "--save", "")
+    settings.CACHES = {**settings.CACHES, "gone": cache_of(server)}
+    link = RedisClient("gone", timeout=PATIENT)
+    with running(server):
+        _say(link, "first")
+        server.stop()
+        for _ in range(2):
+            with pytest.raises(RedisConnectionError):
+                _say(link, "second")
+
+
+def test_frozen_server_costs_one_time_out(
+    tmp_path: Path,
+    settings: Settings,
+    opened: list[Connection],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It isn't asked a second time, and what it says later goes to nobody."""
+    server = RedisServer(tmp_path, "--save", "")
+    settings.CACHES = {**settings.CACHES, "frozen": cache_of(server)}
+    monkeypatch.setattr(connection, "monotonic", lambda: 0.0)  # the connection has just been used
+    link = RedisClient("frozen", timeout=0.2)
+    with running(server):
+        _say_until_answered(link, "first")
+        before = len(opened)
+        assert opened[-1].socket_timeout == 0.2
+        os.kill(server.pid, signal.SIGSTOP)
+        with pytest.raises(RedisTimeoutError):
+            _say(link, "second")
+        assert len(opened) == before
+        os.kill(server.pid, signal.SIGCONT)
+        assert _say_until_answered(link, "third") == b"third"
+
+
+def test_restarted_server_has_another_run(tmp_path: Path, settings: Settings) -> None:
+    """Each answer comes with the process that gave it."""
+    server = RedisServer(tmp_path, "--save", "")
+    settings.CACHES = {**settings.CACHES, "restarted": cache_of(server)}
+    link = RedisClient("restarted", timeout=PATIENT)
+    with running(server):
+        runs = [link.call("ECHO", b"")[1] for _ in range(2)]
+        server.stop()
+        server.start()
+        runs += [link.run_script("return ARGV[1]", b"")[0] for _ in range(2)]
+    assert runs[0] == runs[1] != runs[2] == runs[3]
+
+
+def test_demoted_server_is_left(link: RedisClient, server: RedisServer) -> None:
+    """A connection to what is a replica now isn't used again, nor taken for good by the probe."""
+    _say(link, "first")
+    with server.client() as client:
+        client.replicaof("127.0.0.1", 1)
+        try:
+            with pytest.raises(ReadOnlyError):
+                link.call("SET", _KEY, "value")
+            with pytest.raises(ReadOnlyError):
+                link.put(_KEY)
+        finally:
+            client.replicaof("NO", "ONE")
+    link.put(_KEY)
+
+
+def test_full_server_does_not_pass_the_probe(link: RedisClient, server: RedisServer) -> None:
+    """Else the circuit would close and open for ever."""
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+    with pytest.raises(OutOfMemoryError):
+        link.put(_KEY)
+
+
+def test_silent_proxy_is_an_error(settings: Settings) -> None:
+    """One that doesn't say which server it stands for can't be trusted with a run."""
+    settings.CACHES = {
+        **settings.CACHES,
+        "proxy": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": _proxy()},
+    }
+    with pytest.raises(RedisError, match="which process"):
+        RedisClient("proxy", timeout=PATIENT).call("PING", b"")
+
+
+def _proxy() -> str:
+    """Answer everything with an empty text, until the connection ends."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with listener, connection:
+            while connection.recv(4096):
+                connection.sendall(b"$0\r\n\r\n")
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"redis://127.0.0.1:{port}"
+
+
+def test_broken_start_is_an_error(link: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system raises while a connection opens is redis-py's own kind, too."""
+
+    def refuse(connection: Connection) -> None:
+        raise OSError
+
+    monkeypatch.setattr(Connection, "connect", refuse)
+    with pytest.raises(RedisConnectionError):
+        _say(link, "first")
+
+
+def test_command_is_not_tried_for_ever(link: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nodes of a cluster may each name the other."""
+    tries = []
+
+    def lose(*arguments: Any) -> Any:
+        tries.append(arguments)
+        raise module._Lost
+
+    monkeypatch.setattr(link, "_try", lose)
+    with pytest.raises(RedisConnectionError):
+        _say(link, "first")
+    assert len(tries) == 4
+
+
+def test_scan_finds_all_keys(link: RedisClient, server: RedisServer) -> None:
+    """In as many steps as it takes."""
+    with server.client() as client:
+        client.mset({f"a:{number}": "1" for number in range(1_200)} | {"b:1": "1"})
+    assert len(set(link.scan(b"a:*", {}))) == 1_200
+
+
+def test_unknown_setting_has_no_value(link: RedisClient) -> None:
+    """A server may not know what is asked for."""
+    assert link.config("no-such-setting", _KEY) is None
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
+def test_forked_child_has_its_own_connection(link: RedisClient, server: RedisServer) -> None:
+    """Gunicorn with preload: parent and child never read each other's answers."""
+    _say(link, "first")
+    texts = [f"text {number}" for number in range(200)]
+
+    def ask() -> bool:
+        return [_say(link, f"{os.getpid()} {text}").decode() for text in texts] == [
+            f"{os.getpid()} {text}" for text in texts
+        ]
+
+    with forked(ask):
+        assert ask()
+    assert _say(link, "last") == b"last"
+
+
+def test_connections_are_kept_across_threads(link: RedisClient, server: RedisServer) -> None:
+    """Under ASGI each request has its own: eight at a time need eight connections at most."""
+    with server.client() as client:
+        before: Any = client.info("stats")
+        lanes = [threading.Thread(target=_answer_requests, args=(link, 25)) for _ in range(8)]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+        after: Any = client.info("stats")
+    assert after["total_connections_received"] - before["total_connections_received"] <= 8
+
+
+def _say_into(answers: list[bytes], link: RedisClient, text: str) -> None:
+    answers.append(_say(link, text))
+
+
+def _answer_requests(link: RedisClient, number: int) -> None:
+    for text in map(str, range(number)):
+        answers: list[bytes] = []
+        request = threading.Thread(target=_say_into, args=(answers, link, text))
+        request.start()
+        request.join()
+        assert answers == [text.encode()]
+
+
+def test_connection_that_nobody_uses_is_closed(
+    link: RedisClient, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a burst has opened doesn't stay for ever."""
+    clock = [0.0]
+    monkeypatch.setattr(connection, "monotonic", lambda: clock[0])
+    numbers = _in_a_burst(link, server, 3)
+    for now in range(0, 100, 20):
+        clock[0] = float(now)
+        link.call("PING", b"")
+    assert sum(_is_open(server, number) for number in numbers) == 1
+
+
+def _in_a_burst(link: RedisClient, server: RedisServer, size: int) -> list[int]:
+    """Use that many connections at once; give their numbers."""
+    threads = [threading.Thread(target=link.call, args=("BLPOP", _KEY, 0)) for _ in range(size)]
+    for thread in threads:
+        thread.start()
+    with server.client() as client:
+
+        def waiting() -> list[int]:
+            return [int(row["id"]) for row in client.client_list() if row["cmd"] == "blpop"]
+
+        wait_for(lambda: len(waiting()) == size)
+        numbers = waiting()
+        client.lpush(_KEY, *map(str, range(size)))
+    for thread in threads:
+        thread.join()
+    return numbers
+
+
+# ---- The backend on such a wire
+
+
+@pytest.fixture
+def silent(backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch) -> RedisRevocation:
+    """The backend; the test calls tick()."""
+    monkeypatch.setattr(backend.circuit, "watch", lambda: None)
+    trust_at_once(backend.circuit)
+    return backend
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_request_is_answered_wherever_redis_fails(
+    after: int, user: AbstractBaseUser, silent: RedisRevocation
+) -> None:
+    """At the look, at the lease, at the write: the database has the answer."""
+    issued = log_in(user)
+    with cut_off(after) as lost:
+        assert refusal_of(issued) is None
+    assert len(lost) == 1
+    assert state_of(silent.circuit) is State.OPEN
+
+
+def test_failure_of_one_thread_renews_all_connections(silent: RedisRevocation) -> None:
+    """A server that was demoted may go on answering the others."""
+    before, _ = silent.client.call("CLIENT", b"ID")
+    thread = threading.Thread(target=silent.deny, args=[Denial(user_id=1)])
+    with cut_off():
+        thread.start()
+        thread.join()
+    assert silent.client.call("CLIENT", b"ID")[0] != before
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("after", [0, 1])
+def test_revocation_is_kept_wherever_redis_fails(
+    after: int, user: AbstractBaseUser, silent: RedisRevocation, server: RedisServer
+) -> None:
+    """And written first when it is back, once, before anybody believes a hash."""
+    issued = known(log_in(user))
+    with cut_off(after):
+        end(issued)
+        silent.circuit.tick()
+        assert state_of(silent.circuit) is State.OPEN
+    with commands_of(server) as commands:
+        silent.circuit.tick()
+    assert commands.count("eval") == 1
+    assert hash_of_user(server)[f"s:{issued.family.pk}".encode()] == b"1"
+    with commands_of(server) as commands:
+        silent.circuit.tick()
+    assert "eval" not in commands
+    assert state_of(silent.circuit) is State.CLOSED
+    assert refusal_of(issued) is Refusal.SESSION_ENDED
+
+
+def test_half_written_rest_is_kept(silent: RedisRevocation, server: RedisServer) -> None:
+    """Where Redis fails again in the middle, what was not written stays, and only that."""
+    silent.circuit.state, silent.circuit.is_given_up = State.OPEN, True
+    for denial in (
+        Denial(user_id=None, jtis=["a"]),
+        Denial(user_id=1, jtis=["b"]),
+        Denial(user_id=1, jtis=["c"]),
+    ):
+        silent.confirm(denial)
+    with cut_off(after=3):  # PING, SCAN, one denial
+        silent.circuit.tick()
+    assert {b"t:b", b"t:c"} & hash_of_user(server).keys() == {b"t:b"}
+    with commands_of(server) as commands:
+        silent.circuit.tick()
+    assert {b"t:b", b"t:c"} <= hash_of_user(server).keys()
+    assert (commands.count("scan"), commands.count("eval")) == (0, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_too_many_to_keep_drop_every_hash(
+    user: AbstractBaseUser,
+    silent: RedisRevocation,
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Memory doesn't grow with an outage, and nothing is forgotten by it."""
+    issued = known(log_in(user))
+    monkeypatch.setattr(redis_module, "_KEPT", 5)
+    silent.circuit.state, silent.circuit.is_given_up = State.OPEN, True
+    end(issued)
+    for number in range(20):
+        silent.confirm(Denial(user_id=number, jtis=["a"]))
+    with commands_of(server) as commands:
+        for _ in range(2):
+            silent.circuit.tick()
+    assert commands.count("eval") <= 5
+    assert state_of(silent.circuit) is State.CLOSED
+    assert refusal_of(issued) is Refusal.SESSION_ENDED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_full_server_takes_what_is_revoked(
+    user: AbstractBaseUser, silent: RedisRevocation, server: RedisServer
+) -> None:
+    """It makes no hash any more, but no session outlives its end by that."""
+    ended, other = known(log_in(user)), known(log_in(user))
+    denial = Denial(user_id=user.pk, session_ids=[ended.family.pk])
+    first, second = (Denial(user_id=user.pk, whole_user=True) for _ in range(2))
+    silent.deny(first)
+    silent.deny(second)
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+    silent.confirm(denial)
+    assert refusal_of(ended) is Refusal.SESSION_ENDED
+    silent.confirm(first)
+    assert hash_of_user(server)[b"d"] == f"{second.id} ".encode()
+    assert state_of(silent.circuit) is State.CLOSED
+    assert refusal_of(other) is None
+    assert state_of(silent.circuit) is State.OPEN
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
+def test_forked_child_leaves_what_was_kept_to_its_parent(silent: RedisRevocation) -> None:
+    """And doesn't wait for a lock that nobody will release."""
+    silent._keep([Denial(user_id=1, jtis=["a"])])
+
+    def keep() -> bool:
+        nothing = not silent._kept
+        silent._keep([Denial(user_id=1, jtis=["b"])])
+        return nothing and len(silent._kept) == 1
+
+    with silent._keeping, forked(keep):
+        pass
+    assert [denial.jtis for denial in silent._kept.values()] == [["a"]]
+
+
+def test_lost_answer_of_first_command_is_an_error(
+    link: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new connection that breaks at once isn't opened a third time."""
+    _say(link, "first")
+
+    def break_off(*arguments: Any, **options: Any) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(Connection, "read_response", break_off)
+    with pytest.raises(RedisConnectionError):
+        _say(link, "second")
+    assert len(opened) == 2
