@@ -76,7 +76,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     for name in ("monotonic", "sleep"):
         monkeypatch.setattr(keys, name, getattr(clock, name))
-    monkeypatch.setattr(cache, "ring", clock.ring)
+    monkeypatch.setattr(cache, "get_ring", clock.ring)
     return clock
 
 

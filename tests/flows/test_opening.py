@@ -75,7 +75,7 @@ def test_claims_that_cannot_be_issued_cost_nothing(
     """No session is left behind, and no refresh token is lost, by a callable that is broken."""
     issued = log_in(user)
     good = getattr(settings, setting, None)
-    setattr(settings, setting, f"tests.flows.test_sessions.{name}")
+    setattr(settings, setting, f"tests.flows.test_opening.{name}")
     with pytest.raises(ClaimsInvalid):
         log_in(user)
     with pytest.raises(ClaimsInvalid):
@@ -91,7 +91,7 @@ def test_replay_ends_the_session_while_no_claims_can_be_issued(
     """A callable that is broken hides no thief."""
     issued = log_in(user)
     refresh(issued)
-    settings.JWT_AUTH_CLAIMS = "tests.flows.test_sessions.broken_claims"
+    settings.JWT_AUTH_CLAIMS = "tests.flows.test_opening.broken_claims"
     with pytest.raises(RefreshTokenRefused):
         refresh(issued)
     assert row_of(issued).revocation_reason == Reason.REUSE_DETECTED

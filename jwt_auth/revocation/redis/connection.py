@@ -75,8 +75,8 @@ class Connection:
         # Packed here and sent without a health check: either would open the connection anew by
         # itself, to whichever server is there now.
         parts = connection.pack_command(*command)
-        # Whatever interrupts, a worker's time limit too, leaves a connection that must not be used again:
-        # its next answer would be somebody else's.
+        # Whatever interrupts, a worker's time limit too, leaves a connection that must not be used
+        # again: its next answer would be somebody else's.
         self.is_clean = False
         for part in parts:
             connection._sock.sendall(part)

@@ -20,9 +20,9 @@ from redis.exceptions import InvalidResponse, OutOfMemoryError, ReadOnlyError, R
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jwt_auth.exceptions import Refusal
-from jwt_auth.revocation import redis as redis_module
 from jwt_auth.revocation.base import Denial
-from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis import RedisRevocation, connection
+from jwt_auth.revocation.redis import backend as redis_module
 from jwt_auth.revocation.redis import client as module
 from jwt_auth.revocation.redis.circuit_breaker import State
 from jwt_auth.revocation.redis.client import RedisClient

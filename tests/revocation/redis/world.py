@@ -43,8 +43,8 @@ class _Wire(RedisClient):
             raise RedisConnectionError("unreachable")
         return super()._try(*arguments)
 
-    def _wire(self, *arguments: Any) -> Any:
-        wire = super()._wire(*arguments)
+    def _open(self, *arguments: Any) -> Any:
+        wire = super()._open(*arguments)
         # A restart renews every link, so all open wires are of this epoch.
         wire.run = wire.run[:8] + b"%08d" % self.world.epoch
         return wire
