@@ -19,10 +19,10 @@ from rest_framework.test import APIClient
 from jwt_auth import flows
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import Reason, RefreshTokenFamily, RevokedToken, TokenVersion
-from jwt_auth.revocation import redis as module
 from jwt_auth.revocation.base import Denial, get_backend
 from jwt_auth.revocation.lookup import find_standing
 from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis import backend as module
 from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.contract import RevocationContract

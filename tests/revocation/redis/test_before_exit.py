@@ -21,9 +21,9 @@ from redis import Connection
 from jwt_auth.flows import Issued
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.management import denials
-from jwt_auth.revocation import redis as module
 from jwt_auth.revocation.base import Denial, get_backend
 from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis import backend as module
 from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in
