@@ -35,7 +35,7 @@ from jwt_auth.exceptions import (
     KeyStoreError,
     KeyStoreUnavailable,
 )
-from jwt_auth.keys.bounded_call import Callers, StillWaiting
+from jwt_auth.keys.bounded_call import BoundedExecutor, StillWaiting
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import KeyStore, read_document
 
@@ -103,7 +103,7 @@ class RemoteKeyStore(KeyStore):
     def __init__(self, *, timeout: float, deadline: float) -> None:
         self._timeout = timeout
         self._deadline = deadline
-        self._callers = Callers(1, name="jwt_auth-key-store")
+        self._executor = BoundedExecutor(1, name="jwt_auth-key-store")
         self._connected: tuple[int, Any] | None = None
 
     @abstractmethod
@@ -173,7 +173,7 @@ class RemoteKeyStore(KeyStore):
 
     def _call(self, function: Callable[[], T], *, seconds: float, done: str) -> T:
         try:
-            return self._callers.call(function, seconds=seconds)
+            return self._executor.call(function, seconds=seconds)
         except Overtaken:
             raise
         except Exception as error:  # noqa: BLE001  a client may raise anything, and quote a secret
