@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -27,7 +26,7 @@ from tests.keys.contract import (
     require_discreet,
     require_nothing_shown,
 )
-from tests.keys.reloading import Clock, finish_reloads
+from tests.keys.reloading import Clock, finish_reloads, holds_in_child
 from tests.keys.remote.service import Answer, Request, Service
 from tests.keys.remote.waiting import end, let_deadline_pass, threads_of
 
@@ -276,14 +275,16 @@ class RemoteContract(KeyStoreContract):
         saved: RemoteKeyStore,
         storage: RemoteStorage,
         ring: KeyRing,
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """On one connection each would read the other's answers."""
         parents = self.connections(saved, storage)
         assert self.connections(saved, storage) == parents
-        pid = os.getpid() + 1
-        monkeypatch.setattr(os, "getpid", lambda: pid)
-        assert self.connections(saved, storage).isdisjoint(parents)
+        before = len(storage.service.requests)
+        assert holds_in_child(lambda: saved.load() == ring)
+        childs = {request.connection for request in storage.service.requests[before:]}
+        assert childs
+        assert childs.isdisjoint(parents)
+        assert self.connections(saved, storage) == parents
 
     def connections(self, store: RemoteKeyStore, storage: RemoteStorage) -> set[int]:
         """Load, and give the numbers of the connections that it took."""
