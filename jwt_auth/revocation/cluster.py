@@ -19,7 +19,6 @@ one address to start from, ``address_remap`` for nodes behind a translation.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
@@ -29,6 +28,8 @@ from django.core.cache import caches
 from django_redis.pool import ConnectionFactory
 from redis.cluster import RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from jwt_auth.forks import after_fork_in_child
 
 #: Seconds for a node that does not answer, where the cache's OPTIONS say nothing.
 _TIMEOUT: Final = 1.0
@@ -94,4 +95,4 @@ def _forget() -> None:
             del caches[alias]
 
 
-os.register_at_fork(after_in_child=_forget)
+after_fork_in_child(_forget)

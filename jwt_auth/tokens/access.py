@@ -7,7 +7,6 @@ key's one algorithm; no header ever leads anywhere else.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from uuid import UUID
 from jwt_auth.conf import conf
 from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import AccessTokenRefused, ClaimsInvalid, Refusal, UnknownKey
+from jwt_auth.forks import after_fork_in_child
 from jwt_auth.keys import cache
 from jwt_auth.keys.jwk import VerificationKey
 from jwt_auth.tokens import jws
@@ -32,7 +32,7 @@ TYPE: Final = "at+jwt"
 _FORBIDDEN: Final = frozenset({"b64", "jku", "jwk", "x5u", "x5c"})
 
 _verified: Final = VerifiedSignatures()
-os.register_at_fork(after_in_child=_verified.forget)
+after_fork_in_child(_verified.forget)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

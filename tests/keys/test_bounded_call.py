@@ -1,16 +1,20 @@
-"""Calls with a deadline, several at a time: what hangs costs so many threads and no more."""
+"""Calls with a deadline: a service that hangs holds a fixed number of threads, and no more."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
+import weakref
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from jwt_auth.keys import bounded_call
-from jwt_auth.keys.bounded_call import Callers, StillWaiting
+from jwt_auth.keys.bounded_call import BoundedExecutor, StillWaiting
+from tests.keys.reloading import holds_in_child
+from tests.keys.remote.waiting import end, let_deadline_pass, threads_of
 
 pytestmark = pytest.mark.smoke
 
@@ -18,96 +22,128 @@ PLACES, NAME = 3, "jwt_auth-test"
 
 
 @pytest.fixture
-def callers() -> Callers:
-    return Callers(PLACES, name=NAME)
+def executor() -> BoundedExecutor:
+    return BoundedExecutor(PLACES, name=NAME)
 
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
-    """What calls wait for; it opens when the test is over."""
+    """An event that calls wait for. It is set when the test ends."""
     gate = threading.Event()
     yield gate
     gate.set()
-    for thread in _callers_threads():
-        thread.join(60)
 
 
-def _callers_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == NAME]
+@pytest.fixture
+def before() -> set[threading.Thread]:
+    """The idle threads of other tests' executors."""
+    return threads_of(NAME)
 
 
-def _abandon(callers: Callers, gate: threading.Event, calls: int) -> None:
+def _give_up(executor: BoundedExecutor, gate: threading.Event, calls: int) -> None:
     for _ in range(calls):
         with pytest.raises(TimeoutError):
-            callers.call(gate.wait, seconds=0.01)
+            executor.call(gate.wait, seconds=0.01)
 
 
-def test_calls_run_at_the_same_time(callers: Callers) -> None:
-    """Each waits here for all the others."""
+def _wait_for_free_places(executor: BoundedExecutor) -> None:
+    """Return when as many calls as there are places have met."""
     barrier = threading.Barrier(PLACES)
     with ThreadPoolExecutor(PLACES) as pool:
-        calls = [pool.submit(callers.call, barrier.wait, seconds=60) for _ in range(PLACES)]
+        calls = [
+            pool.submit(executor.call, lambda: barrier.wait(60), seconds=60) for _ in range(PLACES)
+        ]
     assert sorted(call.result() for call in calls) == list(range(PLACES))
 
 
-def test_call_that_nobody_waits_for_keeps_its_place(
-    callers: Callers, gate: threading.Event
+def test_calls_run_at_the_same_time(executor: BoundedExecutor) -> None:
+    """Each call waits here for all the others."""
+    _wait_for_free_places(executor)
+
+
+def test_call_starts_no_thread_while_one_is_idle(
+    executor: BoundedExecutor, before: set[threading.Thread]
 ) -> None:
-    """The others go on, until such calls have all places; then nobody waits for one."""
-    _abandon(callers, gate, PLACES - 1)
-    assert callers.call(os.getpid, seconds=60) == os.getpid()
-    _abandon(callers, gate, 1)
+    """A signature costs no operating system thread."""
+    idents = {executor.call(threading.get_ident, seconds=60) for _ in range(50)}
+    assert len(idents) == 1
+    assert len(threads_of(NAME) - before) == 1
+
+
+def test_call_that_was_given_up_keeps_its_place(
+    executor: BoundedExecutor, gate: threading.Event, before: set[threading.Thread]
+) -> None:
+    """Other calls go on, until such calls have all places; then no caller waits for one."""
+    _give_up(executor, gate, PLACES - 1)
+    assert executor.call(os.getpid, seconds=60) == os.getpid()
+    _give_up(executor, gate, 1)
     for _ in range(5):
         with pytest.raises(StillWaiting):
-            callers.call(os.getpid, seconds=60)
-    assert len(_callers_threads()) == PLACES
+            executor.call(os.getpid, seconds=60)
+    assert len(threads_of(NAME) - before) == PLACES
 
 
 def test_place_is_free_again_once_its_call_has_come_back(
-    callers: Callers, gate: threading.Event
+    executor: BoundedExecutor, gate: threading.Event
 ) -> None:
-    """However late; more than once."""
+    """However late that is, and more than once."""
     for _ in range(2):
-        _abandon(callers, gate, PLACES)
+        late = [executor.submit(gate.wait) for _ in range(PLACES - 1)]
+        _give_up(executor, gate, 1)
         gate.set()
-        for thread in _callers_threads():
-            thread.join(60)
-        assert callers.call(os.getpid, seconds=60) == os.getpid()
+        assert all(call.result(60) for call in late)
+        _wait_for_free_places(executor)
         gate.clear()
 
 
-def test_wait_for_a_place_counts(callers: Callers, gate: threading.Event) -> None:
-    """So many calls that are all waited for still: one more has its deadline, too."""
-    begun = threading.Barrier(PLACES + 1)
-
-    def occupy() -> bool:
-        begun.wait(60)
-        return gate.wait(60)
-
-    with ThreadPoolExecutor(PLACES) as pool:
-        calls = [pool.submit(callers.call, occupy, seconds=60) for _ in range(PLACES)]
-        begun.wait(60)
-        with pytest.raises(TimeoutError):
-            callers.call(os.getpid, seconds=0.05)
-        gate.set()
-    assert all(call.result() for call in calls)
-
-
-def test_time_that_passes_before_a_place_is_free_is_not_given_anew(
-    callers: Callers, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+def test_submit_raises_at_once_if_every_place_is_taken(
+    executor: BoundedExecutor, gate: threading.Event
 ) -> None:
-    """The deadline is one for the wait and the call: here the wait has used it up."""
-    times = iter([100.0, 160.0])
+    """Its caller doesn't wait, and a queue would grow for as long as the service hangs."""
+    futures = [executor.submit(gate.wait) for _ in range(PLACES)]
+    with pytest.raises(StillWaiting):
+        executor.submit(os.getpid)
+    gate.set()
+    assert [future.result(60) for future in futures] == [True] * PLACES
+
+
+def test_place_is_free_when_the_outcome_is_known(executor: BoundedExecutor) -> None:
+    """Even inside the future's own callback, which runs first."""
+    single, seen = BoundedExecutor(1, name=NAME), Future[int]()
+
+    def submit_next(future: Future[int]) -> None:
+        single.submit(lambda: seen.set_result(future.result()))
+
+    gate = threading.Event()
+    first = single.submit(lambda: gate.wait(60) and os.getpid())
+    first.add_done_callback(submit_next)
+    gate.set()
+    assert seen.result(60) == os.getpid()
+
+
+def test_wait_for_a_place_counts(executor: BoundedExecutor, gate: threading.Event) -> None:
+    """If every place is taken by a call that is still waited for, the deadline holds, too."""
+    calls = [executor.submit(gate.wait) for _ in range(PLACES)]
+    with pytest.raises(TimeoutError):
+        executor.call(os.getpid, seconds=0.05)
+    gate.set()
+    assert all(call.result(60) for call in calls)
+
+
+def test_time_that_passes_before_a_place_is_free_is_not_given_again(
+    executor: BoundedExecutor, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait for a place and the call share one deadline: here the wait has used it up."""
     with monkeypatch.context() as patched:
-        patched.setattr(bounded_call, "monotonic", lambda: next(times))
+        let_deadline_pass(patched, after=lambda seconds: True)
         with pytest.raises(TimeoutError):
-            callers.call(lambda: gate.wait(30), seconds=60)
+            executor.call(lambda: gate.wait(30), seconds=60)
 
 
 def test_thread_that_can_not_start_leaves_its_place(
-    callers: Callers, monkeypatch: pytest.MonkeyPatch
+    executor: BoundedExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the places would be used up, with nobody in them."""
+    """Otherwise calls that never began would use up the places."""
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -116,29 +152,58 @@ def test_thread_that_can_not_start_leaves_its_place(
         patched.setattr(threading.Thread, "start", refuse)
         for _ in range(PLACES):
             with pytest.raises(RuntimeError):
-                callers.call(os.getpid, seconds=0.01)
-    assert callers.call(os.getpid, seconds=60) == os.getpid()
+                executor.call(os.getpid, seconds=0.01)
+    _wait_for_free_places(executor)
 
 
-def test_call_that_raises_a_time_out_has_come_back(
-    gate: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A socket's own is one, too. It is not abandoned, not even until its thread has ended."""
-
-    class Places(threading.Semaphore):
-        def release(self, n: int = 1) -> None:
-            gate.wait(60)
-            super().release(n)
+def test_call_that_raises_a_time_out_has_come_back(executor: BoundedExecutor) -> None:
+    """A socket's time-out is a TimeoutError, too; that call isn't one that was given up."""
 
     def fail() -> None:
         raise TimeoutError("mine")
 
-    monkeypatch.setattr(bounded_call, "Semaphore", Places)
-    callers = Callers(PLACES, name=NAME)
-    for _ in range(PLACES):
+    for _ in range(PLACES + 1):
         with pytest.raises(TimeoutError, match="mine"):
-            callers.call(fail, seconds=60)
-    with pytest.raises(TimeoutError):  # for want of a place, and not StillWaiting
-        callers.call(fail, seconds=0.01)
-    gate.set()
-    assert callers.call(os.getpid, seconds=60) == os.getpid()
+            executor.call(fail, seconds=60)
+    _wait_for_free_places(executor)
+
+
+def test_idle_thread_keeps_nothing_of_the_last_call(executor: BoundedExecutor) -> None:
+    """Its result may be a private key."""
+
+    class Key:
+        pass
+
+    forgotten = threading.Event()
+    key = executor.call(Key, seconds=60)
+    weakref.finalize(key, forgotten.set)
+    del key
+    assert forgotten.wait(60)
+
+
+def test_threads_end_with_their_executor(before: set[threading.Thread]) -> None:
+    """A project's tests may build a store for each value of the setting."""
+    executor = BoundedExecutor(PLACES, name=NAME)
+    _wait_for_free_places(executor)
+    threads = threads_of(NAME) - before
+    assert len(threads) == PLACES
+    del executor
+    end(threads)
+
+
+def test_forked_child_starts_anew(executor: BoundedExecutor, gate: threading.Event) -> None:
+    """The child has none of the threads, and the calls that took all places aren't its own."""
+    _give_up(executor, gate, PLACES)
+    assert holds_in_child(lambda: executor.call(os.getpid, seconds=30) == os.getpid())
+    with pytest.raises(StillWaiting):
+        executor.call(os.getpid, seconds=60)
+
+
+def test_hanging_call_does_not_keep_the_process_from_ending() -> None:
+    """A worker that is told to stop would otherwise wait for the service that hangs."""
+    script = (
+        "import threading\n"
+        "from jwt_auth.keys.bounded_call import BoundedExecutor\n"
+        "BoundedExecutor(1, name='jwt_auth-test').submit(threading.Event().wait)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

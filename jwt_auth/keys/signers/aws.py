@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import InvalidKey, KeySignerError
 from jwt_auth.keys.aws_logging import hush_loggers, hushed
-from jwt_auth.keys.bounded_call import Callers, StillWaiting
+from jwt_auth.keys.bounded_call import BoundedExecutor, StillWaiting
 from jwt_auth.keys.pem import public_jwk_from_der
 from jwt_auth.keys.ring import SignerReference
 from jwt_auth.keys.signers.base import KeySigner, NewKey, SigningDenied
@@ -157,7 +157,7 @@ class AWSKMSSigner(KeySigner):
         self._config = _config(TIMEOUT, ATTEMPTS)
         self._clients: dict[Config, Any] = {}
         self._making_client = Lock()
-        self._callers = Callers(_PLACES, name="jwt_auth-key-signer")
+        self._executor = BoundedExecutor(_PLACES, name="jwt_auth-key-signer")
         self._silent_until = 0.0
 
     def sign(self, key: str, *, algorithm: str, message: bytes) -> bytes:
@@ -233,7 +233,7 @@ class AWSKMSSigner(KeySigner):
     def _ask(self, question: Callable[[Any], T], config: Config) -> T:
         """Ask KMS. Its own words are not repeated: they name accounts and roles."""
         try:
-            return self._callers.call(
+            return self._executor.call(
                 lambda: self._answer(question, config), seconds=_deadline(config)
             )
         except exceptions.ClientError as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from django.utils.module_loading import import_string
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import InvalidKey, KeySignerError
+from jwt_auth.forks import after_fork_in_child
 from jwt_auth.keys import jwk as jwks
 from jwt_auth.keys.jwk import JWK, SigningKey, VerificationKey
 from jwt_auth.keys.ring import RingKey, SignerReference
@@ -219,7 +219,7 @@ def _forget() -> None:
     _built = None
 
 
-os.register_at_fork(after_in_child=_forget)
+after_fork_in_child(_forget)
 
 
 def _build(config: object) -> KeySigner:

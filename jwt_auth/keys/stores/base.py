@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -28,6 +27,7 @@ from jwt_auth.exceptions import (
     KeyRingTorn,
     KeyStoreError,
 )
+from jwt_auth.forks import after_fork_in_child
 from jwt_auth.keys.redaction import anew
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.startup import this_process
@@ -237,7 +237,7 @@ def _forget() -> None:
     _built = None
 
 
-os.register_at_fork(after_in_child=_forget)
+after_fork_in_child(_forget)
 
 
 def _build(config: object) -> KeyStore:

@@ -17,7 +17,6 @@ There is no stamp: to ask the service costs as much as a load.
 
 from __future__ import annotations
 
-import os
 import random
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +34,8 @@ from jwt_auth.exceptions import (
     KeyStoreError,
     KeyStoreUnavailable,
 )
-from jwt_auth.keys.bounded_call import Callers, StillWaiting
+from jwt_auth.forks import after_fork_in_child
+from jwt_auth.keys.bounded_call import BoundedExecutor, StillWaiting
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import KeyStore, read_document
 
@@ -103,8 +103,9 @@ class RemoteKeyStore(KeyStore):
     def __init__(self, *, timeout: float, deadline: float) -> None:
         self._timeout = timeout
         self._deadline = deadline
-        self._callers = Callers(1, name="jwt_auth-key-store")
-        self._connected: tuple[int, Any] | None = None
+        self._executor = BoundedExecutor(1, name="jwt_auth-key-store")
+        self._connected: Any | None = None
+        after_fork_in_child(self._forget_client)
 
     @abstractmethod
     def _connect(self) -> Any:
@@ -173,7 +174,7 @@ class RemoteKeyStore(KeyStore):
 
     def _call(self, function: Callable[[], T], *, seconds: float, done: str) -> T:
         try:
-            return self._callers.call(function, seconds=seconds)
+            return self._executor.call(function, seconds=seconds)
         except Overtaken:
             raise
         except Exception as error:  # noqa: BLE001  a client may raise anything, and quote a secret
@@ -201,7 +202,7 @@ class RemoteKeyStore(KeyStore):
 
     def _attempt(self, request: Callable[[Any], T]) -> T:
         """Make a request that changes nothing: again where that may help."""
-        may_renew = self._is_connected()
+        may_renew = self._connected is not None
         pauses = iter(_PAUSES)
         while True:
             try:
@@ -217,13 +218,13 @@ class RemoteKeyStore(KeyStore):
             sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  no secret
 
     def _client(self) -> Any:
-        if not self._is_connected():
-            self._connected = os.getpid(), self._connect()
-        assert self._connected is not None  # noqa: S101  for the type checker
-        return self._connected[1]
+        client = self._connected
+        if client is None:
+            client = self._connected = self._connect()
+        return client
 
-    def _is_connected(self) -> bool:
-        return self._connected is not None and self._connected[0] == os.getpid()
+    def _forget_client(self) -> None:
+        self._connected = None
 
 
 def option_error(number: str, reason: str, line: str) -> Error:

@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import re
 import secrets
 from collections.abc import Iterable
@@ -55,6 +54,7 @@ from redis.exceptions import RedisError
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
+from jwt_auth.forks import after_fork_in_child
 from jwt_auth.models import RevokedToken, latest_past, write_database
 from jwt_auth.revocation.base import Denial, RevocationBackend
 from jwt_auth.revocation.database import DatabaseRevocation, judge
@@ -120,7 +120,7 @@ class RedisRevocation(RevocationBackend):
         self._prefix = PREFIX
         self._database = DatabaseRevocation()
         self._renew()
-        os.register_at_fork(after_in_child=self._renew)
+        after_fork_in_child(self._renew)
         atexit.register(self._flush_before_exit)
 
     def _renew(self) -> None:

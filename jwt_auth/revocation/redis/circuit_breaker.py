@@ -9,7 +9,6 @@ written first.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from enum import Enum, auto
 from threading import Lock, Thread
@@ -17,6 +16,8 @@ from time import monotonic, sleep
 from typing import Final
 
 from redis.exceptions import OutOfMemoryError, RedisError
+
+from jwt_auth.forks import after_fork_in_child
 
 logger: Final = logging.getLogger("jwt_auth")
 
@@ -54,7 +55,7 @@ class Circuit:
         self._clock = clock
         self._reachable_since = 0.0
         self._renew()
-        os.register_at_fork(after_in_child=self._renew)
+        after_fork_in_child(self._renew)
 
     def _renew(self) -> None:
         # A forked child has the state, but neither the thread nor anybody to release the lock.

@@ -5,7 +5,6 @@ Connections are kept across requests and threads: under ASGI, each request has a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
+from jwt_auth.forks import after_fork_in_child
 from jwt_auth.revocation.redis.connection import Connection, IdleConnections
 from jwt_auth.revocation.redis.outages import as_redis_error, is_timeout, outage
 
@@ -59,8 +59,7 @@ class RedisClient:
             "protocol": 2,
         }
         self.renew()
-        # A forked child must not write into its parent's sockets.
-        os.register_at_fork(after_in_child=self.renew)
+        after_fork_in_child(self.renew)  # it must not write into its parent's sockets
 
     def renew(self) -> None:
         """Open all connections anew, to whichever servers are there then."""

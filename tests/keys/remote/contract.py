@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +14,7 @@ import pytest
 from pytest_django import Settings
 
 from jwt_auth.checks.keys import find_key_problem
-from jwt_auth.exceptions import KeyRingMissing, KeyRingTorn, KeyStoreError
+from jwt_auth.exceptions import KeyRingMissing, KeyRingTorn, KeyStoreError, KeyStoreUnavailable
 from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store, save_ring
@@ -27,9 +26,9 @@ from tests.keys.contract import (
     require_discreet,
     require_nothing_shown,
 )
-from tests.keys.reloading import Clock, finish_reloads
+from tests.keys.reloading import Clock, finish_reloads, holds_in_child
 from tests.keys.remote.service import Answer, Request, Service
-from tests.keys.remote.waiting import end, let_deadline_pass, threads_of
+from tests.keys.remote.waiting import let_deadline_pass, threads_of, wait_until
 
 #: Seconds. Long, for a machine that is busy; a test of what takes too long names shorter ones, or
 #: has them pass.
@@ -37,6 +36,15 @@ TIMEOUT, DEADLINE = 30, 60
 
 #: What the threads are called that ask.
 THREAD = "jwt_auth-key-store"
+
+
+def answers(store: RemoteKeyStore) -> bool:
+    """Whether the call that was given up has come back, so that the store is asked again."""
+    try:
+        store.load()
+    except KeyStoreUnavailable:
+        return False
+    return True
 
 
 class RemoteStorage(Storage):
@@ -160,7 +168,7 @@ class RemoteContract(KeyStoreContract):
             for _ in range(5):
                 assert "earlier request" in self.refuse(saved, storage, ring)
             assert threads_of(THREAD) <= threads
-        end(threads)
+        wait_until(lambda: answers(saved))
         assert saved.load() == ring
 
     def test_answer_that_drips_ends_at_the_deadline(
@@ -171,12 +179,11 @@ class RemoteContract(KeyStoreContract):
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Each byte comes in time, and the whole never does."""
-        with storage.answering(Answer(body=b"x" * 1000, drip=0.05)):
-            with monkeypatch.context() as patched:
-                let_deadline_pass(patched, after=storage.service.dripped.wait)
-                assert f"within {DEADLINE} seconds" in self.refuse(saved, storage, ring)
-            threads = threads_of(THREAD)
-        end(threads)
+        dripping = Answer(body=b"x" * 1000, drip=0.05)
+        with storage.answering(dripping), monkeypatch.context() as patched:
+            let_deadline_pass(patched, after=storage.service.dripped.wait)
+            assert f"within {DEADLINE} seconds" in self.refuse(saved, storage, ring)
+        wait_until(lambda: answers(saved))
 
     def test_passing_trouble_is_tried_again(
         self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
@@ -276,14 +283,16 @@ class RemoteContract(KeyStoreContract):
         saved: RemoteKeyStore,
         storage: RemoteStorage,
         ring: KeyRing,
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """On one connection each would read the other's answers."""
         parents = self.connections(saved, storage)
         assert self.connections(saved, storage) == parents
-        pid = os.getpid() + 1
-        monkeypatch.setattr(os, "getpid", lambda: pid)
-        assert self.connections(saved, storage).isdisjoint(parents)
+        before = len(storage.service.requests)
+        assert holds_in_child(lambda: saved.load() == ring)
+        childs = {request.connection for request in storage.service.requests[before:]}
+        assert childs
+        assert childs.isdisjoint(parents)
+        assert self.connections(saved, storage) == parents
 
     def connections(self, store: RemoteKeyStore, storage: RemoteStorage) -> set[int]:
         """Load, and give the numbers of the connections that it took."""

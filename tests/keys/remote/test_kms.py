@@ -25,7 +25,7 @@ from pytest_django import Settings
 
 from jwt_auth.exceptions import InvalidKey, KeySignerError
 from jwt_auth.keys import cache, jwk
-from jwt_auth.keys.bounded_call import Callers
+from jwt_auth.keys.bounded_call import BoundedExecutor
 from jwt_auth.keys.ring import KeyRing, RingKey
 from jwt_auth.keys.signers import base
 from jwt_auth.keys.stores.base import get_key_store
@@ -35,7 +35,7 @@ from tests.keys.remote.kms import ED25519, KMS, refusal
 from tests.keys.remote.libraries import require
 from tests.keys.remote.moto_proxy import REGION, console, forward_to, moto, tell_moto
 from tests.keys.remote.service import Answer, Service
-from tests.keys.remote.waiting import end, let_deadline_pass, threads_of
+from tests.keys.remote.waiting import let_deadline_pass, threads_of, wait_until
 
 require("boto3", "django-jwt-sessions[aws]")
 require("moto.server", "moto[server]")
@@ -316,13 +316,13 @@ def test_slow_kms_is_not_waited_for(
 def test_signature_has_a_deadline(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two attempts of a connection and an answer, and a second more for each."""
     make_ring()
-    call, deadlines = Callers.call, list[float]()
+    call, deadlines = BoundedExecutor.call, list[float]()
 
-    def record(callers: Callers, question: Callable[[], Any], *, seconds: float) -> Any:
+    def record(executor: BoundedExecutor, question: Callable[[], Any], *, seconds: float) -> Any:
         deadlines.append(seconds)
-        return call(callers, question, seconds=seconds)
+        return call(executor, question, seconds=seconds)
 
-    monkeypatch.setattr(Callers, "call", record)
+    monkeypatch.setattr(BoundedExecutor, "call", record)
     issue(datetime.now(UTC))
     assert deadlines == [2 * (1 + TIMEOUT + 1)]
 
@@ -534,7 +534,7 @@ def sts(
     with Service(lambda request: Answer(status=400)).running() as sts:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{sts.port}")
         yield sts
-        end(threads_of(THREAD))
+        wait_until(lambda: "still wait" not in refuse_to_sign())
 
 
 def refuse_to_sign() -> str:
@@ -579,8 +579,7 @@ def test_credential_that_does_not_come_costs_so_many_threads(
         hanging = threads_of(THREAD)
         assert "4 questions still wait" in refuse_to_sign()
         assert threads_of(THREAD) <= hanging
-    end(hanging)
-    assert "still wait" not in refuse_to_sign()
+    wait_until(lambda: "still wait" not in refuse_to_sign())
 
 
 def test_credential_that_comes_late_is_found(

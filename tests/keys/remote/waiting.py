@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import count
 from math import inf
+from time import monotonic, sleep
 
 import pytest
 
@@ -20,13 +21,20 @@ def let_deadline_pass(patched: pytest.MonkeyPatch, *, after: Callable[[float], o
     """
     looks: defaultdict[int, Iterator[int]] = defaultdict(count)
 
-    def monotonic() -> float:
+    def look() -> float:
         if next(looks[threading.get_ident()]) % 2 == 0:
             return 0.0
         assert after(60) is not False
         return inf
 
-    patched.setattr(bounded_call, "monotonic", monotonic)
+    patched.setattr(bounded_call, "monotonic", look)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = monotonic() + 60
+    while not condition():
+        assert monotonic() < end
+        sleep(0.01)
 
 
 def threads_of(name: str) -> set[threading.Thread]:
