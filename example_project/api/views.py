@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 
 from example_project.accounts.models import User
 from jwt_auth.keys.stores.base import get_key_store, load_ring
-from jwt_auth.keys.timeline import next_step
+from jwt_auth.management.timeline import next_step
 from jwt_auth.models import RefreshTokenFamily
 from jwt_auth.permissions import requires_claim, requires_role
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
@@ -12,6 +11,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
 
+from jwt_auth.encoding import InvalidJSON, parse_json_object
 from jwt_auth.http.api_exceptions import BodyTooLarge
 
 MAX_BYTES: Final = 16 * 1024
@@ -31,16 +31,9 @@ class ObjectParser(JSONParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Context = None
     ) -> dict[str, Any]:
         try:
-            data = json.loads(
-                stream.read().decode(), object_pairs_hook=_unique, parse_constant=_refuse
-            )
-        except RecursionError:
-            raise ParseError("The JSON is nested too deeply.") from None
-        except ValueError:
-            raise ParseError("The body is not valid JSON.") from None
-        if not isinstance(data, dict):
-            raise ParseError("The body must be a JSON object.")
-        return data
+            return parse_json_object(stream.read())
+        except InvalidJSON:
+            raise ParseError("The body must be a JSON object with unique names.") from None
 
 
 class Utf8FormParser(FormParser):
@@ -82,17 +75,6 @@ def refuse_large_body(request: Request) -> None:
         # A middleware has read it, no further than announced. REST framework takes the form that
         # Django has made of it, if only one was made.
         _ = plain.POST
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name twice")
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _utf8(context: Context) -> dict[str, Any]:

@@ -31,11 +31,10 @@ from django.db import connections
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import KeyFailure, KeyStoreError, UnknownKey
 from jwt_auth.keys import jwk
-from jwt_auth.keys.changes import States, arrivals, states
 from jwt_auth.keys.jwk import JWK, SigningKey, VerificationKey
 from jwt_auth.keys.loading import PATIENCE, GivenUp, Guesses, Load, SetBack, Trouble
 from jwt_auth.keys.redaction import anew
-from jwt_auth.keys.ring import KeyRing, RingKey
+from jwt_auth.keys.ring import KeyRing, RingKey, States, arrivals, states
 from jwt_auth.keys.signers.base import RemoteSigningKey, prepare_ring_key
 from jwt_auth.keys.stores.base import KeyStore, get_key_store, load_ring, send_event
 

@@ -1,15 +1,15 @@
-"""Keys that somebody else made, as JWKs of our own form.
+"""Keys that were made elsewhere, as JWKs in the form that a ring keeps.
 
-They are judged more strictly than those of the ring: whoever brings a key can still bring another.
+They are judged more strictly than keys of the ring: an operator who imports a weak key can still
+make a better one.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jwt_auth.encoding import base64url_decode
+from jwt_auth.encoding import InvalidJSON, base64url_decode, parse_json_object
 from jwt_auth.exceptions import InvalidKey
 from jwt_auth.keys import jwk as jwks
 from jwt_auth.keys.jwk import JWK
@@ -20,25 +20,25 @@ _FULL_NAMES: Final = {"Ed25519": "EdDSA"}
 
 
 def jwk_from_json(text: bytes, *, algorithm: str | None, kid: str | None = None) -> JWK:
-    """Read a private JWK (RFC 7517 §4); ``kid`` takes the place of its own.
+    """Read a private JWK (RFC 7517 §4); ``kid`` replaces the one that is in it.
 
     Raises:
         InvalidKey: with the reason.
     """
     try:
-        members = json.loads(text, object_pairs_hook=_unique_names)
-    except (ValueError, RecursionError):
-        raise InvalidKey("What should be a JWK is not JSON, or has a name twice.") from None
-    if not isinstance(members, dict) or "kty" not in members:
-        raise InvalidKey("What should be a JWK is not an object with a kty.")
+        members = parse_json_object(text)
+    except InvalidJSON:
+        raise InvalidKey("The JWK is not a JSON object, or has a name twice.") from None
+    if "kty" not in members:
+        raise InvalidKey("The JWK has no kty.")
     return adopt(members if kid is None else members | {"kid": kid}, algorithm=algorithm)
 
 
 def adopt(members: Mapping[str, Any], *, algorithm: str | None) -> JWK:
-    """Give the private JWK as a ring keeps it: one algorithm, a ``kid``, no member besides.
+    """Give the private JWK as a ring keeps it: with one algorithm, a ``kid`` and no extra member.
 
-    ``algorithm`` may be ``None`` where the key says it or leaves no choice. A key without a ``kid``
-    gets its thumbprint; a secret has to bring one.
+    ``algorithm`` may be ``None`` if the key says it or leaves no choice. A key without a ``kid``
+    gets its thumbprint; a secret must have a ``kid``.
 
     Raises:
         InvalidKey: with the reason.
@@ -48,7 +48,8 @@ def adopt(members: Mapping[str, Any], *, algorithm: str | None) -> JWK:
         raise InvalidKey("A public key can't sign: give the private key that belongs to it.")
     named = {**members, "alg": algorithm, "kid": _kid_of(members)}
     if not jwks.is_symmetric(algorithm):
-        _refuse_long_exponent(jwks.public_jwk(named))  # a reason that says more than a failed trial
+        # Before the key signs for a trial: this reason says more than a failed trial.
+        _refuse_long_exponent(jwks.public_jwk(named))
     jwk = jwks.private_jwk(named)
     if jwks.is_symmetric(algorithm):
         refuse_weak_secret(base64url_decode(jwk["k"]))
@@ -56,7 +57,7 @@ def adopt(members: Mapping[str, Any], *, algorithm: str | None) -> JWK:
 
 
 def adopt_public(members: Mapping[str, Any], *, algorithm: str) -> JWK:
-    """Give the public JWK of a key whose private part is somewhere else.
+    """Give the public JWK of a key whose private part is kept elsewhere.
 
     Raises:
         InvalidKey: with the reason.
@@ -71,20 +72,20 @@ def _algorithm_of(members: Mapping[str, Any], wanted: str | None) -> str:
     possible = jwks.algorithms_for(members)
     if not possible:
         raise InvalidKey(
-            "The key is neither RSA, P-256, Ed25519 nor a secret: nothing here has it."
+            "The key is neither RSA, P-256, Ed25519 nor a secret: nothing here can use it."
         )
     if wanted is not None and wanted not in possible:
         raise InvalidKey(f"The key can't be for {wanted}, only for {' or '.join(possible)}.")
     stated = _stated_algorithm(members)
     if stated is not None and stated not in possible:
         raise InvalidKey(
-            f"The alg of the key does not fit it: it can be for {' or '.join(possible)}."
+            f"The alg of the key does not fit its kind, which is for {' or '.join(possible)}."
         )
     if stated is not None and wanted not in (None, stated):
-        raise InvalidKey(f"The key says that it is for {stated}, and a key has one algorithm.")
+        raise InvalidKey(f"The key says that it is for {stated}, and a key has one algorithm only.")
     chosen = wanted or stated or (possible[0] if len(possible) == 1 else None)
     if chosen is None:
-        raise InvalidKey(f"The key can be for {' or '.join(possible)}: say for which.")
+        raise InvalidKey(f"The key can be for {' or '.join(possible)}: say which.")
     return chosen
 
 
@@ -109,10 +110,3 @@ def _kid_of(members: Mapping[str, Any]) -> object:
 def _refuse_long_exponent(jwk: JWK) -> None:
     if jwk["kty"] == "RSA":
         refuse_long_exponent(int.from_bytes(base64url_decode(jwk["e"]), "big"))
-
-
-def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a name stands twice")
-    return value

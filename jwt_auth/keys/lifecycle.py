@@ -1,16 +1,14 @@
 """Changes of the stored ring: the first key, the next one, the end of old and compromised ones.
 
-Each loads the ring, computes the next one and saves it in place of the one it started from, so that
-of two nodes who do so at once one wins and the other starts again from what it finds. ``dry_run``
-computes and saves nothing. ``now`` is ``None`` outside of tests: the time is then taken when nobody
-else can save any more, since a key has to be published for as long as was planned.
+With ``dry_run`` the next ring is computed and not saved. Only tests pass ``now``; otherwise the
+time is taken when the ring is saved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import logging
+from contextlib import closing
+from datetime import datetime, timedelta
 from typing import Final
 
 from jwt_auth.conf import (
@@ -21,73 +19,80 @@ from jwt_auth.conf import (
 )
 from jwt_auth.exceptions import (
     KeyMisdated,
-    KeyRingConflict,
     KeyRingExists,
     KeyRingMissing,
     KeyTaken,
     KeyWaiting,
     UnknownKey,
 )
-from jwt_auth.keys import cache
-from jwt_auth.keys.changes import arrivals, departures, states
-from jwt_auth.keys.jwk import is_same_key
-from jwt_auth.keys.making import Maker
+from jwt_auth.keys import jwk as jwks
+from jwt_auth.keys.changes import Change, apply_change, save_first
 from jwt_auth.keys.ring import KeyRing, RingKey
-from jwt_auth.keys.signers.base import NewKey, try_out
-from jwt_auth.keys.stores.base import KeyStore, exclusive, load_ring, save_ring, send_event
+from jwt_auth.keys.signers.base import NewKey, how_to_end, make_key, try_out
+from jwt_auth.keys.stores.base import KeyStore, load_ring
+
+logger: Final = logging.getLogger("jwt_auth")
 
 #: How often a change that has to happen starts again after a collision.
 _ATTEMPTS: Final = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What a change did, or with ``dry_run`` would do, to the ring."""
+class _KeyMaker:
+    """Makes one key, however often the change of the ring starts again.
 
-    before: KeyRing
-    after: KeyRing
-    #: The moment that it was computed for.
-    now: datetime
+    A key that a key service has made costs money and could sign. If no ring has the key in the end,
+    :meth:`close` says so in the log. It does not delete the key: a deletion by mistake could not be
+    undone.
+    """
 
-    @property
-    def newest(self) -> RingKey:
-        """The key that waits, else the one that signs: what a change has brought."""
-        return self.after.find_waiting(self.now) or self.after.signing_key(self.now)
+    def __init__(self, *, dry_run: bool = False) -> None:
+        self._dry_run = dry_run
+        self._made: NewKey | None = None
 
-    @property
-    def removed(self) -> list[str]:
-        """The kids that are no longer in the ring."""
-        return [key.kid for key in self.removed_keys]
+    def make(self, algorithm: str | None) -> NewKey:
+        if self._made is None:
+            algorithm = algorithm or conf.algorithm
+            # A dry run computes with a key that never leaves this process.
+            local = self._dry_run
+            self._made = NewKey(jwk=jwks.generate(algorithm)) if local else make_key(algorithm)
+            try_out(self._made)
+        return self._made
 
-    @property
-    def removed_keys(self) -> list[RingKey]:
-        return [key for key in self.before.keys if self.after.find(key.kid) is None]
+    def keep(self, ring: KeyRing) -> None:
+        """Note which ring was saved: the key is in use if that ring has it."""
+        if self._made is not None and ring.find(self._made.jwk["kid"]) is not None:
+            self._made = None
+
+    def close(self) -> None:
+        if self._made is not None and self._made.signer is not None:
+            signer = self._made.signer
+            logger.warning("A key was made at %s in vain. %s", signer.backend, how_to_end(signer))
 
 
 def retention() -> timedelta:
-    """How long a key verifies after its successor's activation: to the end of its last token.
+    """How long a key verifies after its successor's activation: until its last token has expired.
 
-    Of the longest lifetime that there can be: the setting may have been lowered since, and says
-    nothing of the tokens that are out there. A process whose copy of the ring is old goes on
-    signing with the key for up to a reload interval, by a clock that may be ahead.
+    Tokens may have the longest lifetime that the setting allows: it may have been lowered since
+    they were issued. A process with an old copy of the ring signs with the key for up to a reload
+    interval more, by a clock that may be ahead.
     """
     lifetime = MAX_ACCESS_TOKEN_LIFETIME + conf.clock_leeway
     return lifetime + conf.key_reload_interval + CLOCK_DIFFERENCE
 
 
 def make_first(store: KeyStore, *, algorithm: str, now: datetime | None = None) -> RingKey:
-    """Make a ring of one key, which signs at once.
+    """Make a ring of one key, which signs immediately.
 
     Raises:
         KeyRingExists: there is a ring.
         KeyStoreError: the store can't be written.
     """
     if conf.key_signer is not None:
-        _require_no_ring(store)  # before a key is made that somebody has to pay for
-    with Maker() as maker:
-        key = _save_first(store, maker.make(algorithm), now)
-        maker.keep(KeyRing(version=1, keys=(key,)))
-    return key
+        _require_no_ring(store)  # before a key service charges for a key
+    with closing(_KeyMaker()) as maker:
+        done = _save_first(store, maker.make(algorithm), now)
+        maker.keep(done.after)
+    return done.newest
 
 
 def _require_no_ring(store: KeyStore) -> None:
@@ -98,32 +103,25 @@ def _require_no_ring(store: KeyStore) -> None:
     raise KeyRingExists
 
 
-def _save_first(store: KeyStore, new: NewKey, now: datetime | None) -> RingKey:
-    with exclusive(store):
-        now = now or _clock()
-        ring = _with_key(KeyRing(version=0), new, now, now)
-        save_ring(store, ring, expected_version=None)
-    cache.reset()
-    (key,) = ring.keys
-    send_event("activated", store, key.kid)
-    return key
+def _save_first(store: KeyStore, new: NewKey, now: datetime | None) -> Change:
+    return save_first(store, lambda ring, now: _with_key(ring, new, now, now), now=now)
 
 
 def add(
     store: KeyStore, new: NewKey, *, now: datetime | None = None, at_once: bool = False
 ) -> Change:
-    """Publish a key that somebody brings as the next one, or make the first ring of it.
+    """Publish an imported key as the next one, or make the first ring of it.
 
     Raises:
-        KeyTaken: the ring has a key of its kid, or this key under another one.
+        KeyTaken: the ring has a key with its kid, or this key under another kid.
         KeyWaiting: the next key is published already.
         KeyMisdated: as :func:`rotate`.
         KeySignerError: its signer does not sign with it.
-        KeyRingConflict: somebody else changed the ring at the same time.
+        KeyRingConflict: another process changed the ring at the same time.
         KeyStoreError: the store can't be read or written.
     """
 
-    def change(ring: KeyRing, now: datetime) -> Change:
+    def next_ring(ring: KeyRing, now: datetime) -> KeyRing:
         if ring.find(new.jwk["kid"]) is not None:
             raise KeyTaken
         for former in ring.same_keys(new.jwk):
@@ -137,18 +135,13 @@ def add(
                 "The next key is published already: run the command again once that one signs,"
                 " or let it sign with `manage.py rotate_keys --now`."
             )
-        ahead = timedelta(0) if at_once else conf.key_publish_ahead
-        return Change(before=ring, after=_with_key(ring, new, now, now + ahead), now=now)
+        return _with_next(ring, new, now, at_once=at_once)
 
     try_out(new)
-
     try:
-        return _apply(store, change, now=now, attempts=1, dry_run=False)
+        return apply_change(store, next_ring, now=now)
     except KeyRingMissing:
-        key = _save_first(store, new, now)
-        return Change(
-            before=KeyRing(version=0), after=KeyRing(version=1, keys=(key,)), now=key.created_at
-        )
+        return _save_first(store, new, now)
 
 
 def rotate(
@@ -162,57 +155,46 @@ def rotate(
 ) -> Change:
     """Publish the next key, which signs after ``JWT_AUTH_KEY_PUBLISH_AHEAD`` or ``at_once``.
 
-    Nothing changes while one is waiting already; ``at_once`` activates that one. With ``if_due``
+    If a key is waiting already, nothing changes; ``at_once`` activates that one. With ``if_due``
     nothing changes before the interval has passed.
 
     Raises:
-        KeyMisdated: a key was made by a clock that was far ahead, and not ``at_once``, which
-            activates that one.
-        KeyWaiting: the one that is waiting has another algorithm than was asked for.
-        KeyRingConflict: somebody else changed the ring at the same time.
+        KeyMisdated: a key was made by a clock that was far ahead. ``at_once`` activates that key
+            instead.
+        KeyWaiting: the waiting key has another algorithm than was asked for.
+        KeyRingConflict: another process changed the ring at the same time.
         KeyStoreError: the store can't be read or written.
     """
-    maker = Maker(dry_run=dry_run)
 
-    def change(ring: KeyRing, now: datetime) -> Change:
+    def next_ring(ring: KeyRing, now: datetime) -> KeyRing:
         misdated = _find_misdated(ring, now)
         if misdated is not None and at_once:
-            after = ring.retired(now).with_redated(misdated.kid, now, retention())
-            return Change(before=ring, after=after, now=now)
+            return ring.retired(now).with_redated(misdated.kid, now, retention())
         _refuse_misdated(ring, now)
         waiting = ring.find_waiting(now)
         if if_due and (waiting is not None or not ring.is_due(now, conf.key_rotation_interval)):
-            return Change(before=ring, after=ring, now=now)
+            return ring
         if waiting is None:
-            ahead = timedelta(0) if at_once else conf.key_publish_ahead
-            after = _with_key(ring, maker.make(algorithm), now, now + ahead)
-            return Change(before=ring, after=after, now=now)
+            return _with_next(ring, maker.make(algorithm), now, at_once=at_once)
         if algorithm not in (None, waiting.algorithm):
             raise KeyWaiting
-        after = ring.retired(now).with_activated(waiting.kid, now) if at_once else ring
-        return Change(before=ring, after=after, now=now)
+        return ring.retired(now).with_activated(waiting.kid, now) if at_once else ring
 
-    attempts = _ATTEMPTS if if_due else 1
-    with maker:
-        done = _apply(store, change, now=now, attempts=attempts, dry_run=dry_run)
+    with closing(_KeyMaker(dry_run=dry_run)) as maker:
+        attempts = _ATTEMPTS if if_due else 1
+        done = apply_change(store, next_ring, now=now, attempts=attempts, dry_run=dry_run)
         maker.keep(done.after)
     return done
 
 
 def retire(store: KeyStore, *, now: datetime | None = None, dry_run: bool = False) -> Change:
-    """Drop the keys that can verify no living token.
+    """Drop the keys whose tokens have all expired.
 
     Raises:
-        KeyRingConflict: the ring was changed by others again and again.
+        KeyRingConflict: other processes changed the ring again and again.
         KeyStoreError: the store can't be read or written.
     """
-    return _apply(
-        store,
-        lambda ring, now: Change(before=ring, after=ring.retired(now), now=now),
-        now=now,
-        attempts=_ATTEMPTS,
-        dry_run=dry_run,
-    )
+    return apply_change(store, KeyRing.retired, now=now, attempts=_ATTEMPTS, dry_run=dry_run)
 
 
 def replace_compromised(
@@ -223,38 +205,38 @@ def replace_compromised(
     now: datetime | None = None,
     dry_run: bool = False,
 ) -> Change:
-    """Remove a key at once and make a new one that signs at once.
+    """Remove a key immediately and make a new one that signs immediately.
 
-    So goes the same key under another kid or for another algorithm, and a key that waits: it lay in
-    the same store, and nobody would miss what it has signed.
-    The new key's time has come also where the clock is behind: else a former one would sign there.
+    The same key under another kid or for another algorithm is removed, too. So is a waiting key: it
+    lay in the same store, and it has signed no token that would be missed.
 
     Raises:
-        UnknownKey: the ring has no key of that kid.
-        KeyRingConflict: the ring was changed by others again and again.
+        UnknownKey: the ring has no key with that kid.
+        KeyRingConflict: other processes changed the ring again and again.
         KeyStoreError: the store can't be read or written.
     """
-    maker = Maker(dry_run=dry_run)
 
-    def change(ring: KeyRing, now: datetime) -> Change:
+    def next_ring(ring: KeyRing, now: datetime) -> KeyRing:
         lost = ring.find(kid)
         if lost is None:
             raise UnknownKey
         kept = ring
         for key in ring.keys:
-            if key.is_waiting(now) or is_same_key(key.jwk, lost.jwk):
+            if key.is_waiting(now) or jwks.is_same_key(key.jwk, lost.jwk):
                 kept = kept.without(key.kid)
-        new, at_once = maker.make(algorithm), now - CLOCK_DIFFERENCE
-        return Change(before=ring, after=_with_key(kept, new, now, at_once), now=now)
+        # A node whose clock is behind would otherwise sign with a former key for a while.
+        return _with_key(kept, maker.make(algorithm), now, now - CLOCK_DIFFERENCE)
 
-    with maker:
-        done = _apply(store, change, now=now, attempts=_ATTEMPTS, dry_run=dry_run, compromised=kid)
+    with closing(_KeyMaker(dry_run=dry_run)) as maker:
+        done = apply_change(
+            store, next_ring, now=now, attempts=_ATTEMPTS, dry_run=dry_run, compromised=kid
+        )
         maker.keep(done.after)
     return done
 
 
 def _find_misdated(ring: KeyRing, now: datetime) -> RingKey | None:
-    """The key that no setting could have wait for so long: a clock was wrong, there or here."""
+    """The key that waits for longer than any setting allows, so that a clock was or is wrong."""
     latest = now + MAX_KEY_PUBLISH_AHEAD + CLOCK_DIFFERENCE
     return next((key for key in ring.keys if key.activates_at > latest), None)
 
@@ -269,50 +251,11 @@ def _refuse_misdated(ring: KeyRing, now: datetime) -> None:
         )
 
 
+def _with_next(ring: KeyRing, new: NewKey, now: datetime, *, at_once: bool) -> KeyRing:
+    return _with_key(ring, new, now, now if at_once else now + conf.key_publish_ahead)
+
+
 def _with_key(ring: KeyRing, new: NewKey, now: datetime, activates_at: datetime) -> KeyRing:
     return ring.retired(now).with_next_key(
         new.jwk, now, activates_at, retention(), signer=new.signer
     )
-
-
-def _clock() -> datetime:
-    return datetime.now(UTC)
-
-
-def _apply(
-    store: KeyStore,
-    change: Callable[[KeyRing, datetime], Change],
-    *,
-    now: datetime | None,
-    attempts: int,
-    dry_run: bool,
-    compromised: str | None = None,
-) -> Change:
-    """Load, change and save; after a collision again, from what the other one has made of it."""
-    while True:
-        ring = load_ring(store)
-        done = change(ring, now or _clock())
-        if dry_run or done.after == done.before:
-            return done
-        try:
-            with exclusive(store):
-                done = change(ring, now or _clock())  # anew: somebody may have been waited for
-                save_ring(store, done.after, expected_version=ring.version)
-        except KeyRingConflict:
-            attempts -= 1
-            if attempts == 0:
-                raise
-            continue
-        cache.reset()
-        _announce(store, done, compromised=compromised)
-        return done
-
-
-def _announce(store: KeyStore, done: Change, *, compromised: str | None) -> None:
-    before, after = states(done.before, done.now), states(done.after, done.now)
-    key = None if compromised is None else done.before.find(compromised)
-    lost = set() if key is None else {same.kid for same in done.before.same_keys(key.jwk)}
-    for kid in departures(before, after):
-        send_event("compromised" if kid in lost else "retired", store, kid)
-    for event, kid in arrivals(before, after):
-        send_event(event, store, kid)

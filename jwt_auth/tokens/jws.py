@@ -1,15 +1,21 @@
 """The compact serialization of a signed JWT, read strictly (RFC 7515 §7.1, RFC 8725).
 
-Only the form is judged here; what the header and the claims say is judged in :mod:`.access`.
+This module judges the form only; :mod:`.access` judges what the header and the claims say.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from jwt_auth.encoding import base64url_decode, base64url_encode
+from jwt_auth.encoding import (
+    DuplicateName,
+    InvalidJSON,
+    base64url_decode,
+    base64url_encode,
+    parse_json_object,
+)
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 
 #: Header, payload and signature.
@@ -21,7 +27,7 @@ MAX_LENGTH: Final = 8 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactToken:
-    """The three parts, decoded: nothing of them is verified yet."""
+    """The three parts, decoded; none of them is verified yet."""
 
     header: dict[str, Any]
     payload: bytes
@@ -33,10 +39,9 @@ def parse(token: str) -> CompactToken:
     """Take a compact token apart.
 
     Raises:
-        AccessTokenRefused: too long, not three parts, not canonical base64url, or a header that is
-        not
-            a JSON object with unique names. Encrypted (five parts) and JSON-serialized tokens end
-            here.
+        AccessTokenRefused: the token is too long, has not three parts, is not canonical base64url,
+            or its header is not a JSON object with unique names. Encrypted tokens (five parts) and
+            JSON-serialized tokens are refused here.
     """
     if len(token) > MAX_LENGTH:
         raise AccessTokenRefused(Refusal.TOO_LONG)
@@ -56,42 +61,27 @@ def parse(token: str) -> CompactToken:
 
 
 def parse_object(text: bytes) -> dict[str, Any]:
-    """Decode a JSON object, refusing a name that stands twice: two readers could disagree on it.
+    """Decode the JSON object of a header or of claims.
 
     Raises:
-        AccessTokenRefused: not UTF-8, not JSON, not an object, nested beyond reason, or a repeated
-        name.
+        AccessTokenRefused: the text is not a JSON object in UTF-8, or a name occurs twice in it.
     """
     try:
-        value = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_unique_names, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError):
+        return parse_json_object(text)
+    except DuplicateName:
+        raise AccessTokenRefused(Refusal.DUPLICATE_NAME) from None
+    except InvalidJSON:
         raise AccessTokenRefused(Refusal.MALFORMED) from None
-    if not isinstance(value, dict):
-        raise AccessTokenRefused(Refusal.MALFORMED)
-    return value
 
 
 def serialize(header: dict[str, Any], claims: dict[str, Any]) -> str:
     """Encode header and claims as a signing input, without its signature.
 
     Raises:
-        TypeError, ValueError: a claim that JSON has no form for.
+        TypeError, ValueError: JSON has no form for a claim.
     """
     parts = (
         json.dumps(part, separators=(",", ":"), allow_nan=False).encode("utf-8")
         for part in (header, claims)
     )
     return ".".join(map(base64url_encode, parts))
-
-
-def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise AccessTokenRefused(Refusal.DUPLICATE_NAME)
-    return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are not JSON")

@@ -174,7 +174,7 @@ def test_rsa_key_takes_the_option_or_the_setting(
         (pem(EC_KEY), "EdDSA", "can't be for EdDSA, only for ES256"),
         (pem(ec.generate_private_key(ec.SECP384R1())), None, "not on the curve P-256"),
         ('{"kty": "oct", "kid": "a", "k": "aHVudGVyMg"}', None, "32 bytes"),
-        ('{"kty": "hunter2"}', None, "nothing here has it"),
+        ('{"kty": "hunter2"}', None, "nothing here can use it"),
         ("-----BEGIN PUBLIC KEY-----\nhunter2", None, "public key can't sign"),
         ("-----BEGIN PRIVATE KEY-----\nhunter2", None, "does not hold a valid private key"),
     ],

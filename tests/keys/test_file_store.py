@@ -25,7 +25,7 @@ from jwt_auth.exceptions import (
     KeyStoreExposed,
     KeyStoreUnavailable,
 )
-from jwt_auth.keys import jwk, lifecycle
+from jwt_auth.keys import changes, jwk, lifecycle
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores import private_files as folders
 from jwt_auth.keys.stores.file import FileKeyStore
@@ -480,7 +480,7 @@ def test_time_of_a_change_is_taken_when_nobody_is_waited_for(
         time[0] += timedelta(hours=1)
         holder.communicate("\n")
 
-    monkeypatch.setattr(lifecycle, "_clock", lambda: time[0])
+    monkeypatch.setattr(changes, "_clock", lambda: time[0])
     monkeypatch.setattr(folders, "sleep", an_hour_passes)
     change = lifecycle.rotate(saved, algorithm=None)
     assert time[0] == now + timedelta(hours=1) == change.now

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from jwt_auth.keys import cache, jwk, lifecycle
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.signers.base import NewKey
 from jwt_auth.keys.stores.file import FileKeyStore
-from jwt_auth.keys.timeline import next_step
 from tests.keys.stores import MemoryKeyStore
 from tests.keys.test_jwk import generated
 
@@ -287,23 +285,6 @@ def test_compromised_key_goes_in_spite_of_collisions(
     store.ring, store.intruders = ring, intruders[1:]
     with pytest.raises(KeyRingConflict):
         lifecycle.replace_compromised(store, kid=kid, algorithm=None, now=now)
-
-
-def test_next_step_of_a_key_past_its_interval_names_the_command(
-    ring: KeyRing, now: datetime, settings: Settings
-) -> None:
-    """Nothing rotates by itself."""
-    settings.JWT_AUTH_KEY_ROTATION_INTERVAL = timedelta(days=1)
-    later = now + timedelta(days=2)
-    step = next_step(ring, ring.signing_key(later), later)
-    assert re.fullmatch(r"rotation was due \S+: run `manage.py rotate_keys`", step)
-
-
-def test_next_step_of_a_key_without_an_expiry(ring: KeyRing, now: datetime) -> None:
-    """A ring that was written by hand may have two such keys."""
-    other = ring.with_next_key(jwk.generate("ES256"), now, now, DAY).keys[1]
-    both = KeyRing(version=1, keys=(ring.keys[0], other))
-    assert next_step(both, both.keys[0], now) == "gets its expiry at the next rotation"
 
 
 CRON = """

@@ -10,7 +10,8 @@ import pytest
 
 from jwt_auth.exceptions import KeyRingTorn, NoSigningKey
 from jwt_auth.keys import jwk
-from jwt_auth.keys.ring import FORMAT, KeyRing, KeyState
+from jwt_auth.keys.ring import KeyRing, KeyState
+from jwt_auth.keys.ring_document import FORMAT
 
 MINUTE = timedelta(minutes=1)
 RETENTION = 16 * MINUTE

@@ -21,9 +21,9 @@ from jwt_auth.exceptions import (
     KeyRingTorn,
     KeySignerError,
 )
-from jwt_auth.keys import cache, jwk, lifecycle
-from jwt_auth.keys import ring as rings
-from jwt_auth.keys.ring import FORMAT, KeyRing, SignerReference
+from jwt_auth.keys import cache, jwk, lifecycle, ring_document
+from jwt_auth.keys.ring import KeyRing, SignerReference
+from jwt_auth.keys.ring_document import FORMAT
 from jwt_auth.keys.signers.base import NewKey, RemoteSigningKey, find_key_signer, prepare_ring_key
 from tests.keys.reloading import holds_in_child
 from tests.keys.signers import DENIED, DOWN, REFERENCE, LocalSigner, private_part, public_part
@@ -72,7 +72,7 @@ def test_only_a_ring_with_a_signer_has_the_new_format(ring: KeyRing, remote: Key
 
 def test_older_version_says_too_new(remote: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would else take a public key for a private one."""
-    monkeypatch.setattr(rings, "FORMAT", 1)
+    monkeypatch.setattr(ring_document, "FORMAT", 1)
     with pytest.raises(KeyRingTooNew, match="upgrade"):
         KeyRing.from_json(json.dumps(document(remote) | {"format": 2}))
 

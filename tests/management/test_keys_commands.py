@@ -16,7 +16,7 @@ from pytest_django import Settings
 from jwt_auth import flows
 from jwt_auth.conf import ALGORITHMS
 from jwt_auth.exceptions import KeyStoreUnavailable
-from jwt_auth.keys import jwk, lifecycle
+from jwt_auth.keys import changes, jwk
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores import private_files as folders
 from jwt_auth.keys.stores.base import get_key_store
@@ -244,7 +244,7 @@ def test_question_that_is_answered_late_has_the_time_taken_after_it(
 
     monkeypatch.setattr(folders, "_LOCK_SECONDS", 0.0)
     monkeypatch.setattr("builtins.input", think)
-    monkeypatch.setattr(lifecycle, "_clock", lambda: time[0])
+    monkeypatch.setattr(changes, "_clock", lambda: time[0])
     call_command("rotate_keys", compromised=ring.keys[0].kid)
     (key,) = load().keys
     assert key.created_at == time[0]

@@ -1,22 +1,20 @@
-"""The key ring in an environment variable: for platforms that hand secrets to processes so.
+"""The key ring in an environment variable, for platforms that pass secrets to processes this way.
 
-The variable holds one private key, in PEM or as a JWK, or a whole ring's document; each as it is or
-in base64. A process can't change the environment of others, so this store is for reading only.
+The variable holds a private key in PEM, a private JWK or the document of a whole ring, either as it
+is or in base64. The store is read-only: a process can't change the environment of other processes.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import os
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  the framework's own name
 
 from jwt_auth.conf import ALGORITHMS, conf
+from jwt_auth.encoding import InvalidJSON, base64_decode_from_any_tool, parse_json_object
 from jwt_auth.exceptions import InvalidKey, KeyFailure, KeyRingMissing, KeyStoreReadOnly
 from jwt_auth.keys.imported_keys import jwk_from_json
 from jwt_auth.keys.jwk import JWK
@@ -24,7 +22,7 @@ from jwt_auth.keys.pem import jwk_from_pem
 from jwt_auth.keys.ring import KeyRing, RingKey
 from jwt_auth.keys.stores.base import KeyStore, read_document, torn
 
-#: When a key that says nothing of its age was made: long ago, and on every node the same.
+#: The time at which a key of unknown age was made: long ago, and the same on every node.
 UNKNOWN_AGE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _RSA: Final = ("PS256", "RS256")
@@ -33,7 +31,7 @@ _RSA: Final = ("PS256", "RS256")
 class EnvironmentKeyStore(KeyStore):
     """Reads the ring from the environment variable ``VARIABLE``.
 
-    ``ALGORITHM`` is for a single key that does not say which it is for.
+    ``ALGORITHM`` is the algorithm of a single key that does not state one.
     """
 
     def __init__(
@@ -55,8 +53,8 @@ class EnvironmentKeyStore(KeyStore):
         text = os.environ.get(self._variable, "").strip()
         if not text:
             raise KeyRingMissing(
-                f"There is no key in {self.describe()}: set it to a private key in PEM, a JWK, or"
-                " a key ring in base64."
+                f"No key is in {self.describe()}: set it to a private key in PEM, a JWK, or a key"
+                " ring in base64."
             )
         content = _decoded(text)
         if "-----BEGIN" in content or _is_jwk(content):
@@ -65,8 +63,8 @@ class EnvironmentKeyStore(KeyStore):
 
     def save(self, ring: KeyRing, *, expected_version: int | None) -> NoReturn:
         raise KeyStoreReadOnly(
-            f"The keys in {self.describe()} can't be changed from here: have the next ring made in"
-            " a file store, and set the variable to its ring.json in base64 on every node."
+            f"The keys in {self.describe()} can't be changed from here: make the next ring in a"
+            " file store, and set the variable to its ring.json in base64 on every node."
         )
 
     def check(self) -> list[CheckMessage]:
@@ -86,8 +84,8 @@ class EnvironmentKeyStore(KeyStore):
             return []
         return [
             Warning(
-                f"The key in {self.describe()} stands alone: whoever replaces it has every access"
-                " token of the former one refused, and nobody is told of its age.",
+                f"The key in {self.describe()} is the only one: once it is replaced, every access"
+                " token that it has signed is refused. Its age is unknown, too.",
                 hint="Set the variable to a key ring in base64, which can hold two keys at a time.",
                 id="jwt_auth.W042",
             )
@@ -113,45 +111,37 @@ class EnvironmentKeyStore(KeyStore):
 
 
 def _decoded(text: str) -> str:
-    """What the variable means: base64 is undone, and so are line ends that were written out."""
     if text.startswith("-----BEGIN"):
-        # Many tools can't put a line end into a variable.
+        # Many tools can't put a line end into a variable: they write a backslash and an n.
         return text.replace("\\n", "\n")
     if text.startswith("{"):
         return text
     try:
-        # Both alphabets, and lines of any length: who encodes has one tool or another.
-        plain = "".join(text.split()).replace("-", "+").replace("_", "/")
-        return base64.b64decode(plain, validate=True).decode()
-    except (binascii.Error, ValueError):
-        return text  # and no document, which whoever reads it will say
+        return base64_decode_from_any_tool(text).decode()
+    except ValueError:
+        return text  # the reader of the ring will say what is wrong with it
 
 
 def _is_jwk(content: str) -> bool:
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        return "kty" in parse_json_object(content)
+    except InvalidJSON:
         return False
-    return isinstance(document, dict) and "kty" in document
 
 
 def _read_key(content: bytes, algorithm: str | None) -> JWK:
-    read: Any = jwk_from_pem if b"-----BEGIN" in content else jwk_from_json
+    read = jwk_from_pem if b"-----BEGIN" in content else jwk_from_json
     try:
-        jwk: JWK = read(content, algorithm=algorithm)
+        return read(content, algorithm=algorithm)
     except InvalidKey as error:
         if algorithm is not None:
             raise
-        # Only an RSA key leaves a choice.
+        # The kind of an RSA key leaves a choice of algorithms. The kind of any other does not, and
+        # then the first error tells what is wrong.
         try:
-            return read(content, algorithm=_rsa_algorithm())  # type: ignore[no-any-return]
+            return read(content, algorithm=conf.algorithm if conf.algorithm in _RSA else "PS256")
         except InvalidKey:
             raise error from None
-    return jwk
-
-
-def _rsa_algorithm() -> str:
-    return conf.algorithm if conf.algorithm in _RSA else "PS256"
 
 
 def _error(number: str, reason: str, line: str) -> Error:

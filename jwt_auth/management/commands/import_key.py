@@ -11,14 +11,14 @@ from jwt_auth.conf import ALGORITHMS, conf
 from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys import jwk as jwks
 from jwt_auth.keys import lifecycle
+from jwt_auth.keys.changes import Change
 from jwt_auth.keys.imported_keys import jwk_from_json
-from jwt_auth.keys.lifecycle import Change
 from jwt_auth.keys.pem import jwk_from_pem
 from jwt_auth.keys.redaction import raised_anew
 from jwt_auth.keys.signers.base import NewKey, find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
-from jwt_auth.keys.timeline import timestamp
 from jwt_auth.management.secrets import read_key, read_passphrase, refuse_exposed
+from jwt_auth.management.timeline import timestamp
 
 
 class Command(BaseCommand):

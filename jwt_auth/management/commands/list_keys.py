@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store, load_ring
-from jwt_auth.keys.timeline import age, next_step, timestamp
+from jwt_auth.management.timeline import age, next_step, timestamp
 
 _FORMATS: Final = ("table", "json")
 

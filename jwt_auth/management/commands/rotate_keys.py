@@ -13,12 +13,12 @@ from jwt_auth import flows
 from jwt_auth.conf import ALGORITHMS, JWKS_MAX_AGE, conf
 from jwt_auth.exceptions import KeyFailure, UnknownKey
 from jwt_auth.keys import lifecycle
-from jwt_auth.keys.lifecycle import Change
+from jwt_auth.keys.changes import Change
 from jwt_auth.keys.ring import RingKey
 from jwt_auth.keys.signers.base import how_to_end
 from jwt_auth.keys.stores.base import KeyStore, get_key_store
-from jwt_auth.keys.timeline import rotation_due, timestamp
 from jwt_auth.management.denials import write_kept_denials
+from jwt_auth.management.timeline import rotation_due, timestamp
 from jwt_auth.models import Reason
 
 #: The second half of an emergency, where the first was not known to be done.
@@ -85,7 +85,7 @@ class Command(BaseCommand):
 
     def _retire(self, store: KeyStore, options: dict[str, Any]) -> None:
         change = lifecycle.retire(store, dry_run=options["dry_run"])
-        if change.removed:
+        if change.removed_keys:
             self._say_removed(change, dry_run=options["dry_run"])
         else:
             self._say("No key has expired. Nothing was changed.")

@@ -1,4 +1,4 @@
-"""The ring's timeline in words, for the commands."""
+"""The key ring's timeline in words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def timestamp(time: datetime) -> str:
 
 
 def age(key: RingKey, now: datetime) -> str:
-    """How old the key is, in the largest unit that is not nothing."""
+    """How old the key is, in the largest unit that fits."""
     seconds = max(0, int((now - key.created_at).total_seconds()))
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if number := seconds // size:
@@ -28,15 +28,14 @@ def rotation_due(ring: KeyRing) -> datetime:
 
 
 def next_step(ring: KeyRing, key: RingKey, now: datetime) -> str:
-    """What happens to the key next, by itself or by whom."""
+    """The next change in the life of the key: one that time brings, or a command to run."""
     match ring.state_of(key, now):
         case KeyState.PUBLISHED:
             return f"signs from {timestamp(key.activates_at)}"
-        case KeyState.SIGNING:
-            waiting = ring.find_waiting(now)
-            if waiting is None:
-                return _rotation(rotation_due(ring), now)
+        case KeyState.SIGNING if (waiting := ring.find_waiting(now)) is not None:
             return f"only verifies from {timestamp(waiting.activates_at)}"
+        case KeyState.SIGNING:
+            return _rotation(rotation_due(ring), now)
         case KeyState.VERIFYING if key.expires_at is not None:
             return f"expires {timestamp(key.expires_at)}"
         case KeyState.VERIFYING:
