@@ -1,8 +1,7 @@
-"""The use cases, each a function: what the views, the admin, the commands and a project's own code
-call.
+"""The use cases, one function each, for views, the admin, commands and a project's own code.
 
-They know no request and no DRF. ``now`` is an aware datetime; ``client`` says where the request
-came from.
+They don't depend on a request or on REST framework. ``now`` is an aware datetime; ``client`` says
+where the request came from.
 """
 
 from jwt_auth.flows.bearer import authenticate
@@ -16,7 +15,8 @@ from jwt_auth.flows.ending import (
     log_out_everywhere,
 )
 from jwt_auth.flows.issuing import Issued
-from jwt_auth.flows.opening import list_sessions, log_in
+from jwt_auth.flows.listing import list_sessions
+from jwt_auth.flows.opening import log_in
 from jwt_auth.flows.passwords import change_password
 from jwt_auth.flows.refreshing import refresh
 

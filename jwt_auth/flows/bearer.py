@@ -1,4 +1,4 @@
-"""From a bearer token to its user, at every request (RFC 6750)."""
+"""Find the user of a bearer token, at every request (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from jwt_auth.tokens.claims import AccessToken
 def authenticate(
     text: str, *, client: Client, now: datetime
 ) -> tuple[AbstractBaseUser, AccessToken]:
-    """Verify an access token, and that its user, session and version still count.
+    """Verify an access token, and that its user, session and version are still valid.
 
     Raises:
-        AccessTokenRefused: with the reason, which the signal ``token_refused`` has told before.
+        AccessTokenRefused: with the reason; the signal ``token_refused`` has reported it before.
         KeyFailure: the keys are not available.
     """
     token: AccessToken | None = None
@@ -38,7 +38,8 @@ def authenticate(
 
 def _get_user(token: AccessToken) -> AbstractBaseUser:
     user = get_backend().get_user(token)
-    # Databases and fields are generous: " 2" finds user 2, and a UUID is found in capitals.
+    # Databases and model fields accept several spellings: " 2" finds user 2, and a UUID is found in
+    # capitals. Only the spelling that we issue is accepted.
     if str(user.pk) != token.subject:
         raise AccessTokenRefused(Refusal.USER_UNKNOWN)
     return user

@@ -1,7 +1,8 @@
-"""The ends of sessions and tokens: every revocation there is goes through here.
+"""End sessions and deny access tokens: every revocation goes through here.
 
-Each is committed before it is answered, and is told to the revocation backend before and after the
-database (:func:`jwt_auth.revocation.base.revoking`). A session that has ended stays so.
+Each revocation is committed before the request is answered. The revocation backend is told before
+and after the write to the database (:func:`jwt_auth.revocation.base.revoking`). A session that has
+ended can't be revived.
 """
 
 from __future__ import annotations
@@ -17,13 +18,8 @@ from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth import signals
 from jwt_auth.exceptions import AccessTokenRefused, KeyFailure, RefreshTokenRefused
-from jwt_auth.models import (
-    Client,
-    Reason,
-    RefreshTokenFamily,
-    RevokedToken,
-    TokenVersion,
-)
+from jwt_auth.flows.presented import verify_refresh_token
+from jwt_auth.models import Client, Reason, RefreshTokenFamily, RevokedToken, TokenVersion
 from jwt_auth.retries import retried
 from jwt_auth.revocation.base import Denial, revoking
 from jwt_auth.tokens import access, refresh
@@ -36,25 +32,25 @@ logger: Final = logging.getLogger("jwt_auth")
 def log_out(
     *, refresh_tokens: Sequence[str], access_token: str | None, client: Client, now: datetime
 ) -> None:
-    """End the session of whatever genuine token is presented, and deny the access token itself.
+    """End the session of each genuine token, and deny the access token itself.
 
-    Any genuine refresh token of the family will do, consumed or not, so that a logout wins every
-    race with a refresh. What is not genuine is passed over, and an access token too while no key
-    is available: logging out doesn't require a good token.
+    Any genuine refresh token of the family is enough, consumed or not, so that a logout wins every
+    race with a refresh. A token that isn't genuine is skipped, and so is an access token while no
+    key is available: logging out doesn't require a valid token.
     """
-    # Refresh tokens first: they need no key, so that they are ended also where the keys are away.
+    # Refresh tokens are first because verifying them needs no key: their sessions end even while
+    # the keys are unavailable.
     for refresh_token in refresh_tokens:
         try:
-            session_id = refresh.parse(refresh_token).family_id
+            session_id = verify_refresh_token(refresh_token, client=client).family_id
         except RefreshTokenRefused:
-            signals.refresh_token_forged.send_robust(sender=RefreshTokenFamily, client=client)
-        else:
-            end_session(session_id, reason=Reason.LOGOUT, client=client, now=now)
+            continue
+        end_session(session_id, reason=Reason.LOGOUT, client=client, now=now)
     if access_token is not None:
         try:
             token = access.verify(access_token, now=now)
         except AccessTokenRefused:
-            return  # expired or not ours: there is nothing left to deny
+            return  # expired or not issued by us: there is nothing left to deny
         except KeyFailure as failure:
             logger.error("An access token can't be verified, nor its session ended: %s", failure)
             return
@@ -63,7 +59,7 @@ def log_out(
 
 def _deny_presented(token: AccessToken, *, client: Client, now: datetime) -> None:
     owners = RefreshTokenFamily.objects.deciding().filter(pk=token.session_id)
-    # A token whose session is not there, as after its user's deletion, is refused already.
+    # A token without a session, as after the deletion of its user, is refused already.
     for owner_id in owners.values_list("user_id", flat=True):
         deny_token(token.jti, user_id=owner_id, expires_at=token.expires_at, now=now)
         end_session(token.session_id, reason=Reason.LOGOUT, client=client, now=now)
@@ -74,7 +70,7 @@ def log_out_everywhere(user_id: Any, *, client: Client, now: datetime) -> None:
 
 
 def is_of_another_user(refresh_token: str, user_id: Any) -> bool:
-    """Whether it is a genuine token of somebody else's session that goes on."""
+    """Whether this is a genuine refresh token of another user's live session."""
     try:
         session_id = refresh.parse(refresh_token).family_id
     except RefreshTokenRefused:
@@ -91,7 +87,7 @@ def end_session(
     now: datetime,
     user_id: Any | None = None,
 ) -> bool:
-    """End one session, with ``user_id`` only that user's; true where it was live before."""
+    """End one session and return whether it was live; ``user_id`` limits it to that user's."""
     sessions = RefreshTokenFamily.objects.deciding().filter(pk=session_id)
     if user_id is not None:
         sessions = sessions.filter(user_id=user_id)
@@ -108,14 +104,14 @@ def end_session(
 def end_user_sessions(
     user_id: Any, *, reason: Reason, client: Client | None, now: datetime
 ) -> list[UUID]:
-    """End all sessions of a user and refuse every access token from before, in one transaction."""
+    """End all sessions of a user and refuse all their access tokens, in one transaction."""
     session_ids = _end_whole_user(user_id, reason=reason, client=client, now=now)
     _announce(user_id, session_ids, reason=reason, client=client)
     return session_ids
 
 
 def end_sessions_opened_meanwhile(user_id: Any, *, reason: Reason, now: datetime) -> None:
-    """End what was opened since :func:`end_user_sessions`, before the change was committed."""
+    """End the sessions that were opened after :func:`end_user_sessions` and before the commit."""
     session_ids = _end_whole_user(user_id, reason=reason, client=None, now=now)
     if session_ids:
         _announce(user_id, session_ids, reason=reason, client=None)
@@ -138,7 +134,7 @@ def _end_whole_user(
 
 
 def end_deleted_user(user_id: Any) -> None:
-    """Refuse what a user holds who is about to be deleted; the rows themselves go with the user."""
+    """Refuse all tokens of a user who is about to be deleted, and their sessions with them."""
     sessions = RefreshTokenFamily.objects.deciding().filter(user_id=user_id, revoked_at=None)
     session_ids = list(sessions.values_list("pk", flat=True))
     with revoking(Denial(user_id=user_id, whole_user=True)):
@@ -146,7 +142,7 @@ def end_deleted_user(user_id: Any) -> None:
 
 
 def end_all_sessions(*, reason: Reason, client: Client | None, now: datetime) -> int:
-    """End every session of everybody; gives their number."""
+    """End every session of every user; returns how many there were."""
     with revoking(Denial(user_id=None)):
         ended = RefreshTokenFamily.objects.end(reason=reason, ip_address=_address(client), now=now)
     _announce(None, None, reason=reason, client=client)
@@ -154,7 +150,7 @@ def end_all_sessions(*, reason: Reason, client: Client | None, now: datetime) ->
 
 
 def deny_token(jti: str, *, user_id: Any | None, expires_at: datetime, now: datetime) -> None:
-    """Refuse one access token until ``expires_at``, when it is over by itself."""
+    """Refuse one access token until ``expires_at``, when it expires anyway."""
     with revoking(Denial(user_id=user_id, jtis=[jti])):
         RevokedToken.objects.deny(jti, user_id=user_id, expires_at=expires_at, now=now)
     signals.token_denied.send_robust(sender=RevokedToken, jti=jti, user_id=user_id)

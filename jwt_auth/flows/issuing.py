@@ -1,5 +1,5 @@
-"""The pair that a log-in, a refresh or a password change gives: an access token and the refresh
-token beside it.
+"""Issue what a login, a refresh or a password change returns: an access token and a refresh
+token.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from jwt_auth.tokens.refresh import RefreshToken
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """What the client gets."""
+    """The tokens that the client receives."""
 
     family: RefreshTokenFamily
     access_token: IssuedAccessToken
     refresh_token: RefreshToken
-    #: Seconds until the refresh token is over: the cookie's ``Max-Age``.
+    #: Seconds until the refresh token expires: the cookie's ``Max-Age``.
     refresh_expires_in: int
 
 
@@ -65,20 +65,20 @@ def issue_access_token(family: RefreshTokenFamily, *, now: datetime) -> IssuedAc
 
 
 def roles_of(user: AbstractBaseUser) -> list[str]:
-    """The user's roles: what ``JWT_AUTH_ROLES`` says, else the names of their groups.
+    """The user's roles, from the callable ``JWT_AUTH_ROLES`` if it is set, or from their groups.
 
     Raises:
-        ClaimsInvalid: the project's callable gave something else than a list of strings.
+        ClaimsInvalid: the project's callable returned something other than a list of strings.
     """
     if conf.roles is not None:
         roles = list(import_string(conf.roles)(user))
         if not all(isinstance(role, str) for role in roles):
-            raise ClaimsInvalid("JWT_AUTH_ROLES must give strings.")
+            raise ClaimsInvalid("JWT_AUTH_ROLES must return a list of strings.")
         return roles
     if not has_groups(type(user)):
         return []
-    # From the write database, where load() has not brought them: a replica may show a role that was
-    # taken away.
+    # Groups that load() hasn't brought are read from the write database: a replica may still show a
+    # role that was taken away.
     return sorted(group.name for group in groups_of(user))
 
 
@@ -87,5 +87,5 @@ def _own_claims_of(user: AbstractBaseUser) -> Mapping[str, Any]:
         return {}
     claims = import_string(conf.claims)(user)
     if not isinstance(claims, Mapping):
-        raise ClaimsInvalid("JWT_AUTH_CLAIMS must give a dict.")
+        raise ClaimsInvalid("JWT_AUTH_CLAIMS must return a dict.")
     return claims

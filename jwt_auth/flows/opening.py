@@ -1,17 +1,14 @@
-"""Sessions are opened by a log-in, and listed for their user."""
+"""Open a session: every login ends up here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import check_password
 from django.db import transaction
-from django.db.models import QuerySet
 from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth import signals
@@ -19,7 +16,8 @@ from jwt_auth.conf import conf
 from jwt_auth.exceptions import LogInRefused
 from jwt_auth.flows.ending import end_session
 from jwt_auth.flows.issuing import Issued, issue_access_token, pair
-from jwt_auth.flows.rotation import begin_in_place, expiry
+from jwt_auth.flows.password_retries import Former, begin_in_place_of
+from jwt_auth.flows.rotation import expiry
 from jwt_auth.models import (
     USER_AGENT_LENGTH,
     Client,
@@ -31,18 +29,7 @@ from jwt_auth.models import (
 )
 from jwt_auth.retries import retried
 from jwt_auth.tokens import refresh as refresh_tokens
-from jwt_auth.tokens.refresh import RefreshToken
 from jwt_auth.users import key_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Former:
-    """The newest token of the session in whose place another one is opened, and the key of the
-    request that asks for it.
-    """
-
-    token: RefreshToken
-    retry_key: str
 
 
 @sensitive_variables()
@@ -54,22 +41,22 @@ def log_in(
     password: str | None = None,
     former: Former | None = None,
 ) -> Issued:
-    """Open a session for a user whom somebody has authenticated, with ``password`` where it was by
-    that.
+    """Open a session for a user who has been authenticated.
 
-    With ``former``, the session that a password change has ended, a lost answer can be had again
-    (:mod:`jwt_auth.flows.handover`).
+    Pass the ``password`` if the user was authenticated with it. With ``former``, the session that a
+    password change has ended, a lost answer can be given again
+    (:mod:`jwt_auth.flows.password_retries`).
 
     Raises:
-        LogInRefused: the user's password was changed since they were authenticated.
-        TypeError: it is no user of ``AUTH_USER_MODEL``.
+        LogInRefused: the user's password was changed after they were authenticated.
+        TypeError: ``user`` is not an instance of ``AUTH_USER_MODEL``.
         ClaimsInvalid, KeyFailure: no access token can be issued; no session is left behind.
     """
     family = new_family(_read_again(user, password=password), client=client, now=now)
     if former is None:
         token = refresh_tokens.issue_first(family.pk)
     else:
-        token = begin_in_place(family, former.token, retry_key=former.retry_key, now=now)
+        token = begin_in_place_of(former, family, now=now)
     family.current_digest = token.digest
     access_token = issue_access_token(family, now=now)
     surplus = retried(lambda: _open(family, now=now), using=write_database(RefreshTokenFamily))
@@ -80,7 +67,7 @@ def log_in(
 
 
 def new_family(user: AbstractBaseUser, *, client: Client, now: datetime) -> RefreshTokenFamily:
-    """A session of that user, not saved and without its first token."""
+    """Make a session of that user. It isn't saved, and has no first token yet."""
     absolute = now + conf.session_lifetime
     return RefreshTokenFamily(
         user=user,  # type: ignore[misc]  # the stubs know one project's user model only
@@ -94,26 +81,18 @@ def new_family(user: AbstractBaseUser, *, client: Client, now: datetime) -> Refr
     )
 
 
-def list_sessions(user_id: Any, *, now: datetime) -> QuerySet[RefreshTokenFamily]:
-    """The user's live sessions, the one used last first."""
-    return (
-        RefreshTokenFamily.objects.deciding()
-        .filter(user_id=user_id)
-        .live(now)
-        .order_by("-last_used_at", "pk")
-    )
-
-
 def _read_again(user: AbstractBaseUser, *, password: str | None) -> AbstractBaseUser:
-    """Read the user from the write database, where a change of the password is seen at once.
+    """Read the user from the write database, which shows a change of the password immediately.
 
-    Whoever authenticated them may have read a replica that lags, or just before the change. With a
-    version of its own the row says so; else the password's hash does.
+    The code that authenticated the user may have read a replica that lags behind, or may have read
+    just before the change. If the user model has a version field, a different version shows the
+    change; otherwise, a different password hash does.
     """
     key, model = key_of(user), get_user_model()
     users = model._default_manager.using(write_database(model))
     if not has_version_field(model):
-        # In one statement with the password: a change between two would give its own version away.
+        # One statement reads the password and the version. Between two statements, a change could
+        # be committed, and its new version would be given to a session of the old password.
         users = users.select_related("jwt_auth_token_version")
     current = users.filter(pk=key).first()
     if current is None or not current.is_active:
@@ -122,7 +101,7 @@ def _read_again(user: AbstractBaseUser, *, password: str | None) -> AbstractBase
         changed = token_version_of(current) != token_version_of(user)
     else:
         changed = current.password != user.password
-        # Another log-in may have hashed the same password anew.
+        # Another login may have replaced an outdated hash of the same password.
         if changed and password is not None:
             changed = not check_password(password, current.password)
     if changed:
@@ -131,10 +110,10 @@ def _read_again(user: AbstractBaseUser, *, password: str | None) -> AbstractBase
 
 
 def _open(family: RefreshTokenFamily, *, now: datetime) -> list[UUID]:
-    """Save the session; gives those that are too many with it, by
-    ``JWT_AUTH_MAX_SESSIONS_PER_USER``: the others of the user that were opened first.
+    """Save the session, and list the sessions that exceed ``JWT_AUTH_MAX_SESSIONS_PER_USER``.
 
-    By its own time a session that was just opened may be the oldest: the clocks of nodes differ.
+    These are the user's other sessions that were opened first. The new session is never one of
+    them: the clocks of two nodes differ, so its time of creation may be the earliest of all.
     """
     limit, database = conf.max_sessions_per_user, write_database(RefreshTokenFamily)
     if limit is None:
@@ -143,7 +122,8 @@ def _open(family: RefreshTokenFamily, *, now: datetime) -> list[UUID]:
     users = get_user_model()._base_manager.using(database)
     sessions = RefreshTokenFamily.objects.using(database).filter(user_id=family.user_id)
     with transaction.atomic(using=database):
-        # One log-in of the user after the other: two at once would each end the other's session.
+        # The lock lets the logins of a user in one after the other. Two at the same time would each
+        # end the other's session.
         users.select_for_update().filter(pk=family.user_id).first()
         family.save(force_insert=True, using=database)
         others = sessions.live(now).exclude(pk=family.pk).order_by("-created_at", "pk")

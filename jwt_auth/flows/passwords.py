@@ -1,6 +1,4 @@
-"""A password change by its owner: everything from before ends, and this device goes on with a new
-session.
-"""
+"""Change a user's own password: all their sessions end, and this device gets a new one."""
 
 from __future__ import annotations
 
@@ -19,9 +17,9 @@ from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused
-from jwt_auth.flows.handover import find_former
 from jwt_auth.flows.issuing import Issued, issue_access_token
 from jwt_auth.flows.opening import log_in, new_family
+from jwt_auth.flows.password_retries import find_former
 from jwt_auth.models import Client, write_database
 from jwt_auth.retries import retried
 from jwt_auth.users import key_of
@@ -31,10 +29,11 @@ _presented: Final[ContextVar[str | None]] = ContextVar("jwt_auth_presented_passw
 
 @contextmanager
 def verifying(password: str) -> Iterator[None]:
-    """Tell :mod:`jwt_auth.receivers` which password is verified meanwhile.
+    """Tell :mod:`jwt_auth.receivers` which password is being verified.
 
-    Django hashes it anew where the stored hash is outdated. Of several log-ins at once each finds
-    another one's hash stored by then, which only the password itself tells from another password.
+    Django replaces an outdated hash while it verifies the password. If several logins do so at the
+    same time, each of them finds the new hash of another one. Only the password itself shows that
+    this isn't the hash of a different password.
     """
     token = _presented.set(password)
     try:
@@ -45,7 +44,7 @@ def verifying(password: str) -> Iterator[None]:
 
 @sensitive_variables()
 def is_of_presented_password(stored: str) -> bool:
-    """Whether a hash is of the password that is being verified, if one is."""
+    """Whether a hash belongs to the password that is being verified; false if none is."""
     password = _presented.get()
     return password is not None and check_password(password, stored)
 
@@ -61,13 +60,14 @@ def change_password(
     presented: str | None = None,
     retry_key: str | None = None,
 ) -> Issued:
-    """Set the new password and open a new session; saving it has ended every other one.
+    """Set the new password and open a new session. Saving the password ends all other sessions.
 
-    With ``presented``, the refresh token of a session that ends by it, and a ``retry_key``, the
-    answer can be had again if it is lost: :func:`refresh` gives it for the same two.
+    ``presented`` is the refresh token of the session that this ends. Together with a ``retry_key``,
+    it lets the client get the answer again if it is lost: :func:`refresh` gives it for the same
+    token and key.
 
     Raises:
-        OldPasswordRefused: it is not the current one, or is no longer once the new one is saved.
+        OldPasswordRefused: it isn't the current password, or another change was saved meanwhile.
         NewPasswordRefused: with the validators' messages.
         ClaimsInvalid, KeyFailure: no access token can be issued; nothing has changed.
     """
@@ -78,22 +78,24 @@ def change_password(
         validate_password(new_password, user)  # type: ignore[arg-type]  # typed for one user model
     except ValidationError as refused:
         raise NewPasswordRefused(refused.messages) from None
-    # A trial, thrown away: who hears that it failed must not have another password already.
+    # A trial whose token is thrown away. If no token can be issued, the user has to learn so before
+    # the password is changed, not after.
     issue_access_token(new_family(user, client=client, now=now), now=now)
     model = get_user_model()
     database = write_database(model)
 
     def change() -> None:
         user.set_password(new_password)
-        # jwt_auth.receivers ends the sessions, as for every password that is saved anywhere.
+        # jwt_auth.receivers ends the sessions, as it does wherever a password is saved.
         with transaction.atomic(using=database):
             user.save(update_fields=["password"])
 
     retried(change, using=database)
-    # Read anew: the version that the new access token must carry was bumped beside this instance.
+    # The database has bumped the version that the new access token must carry; ``user`` still has
+    # the former one.
     current = model._default_manager.using(database).get(pk=key_of(user))
     if current.password != user.password:
-        # Of two changes at the same time the later one counts, and only whoever made it stays.
+        # Of two changes at the same time, the later one wins, and only its client stays logged in.
         raise OldPasswordRefused
     former = find_former(presented, user_id=key_of(user), retry_key=retry_key, now=now)
     return log_in(current, client=client, now=now, password=new_password, former=former)

@@ -1,4 +1,7 @@
-"""A refresh: judge the token, sign, then take its successor (:mod:`jwt_auth.flows.rotation`)."""
+"""Refresh a session: judge the refresh token, sign an access token, then take the successor.
+
+The rules are in :mod:`jwt_auth.flows.rotation`.
+"""
 
 from __future__ import annotations
 
@@ -12,39 +15,43 @@ from django.views.decorators.debug import sensitive_variables
 from jwt_auth import signals
 from jwt_auth.exceptions import RefreshSuperseded, RefreshTokenRefused
 from jwt_auth.flows.ending import end_session
-from jwt_auth.flows.handover import Opened, find_opened
 from jwt_auth.flows.issuing import Issued, issue_access_token, pair
+from jwt_auth.flows.password_retries import Opened, find_opened
+from jwt_auth.flows.presented import verify_refresh_token
 from jwt_auth.flows.rotation import Retried, Verdict, judge, likely_mistake, take
 from jwt_auth.models import Client, Reason, RefreshTokenFamily, token_version_of, write_database
-from jwt_auth.tokens import refresh as refresh_tokens
 from jwt_auth.tokens.refresh import RefreshToken
 from jwt_auth.users import is_hidden
 
-#: A lost race leaves a row that has moved on, so one more look decides; more would be a fault of
-#: ours.
+#: After a lost race the row has changed, so a second look decides. To need more would be a fault of
+#: this module.
 _LOOKS: Final = 3
 
 
 @sensitive_variables()
-def refresh(presented: str, *, retry_key: str | None, client: Client, now: datetime) -> Issued:
-    """Exchange a refresh token for its successor (RFC 9700 §4.14.2), or for the first token of the
-    session that a password change with this retry key has opened in the place of the token's own.
+def refresh(
+    presented: str | RefreshToken, *, retry_key: str | None, client: Client, now: datetime
+) -> Issued:
+    """Exchange a refresh token for its successor (RFC 9700 §4.14.2).
+
+    If a password change with this retry key has opened another session in place of the token's, the
+    client gets the first token of that session.
+
+    ``presented`` is the text that the client sent, or the token from :func:`verify_refresh_token`.
 
     Raises:
         RefreshTokenRefused: forged, unknown, expired, revoked or reused; a reuse has ended the
             family.
-        RefreshSuperseded: an honest retry, too late to be answered; nothing has changed.
+        RefreshSuperseded: an honest retry that came too late to be answered; nothing has changed.
         ClaimsInvalid, KeyFailure: no access token can be issued; nothing has changed.
-        RuntimeError: it was called in a transaction, which could roll the end of a stolen session
-            back.
+        RuntimeError: called in a transaction. A rollback would revive a session that was ended
+            because its token had been stolen.
     """
     _require_no_transaction()
-    try:
-        # A forged one ends here: no SQL, nobody's family touched.
-        token = refresh_tokens.parse(presented)
-    except RefreshTokenRefused:
-        signals.refresh_token_forged.send_robust(sender=RefreshTokenFamily, client=client)
-        raise
+    if isinstance(presented, str):
+        token = verify_refresh_token(presented, client=client)
+    else:
+        token = presented
     for _ in range(_LOOKS):
         family = _load(token, client=client)
         if opened := find_opened(family, token, retry_key=retry_key, now=now):
@@ -68,20 +75,20 @@ def refresh(presented: str, *, retry_key: str | None, client: Client, now: datet
         if successor is not None:
             _announce(signals.session_refreshed, family, client=client)
             return pair(family, access_token, successor, now=now)
-        # Somebody was faster, so read again what the row is now.
+        # Another request was faster: read the row again.
     _refuse("contended", token, client=client)
 
 
 def _require_no_transaction() -> None:
     database = write_database(RefreshTokenFamily)
     blocks: list[Any] = connections[database].atomic_blocks
-    # Django's TestCase has one around each test, which atomic(durable=True) passes over, too.
+    # Django's TestCase runs each test in a transaction, which atomic(durable=True) ignores, too.
     if blocks and not blocks[-1]._from_testcase:
         using = "" if database == "default" else f'(using="{database}")'
         raise RuntimeError(
-            "flows.refresh() can't run in a transaction, which could roll back the end of a stolen "
-            f"session. Write @transaction.non_atomic_requests{using} above the view, or call it "
-            "outside of transaction.atomic()."
+            "flows.refresh() can't run in a transaction, because a rollback would revive a stolen "
+            f"session. Write @transaction.non_atomic_requests{using} above the view, or call "
+            "flows.refresh() outside of transaction.atomic()."
         )
 
 
@@ -133,8 +140,7 @@ def _end_reused(
     now: datetime,
     hint: str | None,
 ) -> None:
-    # Committed before the 401 is raised: whatever rolls the request back must not revive a stolen
-    # session.
+    # Committed before the 401 is raised: a rollback of the request must not revive the session.
     end_session(family.pk, reason=Reason.REUSE_DETECTED, client=client, now=now)
     signals.reuse_detected.send_robust(
         sender=RefreshTokenFamily,

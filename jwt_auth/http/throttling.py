@@ -19,11 +19,10 @@ from rest_framework.throttling import SimpleRateThrottle
 
 from jwt_auth import signals
 from jwt_auth.conf import conf
-from jwt_auth.exceptions import RefreshTokenRefused
 from jwt_auth.http.addresses import network_of
 from jwt_auth.http.username_spellings import count_names
 from jwt_auth.models import Client
-from jwt_auth.tokens import refresh
+from jwt_auth.tokens.refresh import RefreshToken
 from jwt_auth.users import current_tenant
 
 logger: Final = logging.getLogger("jwt_auth")
@@ -59,17 +58,12 @@ def take_back(counters: Sequence[str]) -> None:
             return
 
 
-def count_refresh(presented: str, *, now: float) -> None:
-    """Count a refresh by its session, which only a genuine token can name; any other is not
-    counted.
+def count_refresh(token: RefreshToken, *, now: float) -> None:
+    """Count a refresh by its session, which only a genuine token can name.
 
     Raises:
-        Throttled: too many.
+        Throttled: the session was refreshed too often.
     """
-    try:
-        token = refresh.parse(presented)
-    except RefreshTokenRefused:
-        return  # refused a moment later, without SQL
     count("refresh", str(token.family_id), now=now)
 
 

@@ -1,5 +1,5 @@
-"""Revocation answered by the database: immediate and correct on any number of processes, without a
-cache.
+"""Revocation answered by the database: immediate and correct with any number of processes, and no
+cache is needed.
 """
 
 from __future__ import annotations
@@ -13,37 +13,27 @@ from jwt_auth.tokens.claims import AccessToken
 
 
 class DatabaseRevocation(RevocationBackend):
-    """One SELECT brings the user and the verdict together."""
+    """One SELECT brings the user together with everything that can revoke the token."""
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
-        return judge(find_standing(token), token)
+        return verify_standing(find_standing(token), token)
 
 
-def judge(standing: Standing | None, token: AccessToken) -> AbstractBaseUser:
-    """Give the user if the database has nothing against the token.
-
-    Raises:
-        AccessTokenRefused: with the reason.
-    """
-    standing = require_active(standing)
-    if standing.token_version != token.token_version:
-        raise AccessTokenRefused(Refusal.TOKEN_VERSION)
-    # A session that is not there is as good as ended: rows outlive every token of theirs.
-    if not standing.session_is_live:
-        raise AccessTokenRefused(Refusal.SESSION_ENDED)
-    if standing.token_is_revoked:
-        raise AccessTokenRefused(Refusal.TOKEN_REVOKED)
-    return standing.user
-
-
-def require_active(standing: Standing | None) -> Standing:
-    """Give the standing of a user who is there and active.
+def verify_standing(standing: Standing | None, token: AccessToken) -> AbstractBaseUser:
+    """Return the user unless the database has a reason to refuse the token.
 
     Raises:
-        AccessTokenRefused: ``USER_UNKNOWN`` or ``USER_INACTIVE``.
+        AccessTokenRefused: with that reason.
     """
     if standing is None:
         raise AccessTokenRefused(Refusal.USER_UNKNOWN)
     if not standing.user.is_active:
         raise AccessTokenRefused(Refusal.USER_INACTIVE)
-    return standing
+    if standing.token_version != token.token_version:
+        raise AccessTokenRefused(Refusal.TOKEN_VERSION)
+    # A missing session is treated like one that has ended: rows outlive all their tokens.
+    if not standing.session_is_live:
+        raise AccessTokenRefused(Refusal.SESSION_ENDED)
+    if standing.token_is_revoked:
+        raise AccessTokenRefused(Refusal.TOKEN_REVOKED)
+    return standing.user

@@ -1,7 +1,11 @@
-"""The one SELECT that brings a user together with the verdict on their token."""
+"""The statements that bring the user of a token: one SELECT for each request.
+
+Both are composed once (:mod:`jwt_auth.compiled_queries`). They look up rows by primary key only.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,56 +29,74 @@ from jwt_auth.users import hides_users
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the database says of a token: its user, and whether session and token still count."""
+    """What the database says about a token: its user, and whether session and token are valid."""
 
     user: AbstractBaseUser
     token_version: int
     session_is_live: bool
-    #: Whether the session is in this database at all, live or ended: rows outlive their tokens.
-    session_is_known: bool
     token_is_revoked: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The user of a token, and whether its session is in this database at all, live or ended.
+
+    Rows of sessions outlive their access tokens. So a session that isn't here was opened in another
+    tenant's database or schema, or its user was deleted.
+    """
+
+    user: AbstractBaseUser
+    session_is_known: bool
+
+
 def find_standing(token: AccessToken) -> Standing | None:
-    """Run the statement; ``None`` where there is no such user, or none can have such an id."""
-    user_model = get_user_model()
-    # What a default manager filters by may be the time or the tenant: never yesterday's.
-    compose = _compose if hides_users() else _compose_once
-    database = write_database(user_model)
-    statement = compose(database, user_model)
-    values = {"user": token.subject, "session": token.session_id, "jti": token.jti}
-    try:
-        users = retried(lambda: statement.fetch(**values), using=database)
-    except (ValidationError, ValueError, OverflowError):
-        return None  # a subject that the user model's key has no form for
-    return _standing_of(users[0]) if users else None
-
-
-def _standing_of(user: Any) -> Standing:
-    model: type[AbstractBaseUser] = type(user)
-    version = user.token_version if has_version_field(model) else user.standing_version
+    """Read the user and everything that can revoke the token; ``None`` if there is no such user."""
+    user = _find_user(token, compose=_compose_standing, compose_once=_compose_standing_once)
+    if user is None:
+        return None
+    user_model: type[AbstractBaseUser] = type(user)
+    has_field = has_version_field(user_model)
     return Standing(
         user=user,
-        token_version=version or 0,
+        token_version=(user.token_version if has_field else user.standing_version) or 0,
         session_is_live=user.standing_session_ended is False,
-        session_is_known=user.standing_session_ended is not None,
         token_is_revoked=user.standing_jti is not None,
     )
 
 
-def _compose(database: str, user_model: type[AbstractBaseUser]) -> Select:
-    families: Any = RefreshTokenFamily._meta.pk
-    denials: Any = RevokedToken._meta.pk
-    users: Any = user_model._meta.pk
-    # By primary key, so each gives one value or none; EXISTS would take PostgreSQL longer to plan,
-    # and so would the user's key by reference to the outer row.
-    user = Slot("user", users)
-    sessions: Any = RefreshTokenFamily.objects.filter(pk=Slot("session", families), user=user)
+def find_owner(token: AccessToken) -> Owner | None:
+    """Read the user and nothing that could revoke the token; ``None`` if there is no such user."""
+    user = _find_user(token, compose=_compose_owner, compose_once=_compose_owner_once)
+    return (
+        None if user is None else Owner(user=user, session_is_known=user.owner_session is not None)
+    )
+
+
+def _find_user(
+    token: AccessToken, *, compose: Callable[..., Select], compose_once: Callable[..., Select]
+) -> Any:
+    user_model = get_user_model()
+    database = write_database(user_model)
+    # A default manager may filter by the time or the tenant. Then the statement has to be composed
+    # for each request: a kept one would still filter by the values of an earlier request.
+    statement = (compose if hides_users() else compose_once)(database, user_model)
+    values = {"user": token.subject, "session": token.session_id, "jti": token.jti}
+    try:
+        users = retried(lambda: statement.fetch(**values), using=database)
+    except (ValidationError, ValueError, OverflowError):
+        return None  # the subject isn't a possible key of the user model
+    return users[0] if users else None
+
+
+def _compose_standing(database: str, user_model: type[AbstractBaseUser]) -> Select:
+    user = _user_slot(user_model)
     is_ended = ExpressionWrapper(Q(revoked_at__isnull=False), output_field=BooleanField())
-    revoked = RevokedToken.objects.filter(pk=Slot("jti", denials))
+    denials: Any = RevokedToken._meta.pk
+    # Scalar subqueries by primary key, each of one value or none. PostgreSQL would take longer to
+    # plan EXISTS, or a reference to the outer row's key instead of the parameter.
     queryset: Any = user_model._default_manager.using(database).annotate(
-        standing_session_ended=Subquery(sessions.values(is_ended=is_ended)),
-        standing_jti=Subquery(revoked.values("pk")),
+        standing_session_ended=Subquery(_session_of(user).values(is_ended=is_ended)),
+        standing_jti=Subquery(RevokedToken.objects.filter(pk=Slot("jti", denials)).values("pk")),
     )
     if not has_version_field(user_model):
         versions = TokenVersion.objects.filter(user=user)
@@ -82,4 +104,22 @@ def _compose(database: str, user_model: type[AbstractBaseUser]) -> Select:
     return Select(queryset.filter(pk=user))
 
 
-_compose_once = composed_once(_compose)
+def _compose_owner(database: str, user_model: type[AbstractBaseUser]) -> Select:
+    user = _user_slot(user_model)
+    users: Any = user_model._default_manager.using(database)
+    users = users.annotate(owner_session=Subquery(_session_of(user).values("pk")))
+    return Select(users.filter(pk=user))
+
+
+def _user_slot(user_model: type[AbstractBaseUser]) -> Slot:
+    key: Any = user_model._meta.pk
+    return Slot("user", key)
+
+
+def _session_of(user: Slot) -> Any:
+    families: Any = RefreshTokenFamily._meta.pk
+    return RefreshTokenFamily.objects.filter(pk=Slot("session", families), user=user)
+
+
+_compose_standing_once = composed_once(_compose_standing)
+_compose_owner_once = composed_once(_compose_owner)

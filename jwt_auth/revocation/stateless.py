@@ -1,6 +1,7 @@
-"""No revocation of access tokens: for those who accept that one lives to its ``exp``.
+"""No revocation of access tokens, for projects that accept that a token is valid until its ``exp``.
 
-Refresh tokens are revoked as ever, so a session still ends at its next refresh at the latest.
+Refresh tokens are revoked as with every backend, so a session ends at its next refresh at the
+latest.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from django.contrib.auth.base_user import AbstractBaseUser
 
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.revocation.base import RevocationBackend
-from jwt_auth.revocation.database import require_active
-from jwt_auth.revocation.lookup import find_standing
+from jwt_auth.revocation.lookup import find_owner
 from jwt_auth.tokens.claims import AccessToken
 
 
 class NoRevocation(RevocationBackend):
-    """Loads the user, and refuses only one who is gone or inactive, or of another tenant."""
+    """Loads the user, and refuses only a user who is deleted, inactive or another tenant's."""
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
-        standing = require_active(find_standing(token))
-        if not standing.session_is_known:
-            # Opened in another database or schema, for whoever has this key there.
+        owner = find_owner(token)
+        if owner is None:
+            raise AccessTokenRefused(Refusal.USER_UNKNOWN)
+        if not owner.user.is_active:
+            raise AccessTokenRefused(Refusal.USER_INACTIVE)
+        if not owner.session_is_known:
+            # Opened in another tenant's database or schema, where another user has the same key.
             raise AccessTokenRefused(Refusal.SESSION_ENDED)
-        return standing.user
+        return owner.user

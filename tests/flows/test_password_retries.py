@@ -14,7 +14,7 @@ from jwt_auth import flows
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import RefreshSuperseded, RefreshTokenRefused
 from jwt_auth.flows import Issued
-from jwt_auth.flows.handover import find_former, find_opened
+from jwt_auth.flows.password_retries import find_former, find_opened
 from jwt_auth.models import Reason, RefreshTokenFamily
 from tests.conftest import MakeUser
 from tests.flows.scene import BROWSER, log_in, refresh, refusal_of, row_of

@@ -30,6 +30,22 @@ def test_refresh_gives_tokens_and_the_next_cookie(site: Site, session: Session) 
     assert RefreshTokenFamily.objects.get().current_digest == refresh.parse(successor).digest
 
 
+def test_signature_of_the_token_is_checked_once(
+    site: Site, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The throttle and the rotation get the token that was verified before them."""
+    parsed: list[str] = []
+    parse = refresh.parse
+
+    def count(text: str) -> refresh.RefreshToken:
+        parsed.append(text)
+        return parse(text)
+
+    monkeypatch.setattr(refresh, "parse", count)
+    assert site.post("refresh/").status_code == 200
+    assert parsed == [session.refresh_token]
+
+
 @pytest.mark.parametrize(
     "case", ["missing", "malformed", "forged", "expired", "revoked", "reused", "inactive"]
 )

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from jwt_auth import flows
 from jwt_auth.exceptions import LogInRefused, RefreshTokenRefused
 from jwt_auth.flows.passwords import verifying
+from jwt_auth.flows.presented import verify_refresh_token
 from jwt_auth.http import throttling
 from jwt_auth.http.addresses import client_of
 from jwt_auth.http.api_exceptions import CSRFTokenRefused
@@ -57,12 +58,13 @@ class RefreshView(AuthView):
         if len(self.presented) != 1:
             raise RefreshTokenRefused
         (presented,) = self.presented
-        throttling.count_refresh(presented, now=self.now.timestamp())
+        client = client_of(request)
+        # The signature is checked here, once, so that the throttle counts the sessions of genuine
+        # tokens only: a forged token uses up nobody's attempts.
+        token = verify_refresh_token(presented, client=client)
+        throttling.count_refresh(token, now=self.now.timestamp())
         issued = flows.refresh(
-            presented,
-            retry_key=find_retry_key(request),
-            client=client_of(request),
-            now=self.now,
+            token, retry_key=find_retry_key(request), client=client, now=self.now
         )
         return self.token_response(request, issued)
 

@@ -57,7 +57,7 @@ from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.forks import after_fork_in_child
 from jwt_auth.models import RevokedToken, latest_past, write_database
 from jwt_auth.revocation.base import Denial, RevocationBackend
-from jwt_auth.revocation.database import DatabaseRevocation, judge
+from jwt_auth.revocation.database import DatabaseRevocation, verify_standing
 from jwt_auth.revocation.lazy import lazy_user
 from jwt_auth.revocation.lookup import Standing, find_standing
 from jwt_auth.revocation.redis import scripts
@@ -208,7 +208,7 @@ class RedisRevocation(RevocationBackend):
                 self.write_fields(token.subject, fields, lease=lease, run=run)
             except RedisError as error:
                 self._fail(error)
-        return judge(standing, token)
+        return verify_standing(standing, token)
 
     def take_lease(self, subject: str) -> tuple[str, bytes]:
         """Become the one who may complete the hash; drops one that a former server left."""
