@@ -1,4 +1,4 @@
-"""What the commands say where the database can't be used, or not written."""
+"""Turn a command's database errors into messages that tell the operator what to do."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from jwt_auth.database_errors import remedy
 
 
 def requires_tables(handle: Callable[..., None]) -> Callable[..., None]:
-    """Turn a database error of a command's ``handle`` into a sentence that says what to do."""
+    """Turn a database error in a command's ``handle`` into a ``CommandError`` with the remedy."""
 
     @wraps(handle)
     def guarded(*args: Any, **options: Any) -> None:
         try:
             handle(*args, **options)
         except DatabaseError as error:
-            raise CommandError(f"{remedy(error)} It said: {error}") from error
+            raise CommandError(f"{remedy(error)} The database said: {error}") from error
 
     return guarded

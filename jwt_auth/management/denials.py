@@ -1,4 +1,4 @@
-"""What the commands that revoke do before they end."""
+"""Write pending denials to Redis before a command that revokes ends its process."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from django.core.management.base import CommandError
 from jwt_auth.conf import conf
 from jwt_auth.revocation.base import get_backend
 
-#: Seconds for a revocation backend that is away to come back.
+#: Seconds that a command waits for an unreachable revocation backend to come back.
 PATIENCE: Final = 5.0
 
 
 def write_kept_denials() -> None:
-    """Have the backend write what it has kept: that would die with this process.
+    """Have the backend write the denials that it holds in memory.
+
+    They would be lost when this process ends.
 
     Raises:
-        CommandError: it can't, and for how long the tokens may still be accepted.
+        CommandError: the backend couldn't be reached; the text says for how long running servers
+            may still accept the tokens.
     """
     if not get_backend().flush(PATIENCE):
         minutes = conf.access_token_lifetime.total_seconds() / 60
         raise CommandError(
-            f"The database has it, but Redis could not be told within {PATIENCE:g} seconds:"
-            " running servers may accept the access tokens until they expire, in"
-            f" {minutes:g} minutes at the latest. To end that sooner, run `manage.py revoke_tokens"
-            " --all` (or `--user`) once Redis is up."
+            "The revocation is in the database, but could not be written to Redis within"
+            f" {PATIENCE:g} seconds: running servers may accept the access tokens until they"
+            f" expire, in {minutes:g} minutes at the latest. To end that sooner, run"
+            " `manage.py revoke_tokens --all` (or `--user`) once Redis is up."
         )

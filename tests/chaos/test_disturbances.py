@@ -89,7 +89,7 @@ def test_redis_that_refuses_writes_lets_revoked_in_for_ttl_at_most(
 
 
 def test_command_revokes_while_redis_is_away(stage: Stage, traffic: Traffic) -> None:
-    """It says that Redis could not be told; workers that met the outage refuse all the same."""
+    """It says that Redis doesn't have the revocation; workers that met the outage still refuse."""
     wait_until(stage.workers.all_ask_redis, "all workers ask Redis")
     witness = Witness(stage.servers, stage.next_witness())
     script = _REVOKE_ON_COMMAND.format(user=witness.user)
@@ -101,7 +101,7 @@ def test_command_revokes_while_redis_is_away(stage: Stage, traffic: Traffic) -> 
         mark = stage.workers.mark()
         with disturbances.being_cut(stage):
             said, _ = process.communicate("go\n", timeout=COMMAND_TIMEOUT)
-            assert "Redis could not be told" in said
+            assert "could not be written to Redis" in said
             assert process.returncode == 1, said
             wait_until(mark.all_have_failed, "every worker has met the outage")
     witness.is_out()

@@ -145,7 +145,7 @@ def live(life: Life, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert life.published() == [first, second]
     life.run("rotate_keys", "--compromised", "nobody's", "--yes")
     said = life.run("rotate_keys", "--compromised", second, "--yes")
-    assert "Running servers follow within 60 seconds." in said
+    assert "Running servers load it within 60 seconds." in said
     _, third = life.kids()
     assert life.published() == [first, third]
     assert cache.get_signing_key(datetime.now(UTC)).kid == third

@@ -84,7 +84,7 @@ def test_drill_shows_what_each_kind_of_client_sees(
     seen = {who.strip(): (float(seconds), what) for seconds, who, what in rows}
     for who, what in SEEN.items():
         assert seen[who][1].startswith(what), done.stdout
-    assert f"Running servers follow within {INTERVAL:g} seconds." in done.stdout
+    assert f"Running servers load it within {INTERVAL:g} seconds." in done.stdout
     assert re.search(r"Ended \d+ sessions\.", done.stdout)
 
 

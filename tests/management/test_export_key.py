@@ -20,7 +20,7 @@ from jwt_auth import signals
 from jwt_auth.keys import jwk
 from jwt_auth.keys.pem import jwk_from_pem, jwk_to_pem
 from jwt_auth.keys.stores.base import get_key_store
-from jwt_auth.management.secrets import write_key
+from jwt_auth.management.key_files import write_key
 from tests.keys.frames import pem_mark, shown_of
 
 PASSPHRASE = "a passphrase of the test"
@@ -115,7 +115,11 @@ def test_private_key_goes_out_open_where_that_is_said(
     args = (members["kid"], "--private", "--unencrypted")
     assert run(capsys, *args).encode() == jwk_to_pem(members)
     assert json.loads(run(capsys, *args, "--format=jwk")) == members
-    refuse(members["kid"], "--private", match="--passphrase-variable NAME, or --unencrypted")
+    refuse(
+        members["kid"],
+        "--private",
+        match="--passphrase-variable NAME to encrypt it, or --unencrypted",
+    )
 
 
 def test_private_file_is_its_owners_alone(folder: Path, members: dict[str, Any]) -> None:
@@ -198,7 +202,7 @@ def test_output_that_can_not_be_written_is_an_error_without_the_key(
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as file:
-        with pytest.raises(CommandError, match=r"can't be written: Broken pipe\.") as broken:
+        with pytest.raises(CommandError, match=r"output failed: Broken pipe\.") as broken:
             call_command("export_key", members["kid"], "--private", "--unencrypted", stdout=file)
         with suppress(BrokenPipeError):
             file.close()
@@ -228,9 +232,9 @@ def test_secret_is_private_only(
     ("args", "match"),
     [
         (("--format=der",), "pem or jwk"),
-        (("--unencrypted",), "needs no protection"),
-        ((VARIABLE,), "needs no protection"),
-        (("--private", "--unencrypted", VARIABLE), "how the private key is protected"),
+        (("--unencrypted",), "public key is not encrypted"),
+        ((VARIABLE,), "public key is not encrypted"),
+        (("--private", "--unencrypted", VARIABLE), "how to write the private key"),
         (("--private", "--format=jwk", VARIABLE), "can't be encrypted"),
         (("--private", "--passphrase-variable=NOTHING"), "NOTHING is not set"),
     ],

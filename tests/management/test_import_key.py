@@ -157,7 +157,7 @@ def test_passphrase_of_a_jwk_is_refused(folder: Path, monkeypatch: pytest.Monkey
     """Whoever gives one believes the file to be encrypted."""
     monkeypatch.setenv("KEY_PASSPHRASE", PASSPHRASE)
     file = written(folder, json.dumps(generated("ES256")))
-    refuse(file, "--passphrase-variable=KEY_PASSPHRASE", match="not encrypted")
+    refuse(file, "--passphrase-variable=KEY_PASSPHRASE", match="never encrypted")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
@@ -265,8 +265,8 @@ def test_key_of_a_signer_is_adopted(settings: Settings, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("args", "match"),
     [
-        ((), "Give a file"),
-        (("-", "--signer-key=a"), "Give a file"),
+        ((), "Give either a file"),
+        (("-", "--signer-key=a"), "Give either a file"),
         (("--signer-key=a", "--passphrase-variable=X"), "no passphrase"),
         (("--signer-key=a",), "JWT_AUTH_KEY_SIGNER first"),
     ],

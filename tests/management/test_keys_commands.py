@@ -141,7 +141,7 @@ def test_next_key_signs_now_when_asked(ring: KeyRing, capsys: pytest.CaptureFixt
     output = run(capsys, "rotate_keys", "--now")
     assert load().signing_key(datetime.now(UTC)).kid == waiting.kid
     assert f"Key {waiting.kid} (ES256) signs at once.\n" in output
-    assert "Running servers follow within 60 seconds." in output
+    assert "Running servers load it within 60 seconds." in output
     run(capsys, "rotate_keys", "--now", "--algorithm", "EdDSA")
     assert load().signing_key(datetime.now(UTC)).algorithm == "EdDSA"
 
@@ -199,7 +199,7 @@ def test_compromised_key_is_gone_before_the_sessions(
     assert ended == [(Reason.KEY_COMPROMISE, None, [key.kid])]
     assert f"Key {kid} was dropped." in output
     assert f"Key {key.kid} (ES256) signs at once." in output
-    assert "Running servers follow within 60 seconds." in output
+    assert "Running servers load it within 60 seconds." in output
     assert "Ended 3 sessions." in output
 
 
@@ -253,7 +253,7 @@ def test_question_that_is_answered_late_has_the_time_taken_after_it(
 
 def test_unknown_compromised_key_is_an_error(ring: KeyRing, ended: list[Any]) -> None:
     """And nobody is logged out."""
-    with pytest.raises(CommandError, match=r"no key of that kid: run `manage\.py list_keys`"):
+    with pytest.raises(CommandError, match=r"no key with this kid: run `manage\.py list_keys`"):
         call_command("rotate_keys", compromised="nobody's", yes=True)
     assert (load(), ended) == (ring, [])
 
@@ -274,7 +274,7 @@ def test_compromised_key_that_may_be_gone_leaves_the_sessions_to_be_ended(
         with pytest.raises(CommandError, match=r"No session .* `manage\.py revoke_tokens --all`"):
             call_command("rotate_keys", compromised=kid, yes=True)
     assert load().find(kid) is None
-    with pytest.raises(CommandError, match=r"then failed: run `manage\.py revoke_tokens --all`"):
+    with pytest.raises(CommandError, match=r"then failed, run `manage\.py revoke_tokens --all`"):
         call_command("rotate_keys", compromised=kid, yes=True)
     assert ended == []
 

@@ -132,5 +132,5 @@ def test_key_in_a_file_is_gone_and_the_sessions_are_not(
     }
     call_command("generate_keys", verbosity=0)
     (key,) = get_key_store().load().keys
-    refuse("rotate_keys", "--yes", f"--compromised={key.kid}", match="The key is gone, but")
+    refuse("rotate_keys", "--yes", f"--compromised={key.kid}", match="The key was dropped, but")
     assert get_key_store().load().find(key.kid) is None

@@ -62,7 +62,9 @@ def test_user_loses_every_session_and_token(
 ) -> None:
     """By user name or primary key; nobody else does."""
     said = _run("--user", user.get_username() if by == "name" else str(user.pk))
-    assert said == "Ended 1 sessions of the user; every access token from before is refused.\n"
+    assert said == (
+        "Ended 1 sessions of the user. Access tokens issued to the user until now are refused.\n"
+    )
     assert not _is_good(issued)
     assert _is_good(bobs)
     ended = RefreshTokenFamily.objects.get(pk=issued.family.pk)
@@ -95,7 +97,7 @@ def test_jti_is_denied_for_as_long_as_it_can_live(issued: Issued, settings: Sett
     settings.JWT_AUTH_CLOCK_LEEWAY = timedelta(seconds=30)
     _, token = _authenticate(issued)
     said = _run("--jti", token.jti)
-    assert said == "The access token of that jti is refused from now on.\n"
+    assert said == "The access token with this jti is refused from now on.\n"
     assert not _is_good(issued)
     assert RefreshTokenFamily.objects.get().revoked_at is None
     denial = RevokedToken.objects.get()
@@ -112,10 +114,10 @@ def test_all_ends_everybodys_sessions(issued: Issued, bobs: Issued) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--user", "nobody"], "no such user"),
-        (["--user", ""], "no such user"),
-        (["--user", "99999999999999999999999999"], "no such user"),
-        (["--user", "\udcff"], "no such user"),
+        (["--user", "nobody"], "no user with this name or primary key"),
+        (["--user", ""], "no user with this name or primary key"),
+        (["--user", "99999999999999999999999999"], "no user with this name or primary key"),
+        (["--user", "\udcff"], "no user with this name or primary key"),
         (["--session", str(uuid4())], "no such session"),
         (["--session", "1"], "UUID"),
         (["--jti", ""], "not the token itself"),
@@ -151,7 +153,7 @@ def test_exit_code_and_sentence_reach_the_shell(capsys: pytest.CaptureFixture[st
     assert raised.value.code == 1
     said = capsys.readouterr()
     assert said.err.splitlines()[-1] == (
-        "CommandError: There is no such user: give a user name or a primary key."
+        "CommandError: There is no user with this name or primary key: check --user."
     )
     assert "Traceback" not in said.err
     assert not said.out

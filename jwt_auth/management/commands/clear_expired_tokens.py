@@ -1,5 +1,6 @@
-"""``manage.py clear_expired_tokens``: delete what can no longer matter, in small transactions
-beside the traffic.
+"""``manage.py clear_expired_tokens``: delete sessions and denials that no token can need any more.
+
+It deletes in small transactions, so that requests can go on while it runs.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from jwt_auth.models import RefreshTokenFamily, RevokedToken, latest_past
 
 
 class Command(BaseCommand):
-    help = "Deletes sessions and denials that can no longer matter to any token."
+    help = "Deletes expired sessions and denials that no token can need any more."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--batch-size", type=int, default=1000, metavar="N", help="rows a statement (1000)"
+            "--batch-size", type=int, default=1000, metavar="N", help="rows per statement (1000)"
         )
 
     @requires_tables
@@ -29,14 +30,16 @@ class Command(BaseCommand):
         if size < 1:
             raise CommandError("--batch-size must be 1 or more.")
         past = latest_past(datetime.now(UTC))
-        # A session's row outlives every access token of it: one whose row is gone counts as ended.
+        # A session's row must outlive all its access tokens: without it, the database backend
+        # takes the session for ended and refuses them.
         ended_before = past - MAX_ACCESS_TOKEN_LIFETIME
         self._clear("sessions", RefreshTokenFamily.objects.expired(ended_before), size)
         self._clear("denials", RevokedToken.objects.expired(past), size)
 
     def _clear(self, what: str, expired: QuerySet[Any], size: int) -> None:
         deleted = 0
-        # By primary key, a batch at a time: no long lock, and nothing lost when interrupted.
+        # In batches, by primary key: no lock is held for long, and an interrupted run keeps its
+        # progress.
         while batch := list(expired.order_by().values_list("pk", flat=True)[:size]):
             deleted += expired.filter(pk__in=batch).delete()[0]
             self.stdout.write(f"{what}: {deleted} deleted so far")

@@ -1,4 +1,4 @@
-"""``manage.py export_key``: give a key of the ring out, as PEM or JWK."""
+"""``manage.py export_key``: write a key of the ring as PEM or JWK."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from jwt_auth.keys.pem import jwk_to_pem
 from jwt_auth.keys.redaction import raised_anew
 from jwt_auth.keys.ring import RingKey
 from jwt_auth.keys.stores.base import get_key_store, load_ring, send_event
-from jwt_auth.management.secrets import is_exposed, read_passphrase, write_key
+from jwt_auth.management.key_files import is_exposed, read_passphrase, write_key
 
 _FORMATS: Final = ("pem", "jwk")
 
 
 class Command(BaseCommand):
-    help = "Writes the public key, or with --private the private one, as PEM or JWK."
+    help = "Writes a key of the ring as PEM or JWK: the public key, or the private one if asked."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("kid", metavar="KID")
         parser.add_argument("--format", default="pem", help=" or ".join(_FORMATS))
         half = parser.add_mutually_exclusive_group()
         half.add_argument("--public", action="store_true", help="the public key (the default)")
-        half.add_argument("--private", action="store_true", help="the private key, or the secret")
+        half.add_argument(
+            "--private", action="store_true", help="the private key, or an HMAC secret"
+        )
         parser.add_argument(
             "--passphrase-variable",
             metavar="NAME",
             help="the environment variable that holds a passphrase to encrypt the PEM with",
         )
         parser.add_argument(
-            "--unencrypted", action="store_true", help="write a private key as it is"
+            "--unencrypted", action="store_true", help="write the private key without encryption"
         )
-        parser.add_argument("--output", metavar="FILE", help="a new file (0600 if private)")
+        parser.add_argument("--output", metavar="FILE", help="a new file (mode 0600 if private)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         _require_sense(options)
@@ -49,11 +51,11 @@ class Command(BaseCommand):
 
     def _require_fit_output(self, *, encrypted: bool) -> None:
         if self.stdout.isatty():
-            raise CommandError("A private key is not shown on a terminal: give --output FILE.")
+            raise CommandError("A private key is never shown on a terminal: give --output FILE.")
         if not encrypted and is_exposed(self.stdout):
             raise CommandError(
-                "Standard output is a file that other users than its owner can use: give --output"
-                " FILE instead, which makes one with the mode 0600."
+                "Standard output is a file that users other than its owner can access: give"
+                " --output FILE instead, which creates a file with the mode 0600."
             )
 
     @raised_anew(KeyFailure, ImproperlyConfigured, CommandError)
@@ -63,7 +65,7 @@ class Command(BaseCommand):
         key = load_ring(store).find(options["kid"])
         if key is None:
             raise CommandError(
-                "The ring has no key of that kid: run `manage.py list_keys` to see them."
+                "The ring has no key with this kid: run `manage.py list_keys` to see its keys."
             )
         jwk = _private_part(key) if options["private"] else jwks.public_jwk(key.jwk)
         content = _written(jwk, options["format"], passphrase)
@@ -79,7 +81,9 @@ class Command(BaseCommand):
             self.stdout.write(content.decode(), ending="")
             self.stdout.flush()
         except OSError as error:
-            raise CommandError(f"Standard output can't be written: {error.strerror}.") from None
+            raise CommandError(
+                f"Writing to standard output failed: {error.strerror}. Give --output FILE instead."
+            ) from None
 
 
 def _private_part(key: RingKey) -> dict[str, Any]:
@@ -101,12 +105,16 @@ def _require_sense(options: dict[str, Any]) -> None:
     if options["format"] not in _FORMATS:
         raise CommandError(f"The format must be {' or '.join(_FORMATS)}.")
     if not options["private"] and (encrypted or options["unencrypted"]):
-        raise CommandError("A public key needs no protection: add --private, or leave that out.")
+        raise CommandError(
+            "A public key is not encrypted: add --private to export the private key, or leave out"
+            " --passphrase-variable and --unencrypted."
+        )
     if not options["private"]:
         return
     if encrypted == options["unencrypted"]:
         raise CommandError(
-            "Say how the private key is protected: --passphrase-variable NAME, or --unencrypted."
+            "Say how to write the private key: give either --passphrase-variable NAME to encrypt"
+            " it, or --unencrypted."
         )
     if encrypted and options["format"] == "jwk":
-        raise CommandError("A JWK can't be encrypted: take --format pem, or --unencrypted.")
+        raise CommandError("A JWK can't be encrypted: give --format pem, or --unencrypted.")

@@ -1,4 +1,4 @@
-"""``manage.py generate_keys``: make the first key."""
+"""``manage.py generate_keys``: make the key ring with its first key."""
 
 from __future__ import annotations
 

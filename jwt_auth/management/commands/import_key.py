@@ -1,4 +1,4 @@
-"""``manage.py import_key``: have a key that somebody else made be the next one."""
+"""``manage.py import_key``: add an existing key to the ring as the next signing key."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from jwt_auth.keys.pem import jwk_from_pem
 from jwt_auth.keys.redaction import raised_anew
 from jwt_auth.keys.signers.base import NewKey, find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
-from jwt_auth.management.secrets import read_key, read_passphrase, refuse_exposed
+from jwt_auth.management.key_files import read_key, read_passphrase, refuse_exposed
 from jwt_auth.management.timeline import timestamp
 
 
 class Command(BaseCommand):
     help = (
-        "Publishes a key from a PEM or JWK file as the next one, which signs after"
-        " JWT_AUTH_KEY_PUBLISH_AHEAD. Where there is no key ring, makes one of it."
+        "Publishes a key from a PEM or JWK file as the next key, which signs after"
+        " JWT_AUTH_KEY_PUBLISH_AHEAD. Makes the key ring with this key if it doesn't exist yet."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", nargs="?", metavar="FILE", help="or - for standard input")
+        parser.add_argument("file", nargs="?", metavar="FILE", help="a PEM or JWK, - for stdin")
         parser.add_argument(
-            "--signer-key", metavar="KEY", help="a key that JWT_AUTH_KEY_SIGNER has, by its ARN"
+            "--signer-key",
+            metavar="KEY",
+            help="instead of a file, the ARN of a key that JWT_AUTH_KEY_SIGNER signs with",
         )
         parser.add_argument("--algorithm", metavar="A", help=", ".join(ALGORITHMS))
-        parser.add_argument("--kid", help="instead of the file's own, or of the thumbprint")
+        parser.add_argument("--kid", help="instead of the file's kid or the thumbprint")
         parser.add_argument(
             "--passphrase-variable",
             metavar="NAME",
@@ -59,9 +61,9 @@ class Command(BaseCommand):
         self.stdout.write(f"Key {key.kid} ({key.algorithm}) signs {when}.")
         if at_once:
             interval = conf.key_reload_interval.total_seconds()
-            self.stdout.write(f"Running servers follow within {interval:g} seconds.")
+            self.stdout.write(f"Running servers load it within {interval:g} seconds.")
         if file not in (None, "-"):
-            self.stdout.write(f"The ring has the key now: delete {file}.")
+            self.stdout.write(f"The key is in the ring now: delete {file}.")
 
 
 @raised_anew(KeyFailure, ImproperlyConfigured, CommandError)
@@ -73,15 +75,15 @@ def _find_new_key(options: dict[str, Any]) -> NewKey:
     else:
         signer = find_key_signer()
         if signer is None:
-            raise CommandError("No signer is set: write JWT_AUTH_KEY_SIGNER first.")
+            raise CommandError("--signer-key needs a signer: set JWT_AUTH_KEY_SIGNER first.")
         found = signer.adopt(options["signer_key"], algorithm=algorithm)
         jwk = found.jwk if kid is None else found.jwk | {"kid": kid}
         new = NewKey(jwk=jwk, signer=found.signer)
-    jwks.prepare_verification_key(new.jwk)  # judges the kid that was given, too
+    jwks.prepare_verification_key(new.jwk)  # also rejects a --kid that can't be used
     if new.jwk["kid"].startswith("-"):
         raise CommandError(
-            "The kid of the key begins with a dash, and a command line would take it for an"
-            " option: give another one with --kid."
+            "The key's kid begins with a dash, so the commands would take it for an option: give"
+            " another kid with --kid."
         )
     return new
 
@@ -95,7 +97,7 @@ def _read_jwk(options: dict[str, Any]) -> dict[str, Any]:
     if not content.lstrip().startswith(b"{"):
         return jwk_from_pem(content, algorithm=algorithm, passphrase=passphrase)
     if passphrase is not None:
-        raise CommandError("A JWK is not encrypted: leave --passphrase-variable out.")
+        raise CommandError("A JWK is never encrypted: leave out --passphrase-variable.")
     return jwk_from_json(content, algorithm=algorithm, kid=options["kid"])
 
 
@@ -103,8 +105,10 @@ def _require_sense(options: dict[str, Any]) -> None:
     if options["algorithm"] not in (None, *ALGORITHMS):
         raise CommandError(f"The algorithm must be one of {', '.join(ALGORITHMS)}.")
     if (options["file"] is None) == (options["signer_key"] is None):
-        raise CommandError("Give a file with a PEM or a JWK, or - for standard input.")
+        raise CommandError(
+            "Give either a file with a PEM or a JWK (- for standard input), or --signer-key."
+        )
     if options["signer_key"] is not None and options["passphrase_variable"] is not None:
-        raise CommandError("A key of a signer has no passphrase: leave it out.")
+        raise CommandError("A signer's key has no passphrase: leave out --passphrase-variable.")
     if options["kid"] == "":
-        raise CommandError("The kid is empty.")
+        raise CommandError("--kid is empty: give a kid, or leave it out.")

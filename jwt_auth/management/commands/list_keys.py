@@ -1,4 +1,4 @@
-"""``manage.py list_keys``: the ring's keys, what each is for now and what comes next."""
+"""``manage.py list_keys``: show the ring's keys, their states and the next step for each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FORMATS: Final = ("table", "json")
 
 
 class Command(BaseCommand):
-    help = "Lists the keys of the ring; nothing private is shown."
+    help = "Lists the keys of the ring. Private keys are never shown."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--format", default="table", help=" or ".join(_FORMATS))

@@ -22,8 +22,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group(required=True)
-        what.add_argument("--user", metavar="U", help="a user name, or else a primary key")
-        what.add_argument("--session", metavar="SID", help="the sid claim, or the id in the admin")
+        what.add_argument("--user", metavar="U", help="a user name, otherwise a primary key")
+        what.add_argument("--session", metavar="SID", help="a sid claim or an id in the admin")
         what.add_argument("--jti", metavar="JTI", help="the jti claim of one access token")
         what.add_argument("--all", action="store_true", help="every session of every user")
 
@@ -44,33 +44,38 @@ class Command(BaseCommand):
     def _revoke_user(self, name: str, *, now: datetime) -> None:
         user = _find_user(name)
         if user is None:
-            raise CommandError("There is no such user: give a user name or a primary key.")
+            raise CommandError("There is no user with this name or primary key: check --user.")
         ended = flows.end_user_sessions(user.pk, reason=Reason.ADMINISTRATOR, client=None, now=now)
         self.stdout.write(
-            f"Ended {len(ended)} sessions of the user; every access token from before is refused."
+            f"Ended {len(ended)} sessions of the user."
+            " Access tokens issued to the user until now are refused."
         )
 
     def _revoke_session(self, text: str, *, now: datetime) -> None:
         try:
             session_id = UUID(text)
         except ValueError:
-            raise CommandError("A session id is a UUID, as in the sid claim.") from None
+            raise CommandError(
+                "The session id is not a UUID: give the value of the token's sid claim."
+            ) from None
         if not flows.end_session(session_id, reason=Reason.ADMINISTRATOR, client=None, now=now):
             raise CommandError("There is no such session, or it has ended already.")
         self.stdout.write("Ended the session.")
 
     def _deny_token(self, jti: str, *, now: datetime) -> None:
         if not 0 < len(jti) <= JTI_LENGTH or not jti.isprintable() or "." in jti:
-            raise CommandError("A jti is the value of the claim, not the token itself.")
-        # Its exp is not known here, so the denial lasts as long as any token can.
+            raise CommandError(
+                "This is not a jti: give the value of the token's jti claim, not the token itself."
+            )
+        # The token's exp is unknown here, so the denial lasts as long as any token can.
         expires_at = now + MAX_ACCESS_TOKEN_LIFETIME + conf.clock_leeway
         flows.deny_token(jti, user_id=None, expires_at=expires_at, now=now)
-        self.stdout.write("The access token of that jti is refused from now on.")
+        self.stdout.write("The access token with this jti is refused from now on.")
 
 
 def _find_user(name: str) -> Any | None:
     user_model = get_user_model()
-    # Not the default manager: whom it hides may have sessions to end.
+    # Not the default manager: a user that it hides may still have sessions to end.
     users = user_model._base_manager.using(write_database(user_model))
     try:
         by_name = users.filter(**{user_model.USERNAME_FIELD: name}).first()

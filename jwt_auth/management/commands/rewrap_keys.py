@@ -1,4 +1,4 @@
-"""``manage.py rewrap_keys``: encrypt the ring of the database store under another key."""
+"""``manage.py rewrap_keys``: encrypt the database store's key ring under another key."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ class Command(BaseCommand):
             store = get_key_store()
             if not isinstance(store, DatabaseKeyStore):
                 raise CommandError(
-                    "Only jwt_auth.keys.stores.database.DatabaseKeyStore encrypts the ring,"
-                    " and JWT_AUTH_KEY_STORE is another one."
+                    "JWT_AUTH_KEY_STORE is not the database store, so there is nothing to"
+                    " encrypt again: this command is for"
+                    " jwt_auth.keys.stores.database.DatabaseKeyStore only."
                 )
             self._rewrap(store, dry_run=options["dry_run"])
         except (KeyFailure, ImproperlyConfigured) as error:
@@ -34,7 +35,8 @@ class Command(BaseCommand):
 
     def _rewrap(self, store: DatabaseKeyStore, *, dry_run: bool) -> None:
         first, *others = store.key_encryption_keys()
-        # Loaded in any case: whoever drops the other keys then knows that the first one decrypts.
+        # Load the ring even if it is wrapped already: the message below lets the operator drop
+        # the other keys, and that is safe only if the first key decrypts the ring.
         ring = load_ring(store)
         if store.is_wrapped():
             self._say(f"The key ring is encrypted under {first} already. Nothing was changed.")
@@ -42,14 +44,15 @@ class Command(BaseCommand):
             self._say(f"The key ring would be encrypted under {first}.")
             return
         else:
-            # A version of its own, so that of this and a rotation at the same time one starts anew.
+            # With a new version, so that a rotation at the same time conflicts with this change
+            # and one of the two starts again, instead of overwriting the other.
             save_ring(store, replace(ring, version=ring.version + 1), expected_version=ring.version)
             cache.reset()
             self._say(f"The key ring was encrypted under {first}.")
         if others:
             self._say(
-                f"Once every node has {first} first, and no backup is needed that was made before,"
-                f" {', '.join(others)} can go."
+                f"Remove {', '.join(others)} once every node lists {first} first and no backup"
+                " from before this change is needed any more."
             )
 
     def _say(self, sentence: str) -> None:

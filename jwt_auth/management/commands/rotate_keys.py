@@ -1,4 +1,4 @@
-"""``manage.py rotate_keys``: publish the next key, or end old and compromised ones."""
+"""``manage.py rotate_keys``: publish the next key, drop expired ones, replace a compromised one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jwt_auth.management.denials import write_kept_denials
 from jwt_auth.management.timeline import rotation_due, timestamp
 from jwt_auth.models import Reason
 
-#: The second half of an emergency, where the first was not known to be done.
+#: Advice for when the compromised key may be gone already but its sessions have not been ended.
 _END_SESSIONS: Final = "run `manage.py revoke_tokens --all`"
 
 
@@ -29,16 +29,20 @@ class Command(BaseCommand):
     help = "Publishes the next key, which signs after JWT_AUTH_KEY_PUBLISH_AHEAD."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--now", action="store_true", help="it signs at once")
-        parser.add_argument("--if-due", action="store_true", help="only where the interval asks")
+        parser.add_argument("--now", action="store_true", help="the new key signs at once")
+        parser.add_argument(
+            "--if-due",
+            action="store_true",
+            help="only if JWT_AUTH_KEY_ROTATION_INTERVAL has passed",
+        )
         parser.add_argument("--algorithm", metavar="A", help=", ".join(ALGORITHMS))
         parser.add_argument("--retire", action="store_true", help="only drop expired keys")
         parser.add_argument(
             "--compromised",
             metavar="KID",
-            help="drop this key at once, have a new one sign, and end every session",
+            help="drop this key at once, sign with a new one, and end every session",
         )
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--yes", action="store_true", help="don't ask for confirmation")
         parser.add_argument("--dry-run", action="store_true", help="say what would be done")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -53,14 +57,15 @@ class Command(BaseCommand):
                 self._rotate(store, options)
         except UnknownKey as error:
             raise CommandError(
-                "The ring has no key of that kid: run `manage.py list_keys` to see them. Where an"
-                f" earlier run has dropped it and then failed: {_END_SESSIONS}."
+                "The ring has no key with this kid: run `manage.py list_keys` to see its keys. If"
+                f" an earlier run dropped the key and then failed, {_END_SESSIONS}."
             ) from error
         except (KeyFailure, ImproperlyConfigured) as error:
             text = str(error)
             if options["compromised"] is not None:
                 text += (
-                    f" No session was ended: run this again, and if it is gone, {_END_SESSIONS}."
+                    " No session was ended: run this command again. If the key is gone by then,"
+                    f" {_END_SESSIONS}."
                 )
             raise CommandError(text) from error
 
@@ -104,13 +109,14 @@ class Command(BaseCommand):
         if dry_run:
             self._say("Every session would be ended.")
             return
-        # Only now: what is opened in between could else still be signed for by that key.
+        # Only after the key is gone: a session that was opened between the two steps could
+        # otherwise have an access token that the compromised key has signed.
         now = datetime.now(UTC)
         try:
             ended = flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=now)
         except DatabaseError as error:
             raise CommandError(
-                "The key is gone, but the sessions could not be ended:"
+                "The key was dropped, but the sessions could not be ended:"
                 f" {_END_SESSIONS} once the database is up."
             ) from error
         self._say(f"Ended {ended} sessions.")
@@ -118,12 +124,12 @@ class Command(BaseCommand):
 
     def _confirm(self) -> None:
         try:
-            answer = input("This logs everybody out, at once. Type 'yes' to go on: ")
+            answer = input("This logs all users out at once. Type 'yes' to continue: ")
         except (EOFError, KeyboardInterrupt):
             self.stdout.write()
             answer = ""
         if answer != "yes":
-            raise CommandError("Nothing was changed: answer 'yes', or give --yes.")
+            raise CommandError("Nothing was changed. To continue, answer 'yes' or give --yes.")
 
     def _say_changed(self, change: Change, *, dry_run: bool) -> None:
         self._say_removed(change, dry_run=dry_run)
@@ -136,11 +142,9 @@ class Command(BaseCommand):
         self._say(f"{_name(key)} signs {when}.")
         if at_once:
             interval = conf.key_reload_interval.total_seconds()
-            self._say(f"Running servers follow within {interval:g} seconds.")
+            self._say(f"Running servers load it within {interval:g} seconds.")
             minutes = JWKS_MAX_AGE.total_seconds() / 60
-            self._say(
-                f"Services that have cached the key set follow within {minutes:g} minutes more."
-            )
+            self._say(f"Services that cache the JWK Set load it at most {minutes:g} minutes later.")
 
     def _say_removed(self, change: Change, *, dry_run: bool) -> None:
         for key in change.removed_keys:
@@ -162,6 +166,6 @@ def _require_sense(options: dict[str, Any]) -> None:
     rotates = options["now"] or options["if_due"]
     compromised = options["compromised"] is not None
     if options["retire"] and (rotates or compromised or options["algorithm"]):
-        raise CommandError("--retire only drops keys: give it alone, or with --dry-run.")
+        raise CommandError("--retire only drops expired keys: give it alone, or with --dry-run.")
     if compromised and rotates:
         raise CommandError("--compromised always acts at once: leave out --now and --if-due.")

@@ -1,7 +1,7 @@
-"""Passphrases and private keys, as the commands are given them and give them.
+"""Read and write the key files, and the passphrases that protect them, for the key commands.
 
-A passphrase comes in a variable of the environment: a command line is in the shell's history and in
-every user's list of processes.
+A passphrase is passed in an environment variable. On the command line, it would end up in the
+shell's history and in the list of processes, which every user of the machine can see.
 """
 
 from __future__ import annotations
@@ -15,24 +15,30 @@ from typing import Any, Final
 
 from django.core.management.base import CommandError
 
-#: More than any key; what is longer is some other file.
+#: Larger than any key: a longer file is something else.
 _MAX_BYTES: Final = 64 * 1024
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def read_passphrase(variable: str | None) -> bytes | None:
-    """Read the passphrase that a variable holds; ``None`` where no variable is named."""
+    """Read the passphrase from an environment variable; ``None`` if no variable is named."""
     if variable is None:
         return None
-    passphrase = os.environb.get(os.fsencode(variable))  # of whatever encoding
+    # As bytes: a passphrase need not be text in the locale's encoding.
+    passphrase = os.environb.get(os.fsencode(variable))
     if not passphrase:
-        raise CommandError(f"The variable {variable} is not set: put the passphrase into it.")
+        raise CommandError(
+            f"The environment variable {variable} is not set: put the passphrase into it."
+        )
     return passphrase
 
 
 def read_key(name: str) -> tuple[bytes, bool]:
-    """Read a file, or standard input for ``-``, and say whether others can read it, too."""
+    """Read a key file, or standard input for ``-``.
+
+    The second value is true if users other than the owner have any permission on the file.
+    """
     exposed = False
     try:
         if name == "-":
@@ -44,14 +50,15 @@ def read_key(name: str) -> tuple[bytes, bool]:
     except OSError as error:
         raise CommandError(f"{name} can't be read: {error.strerror}.") from None
     if len(content) > _MAX_BYTES:
-        # What is cut off may be another key.
-        raise CommandError(f"{name} is larger than any key: give a file with the key alone.")
+        # The part that was not read may contain another key.
+        raise CommandError(f"{name} is larger than any key: give a file with only the key.")
     return content, exposed
 
 
 def write_key(name: str, content: bytes, *, private: bool) -> None:
-    """Write a new file, whole or not at all; nothing is written over, and what is private only its
-    owner can read.
+    """Write a new key file, completely or not at all.
+
+    An existing file is never overwritten. Only the owner can read a private key's file.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -60,25 +67,25 @@ def write_key(name: str, content: bytes, *, private: bool) -> None:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
         except BaseException:
-            Path(name).unlink()  # what is there would be in the way of the next attempt
+            Path(name).unlink()  # the next attempt would refuse to overwrite the incomplete file
             raise
     except FileExistsError:
-        raise CommandError(f"{name} is there already: name another file.") from None
+        raise CommandError(f"{name} exists already: give the name of a new file.") from None
     except OSError as error:
         raise CommandError(f"{name} can't be written: {error.strerror}.") from None
 
 
 def is_exposed(stream: Any) -> bool:
-    """True where what is written there lands in a file that others than its owner can use."""
+    """True if the stream writes to a regular file that users other than its owner can access."""
     try:
         status = os.fstat(stream.fileno())
-    except (AttributeError, OSError):  # it is no file of the system's
+    except (AttributeError, OSError):  # a stream in memory, which has no file descriptor
         return False
     return stat.S_ISREG(status.st_mode) and status.st_mode & _OTHERS != 0
 
 
 def refuse_exposed(name: str) -> None:
     raise CommandError(
-        f"{name} is open to other users than its owner: run `chmod 600 {shlex.quote(name)}`,"
-        " and if they could read the key, make a new one with `manage.py rotate_keys` instead."
+        f"Users other than its owner can access {name}: run `chmod 600 {shlex.quote(name)}`."
+        " If they may have read the key, make a new one with `manage.py rotate_keys` instead."
     )
