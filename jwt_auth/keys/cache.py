@@ -1,27 +1,34 @@
-"""The process's own copy of the key ring, which requests work with.
+"""The process's copy of the key ring, which requests work with.
 
-A request reads one immutable object and takes no lock. From half of
-``JWT_AUTH_KEY_RELOAD_INTERVAL`` on, one thread loads the ring anew while requests go on with what
-they have: where there is traffic nobody waits for the store, and no copy gets older than the
-interval. Only a process that was idle for the interval loads before it answers, and waits for two
-seconds at most: its copy could hold a key that was withdrawn as compromised. A store that fails or
-hangs costs nobody anything: the copy stays, and one thread at a time is at it. A load that does not
-come back is given up, and another begun in its place. A ring that is older than the copy is not
-taken at once: it may be a replica's that lags, and have a key that was withdrawn.
+A single-flight, stale-while-revalidate cache: no request waits for the store once there is a copy.
+A request reads one immutable value, and takes no lock while the copy is young. From half of
+``JWT_AUTH_KEY_RELOAD_INTERVAL`` on, one background thread loads the ring, and requests use the copy
+until it has done so.
 
-A ``kid`` that the copy does not know is looked up at once where the store says that its ring has
-changed. A store that can't say is asked now and then, ever more seldom, so that made-up kids drive
-neither reads nor waits. A key whose time has come in between needs none of that: the clock picks
-it.
+A process that was idle for the whole interval is the exception. Its copy could hold a key that was
+withdrawn as compromised, so its first requests wait for the load, for ``PATIENCE`` at most.
+
+A store that fails or hangs costs no request anything, because the copy stays in use. ``load()``
+ends by the time-outs of the store's client. A load that takes much longer is abandoned: another one
+is started, and its result is ignored. The number of threads for loads is bounded.
+
+A ring that is older than the copy is not taken at once. It may come from a replica that lags, and
+hold a key that was withdrawn (``docs/decisions/0028``).
+
+An unknown ``kid`` starts a load when the store says that its ring has changed. If the store can't
+say, the pauses between such loads double, so that invented kids cause neither reads nor waits.
+
+A planned change, such as the activation of a key, needs no load: each request asks the clock.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from threading import Lock, Thread
+from functools import partial
+from threading import Event, Lock
 from time import monotonic
 from typing import Any, Final
 
@@ -30,278 +37,294 @@ from django.db import connections
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import KeyFailure, KeyStoreError, UnknownKey
+from jwt_auth.forks import after_fork_in_child
 from jwt_auth.keys import jwk
+from jwt_auth.keys.bounded_call import BoundedExecutor, StillWaiting
 from jwt_auth.keys.jwk import JWK, SigningKey, VerificationKey
-from jwt_auth.keys.loading import PATIENCE, GivenUp, Guesses, Load, SetBack, Trouble
+from jwt_auth.keys.loaded_ring import LoadedRing, prepare_ring
+from jwt_auth.keys.older_rings import OlderRing, find_refused
 from jwt_auth.keys.redaction import anew
-from jwt_auth.keys.ring import KeyRing, RingKey, States, arrivals, states
-from jwt_auth.keys.signers.base import RemoteSigningKey, prepare_ring_key
-from jwt_auth.keys.stores.base import KeyStore, get_key_store, load_ring, send_event
+from jwt_auth.keys.ring import KeyRing, arrivals, states
+from jwt_auth.keys.signers.base import RemoteSigningKey
+from jwt_auth.keys.stores.base import get_key_store, load_ring, send_event
 
-#: Seconds that a request waits at most for the first load, which another one makes.
-_FIRST_PATIENCE: Final = 30.0
+logger: Final = logging.getLogger("jwt_auth")
+
+#: Seconds after the start of a background load until which requests wait for it. All of them wait
+#: until the same moment, so a store that hangs delays a process once per load.
+PATIENCE: Final = 2.0
+
+#: Seconds that a load may take: requests that need the first copy wait this long, and a background
+#: load is abandoned after this time or two intervals, whichever is longer.
+_LONGEST_LOAD: Final = 30.0
+
+#: Background loads at the same time: the one under way, and three that were abandoned and have not
+#: come back. Each has a thread, and perhaps a connection.
+_MOST_LOADS: Final = 4
+
+#: Seconds between the first two loads for unknown kids.
+_FIRST_PAUSE: Final = 1.0
+
+#: Seconds between two log records about a store that fails.
+_LOG_INTERVAL: Final = 60.0
 
 #: The issuer is a part of the default store's path.
 _SETTINGS: Final = frozenset({"JWT_AUTH_KEY_STORE", "JWT_AUTH_ISSUER"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Copy:
-    """A loaded ring with its keys prepared."""
+    """All that the process knows after a load. The next load replaces it as a whole."""
 
-    generation: int
-    ring: KeyRing
-    stamp: object | None
-    #: What the store that it is from calls itself.
-    origin: str
-    signing: Mapping[str, SigningKey | RemoteSigningKey]
-    verification: Mapping[str, tuple[RingKey, VerificationKey]]
-
-    def find(self, kid: str, now: datetime) -> VerificationKey | None:
-        ring_key, key = self.verification.get(kid, (None, None))
-        return None if ring_key is None or ring_key.is_expired(now) else key
+    loaded: LoadedRing
+    #: When the last load ended, by the monotonic clock and by the time of day.
+    tried_at: float
+    told_at: datetime
+    #: Whether the last load succeeded within ``PATIENCE``.
+    is_quick: bool
+    #: The store's stamp at the last load, if that load failed or its ring was not taken.
+    refused_stamp: object | None = None
+    older: OlderRing | None = None
 
 
-class _ActiveRing:
+class _Load:
+    """One load of the ring, which any number of requests may wait for."""
+
     def __init__(self) -> None:
-        self._copy: _Copy | None = None
-        self._generation = 0
-        self.forget_threads()
-        self._forget_store()
+        self.started = monotonic()
+        self.stamp: object | None = None
+        self.copy: _Copy | None = None
+        self.failure: Exception | None = None
+        self.ended = Event()
 
-    def forget_threads(self) -> None:
-        """Start with free locks and nobody at work: in a forked child there are no other threads,
-        and the store's open connections are its parent's.
-        """
+
+class _Pauses:
+    """How often an unknown ``kid`` may start a load when the store can't say that it has changed.
+
+    At once, then after one second, two, four and so on up to ``limit`` seconds. After a pause in
+    which there was no unknown ``kid``, the next one starts a load at once.
+    """
+
+    def __init__(self) -> None:
+        self._next = float("-inf")
+        self._pause = _FIRST_PAUSE
+
+    def may_load(self, now: float, *, limit: float) -> bool:
+        if now < self._next:
+            return False
+        was_quiet = now >= self._next + self._pause
+        self._pause = _FIRST_PAUSE if was_quiet else min(2 * self._pause, max(limit, _FIRST_PAUSE))
+        self._next = now + self._pause
+        return True
+
+
+class _Trouble:
+    """Logs that a store fails, once a minute, and that it has recovered, once."""
+
+    def __init__(self) -> None:
+        self._next = float("-inf")
+        self._lasts = False
+
+    def failed(self, origin: str, reason: str) -> None:
+        self._lasts, now = True, monotonic()
+        if now >= self._next:
+            self._next = now + _LOG_INTERVAL
+            logger.error(
+                "The key ring could not be reloaded from %s, the former copy stays in use: %s",
+                origin,
+                reason,
+            )
+
+    def ended(self, origin: str) -> None:
+        if self._lasts:
+            logger.warning("The key ring was loaded from %s again.", origin)
+        self._next, self._lasts = float("-inf"), False
+
+
+class _Cache:
+    def __init__(self) -> None:
+        self._executor = BoundedExecutor(_MOST_LOADS, name="jwt_auth-keys")
+        self.reset_threads()
+        self._forget()
+
+    def reset_threads(self) -> None:
+        """Start with a free lock and no load under way: a forked child has no other thread."""
         self._lock = Lock()
-        self._running: Load | None = None
-        self._given_up = GivenUp()
-        self._store: KeyStore | None = None
-
-    def _forget_store(self) -> None:
-        self._store = None
-        self._refused_stamp: object | None = None
-        self._tried_at = 0.0
-        self._is_quick = True
-        self._guesses, self._trouble, self._set_back = Guesses(), Trouble(), SetBack()
-        self._states: States = {}
+        self._load: _Load | None = None
 
     def reset(self) -> None:
         with self._lock:
-            self._copy = None
-            self._generation += 1
-            self._running = None  # what it brings is thrown away
-            self._forget_store()
+            self._load = None  # its result will be ignored
+            self._forget()
 
-    @property
-    def generation(self) -> int:
-        copy = self._copy
-        return self._generation if copy is None else copy.generation
+    def _forget(self) -> None:
+        self._copy: _Copy | None = None
+        self._pauses, self._trouble = _Pauses(), _Trouble()
 
     def get(self) -> _Copy:
-        """The copy, renewed beside the request from half the interval on."""
+        """Give the copy; start a load from half the interval on, wait for it from the whole on."""
         copy = self._copy
         if copy is None:
-            return self._load_first()
+            return self._get_first()
         interval = conf.key_reload_interval.total_seconds()
-        age = monotonic() - self._tried_at
+        age = monotonic() - copy.tried_at
         if age < interval / 2:
             return copy
-        load = self._start_load()
+        load = self._start_load(copy)
         if age >= interval:
             _wait(load)
         return self._copy or copy
 
     def get_for_unknown_kid(self, copy: _Copy) -> _Copy:
-        """A newer copy than ``copy`` where there may be one, else the same."""
-        stamp = None if self._store is None else self._store.stamp()
-        if stamp is None or stamp == self._refused_stamp:
-            # The store can't say, or what it has could not be loaded.
-            return self._guess(copy)
-        for _ in range(2):  # again where a load was under way that began before the change
+        """Give a newer copy if there may be one, otherwise the same."""
+        stamp = get_key_store().stamp()
+        if stamp is None or stamp == copy.refused_stamp:
+            # The store can't say, or its present ring could not be loaded.
+            load = self._start_load(copy, is_guess=True)
+            if copy.is_quick:
+                _wait(load)
+            return self._copy or copy
+        for _ in range(2):  # again, because the load under way may have begun before the change
             current = self._copy or copy
-            if stamp in (current.stamp, self._refused_stamp):
+            if stamp in (current.loaded.stamp, current.refused_stamp):
                 break
-            load = self._start_load()
-            _wait(load)
+            _wait(self._start_load(current))
         return self._copy or copy
 
-    def _guess(self, copy: _Copy) -> _Copy:
-        current = self._copy
-        if current is not None and current is not copy:
-            return current
-        load = self._running
-        if load is None:
-            limit = conf.key_reload_interval.total_seconds()
-            if not self._guesses.take(monotonic(), limit=limit):
-                return copy
-            load = self._start_load()
-        if self._is_quick:
-            _wait(load)
-        return self._copy or copy
+    def _start_load(self, seen: _Copy | None, *, is_guess: bool = False) -> _Load | None:
+        """Start a background load, and give the load under way.
 
-    def _load_first(self) -> _Copy:
-        """Load in the request: without a key nothing can be answered. The others wait for the one
-        who loads, and share what comes of it.
+        ``None`` if there is none: another request has replaced the copy that this one has ``seen``,
+        a guess would come too early, or there is no thread for it.
         """
         with self._lock:
-            if self._copy is not None:
-                return self._copy
-            load, mine = self._find_running(), False
-            if load is None:
-                load, mine = Load(monotonic()), True
-                self._running = load
-        if mine:
-            try:
-                return self._load(load)
-            except Exception as error:
-                load.failure = error
-                raise
-            finally:
-                self._finish(load)
-        load.wait(_FIRST_PATIENCE)
-        return self._get_loaded(load)
-
-    def _get_loaded(self, load: Load) -> _Copy:
-        if self._copy is not None:
-            return self._copy
-        failure = load.failure
-        # An instance of its own: a traceback must not grow from thread to thread.
-        raise anew(failure) if isinstance(failure, KeyFailure) else KeyStoreError
-
-    def _start_load(self) -> Load:
-        """Have one thread load the ring; whoever comes while it is at it gets the same load."""
-        now, interval = monotonic(), conf.key_reload_interval.total_seconds()
-        running = self._running
-        if running is None or running.is_overdue(now, interval=interval):
-            with self._lock:
-                running = self._find_running()
-                if running is None:
-                    return self._start_thread()
-        if now - running.started > interval:
-            self._trouble.hangs(self._store, now - running.started, now)
-        return running
-
-    def _find_running(self) -> Load | None:
-        """The load that is under way, with the lock held; one that does not come back is given up,
-        and what it may still bring is thrown away.
-        """
-        load, now = self._running, monotonic()
-        interval = conf.key_reload_interval.total_seconds()
-        if load is None or not load.is_overdue(now, interval=interval):
-            return load
-        if not self._given_up.take(load):
-            return load
-        self._running = None
-        self._trouble.gave_up(self._store, now - load.started, now)
-        return None
-
-    def _start_thread(self) -> Load:
-        self._running = load = Load(monotonic())
-        try:
-            Thread(target=self._reload, args=[load], name="jwt_auth-keys", daemon=True).start()
-        except RuntimeError:  # no more threads: the next request tries again
-            self._running = None
-            load.finish()
+            if self._copy not in (seen, None):
+                return None
+            interval = conf.key_reload_interval.total_seconds()
+            load, now = self._load, monotonic()
+            lasts = 0.0 if load is None else now - load.started
+            if load is None and is_guess and not self._pauses.may_load(now, limit=interval):
+                return None
+            if load is None or lasts > max(_LONGEST_LOAD, 2 * interval):
+                new = _Load()
+                with suppress(StillWaiting, RuntimeError):  # no thread: a later request tries again
+                    self._executor.submit(partial(self._load_in_background, new))
+                    self._load = new
+            load = self._load
+        if seen is not None and lasts > interval:
+            self._trouble.failed(seen.loaded.origin, f"it has not answered for {lasts:.0f} seconds")
         return load
 
-    def _reload(self, load: Load) -> None:
-        """Load anew; whatever goes wrong, the copy stays."""
+    def _get_first(self) -> _Copy:
+        """Load in the request's own thread, because nothing can be answered without a key.
+
+        The other requests wait for that load and share its result. The thread is the request's own
+        so that a store in the database sees the request's transaction, as tests need it.
+        """
+        with self._lock:
+            if (copy := self._copy) is not None:
+                return copy
+            load, is_mine = self._load, False
+            if load is None:
+                load, is_mine = _Load(), True
+                self._load = load
+        if is_mine:
+            self._run(load)
+        else:
+            load = self._start_load(None) or load
+            load.ended.wait(_LONGEST_LOAD)
+        copy, failure = self._copy or load.copy, load.failure
+        if copy is not None:
+            return copy
+        if is_mine and failure is not None:
+            raise failure
+        # A new instance: a traceback must not grow from thread to thread.
+        raise anew(failure) if isinstance(failure, KeyFailure) else KeyStoreError
+
+    def _load_in_background(self, load: _Load) -> None:
         try:
-            self._load(load)
-        except Exception as error:  # noqa: BLE001  a store's client may raise anything
-            if self._running is load:  # else it was given up, or there was a reset
-                self._is_quick = False
-                self._tried_at = now = monotonic()
-                self._trouble.failed(self._store, error, now)
+            self._run(load)
         finally:
-            self._finish(load)
-        self._tell_changes()
-        connections.close_all()  # this thread's, where the store is a database
+            connections.close_all()  # this thread's, if the store or a receiver uses a database
 
-    def _finish(self, load: Load) -> None:
-        with self._lock:
-            if self._running is load:
-                self._running = None
-        load.finish()
+    def _run(self, load: _Load) -> None:
+        """Load the ring in this thread, and replace the copy.
 
-    def _load(self, load: Load) -> _Copy:
+        Only the load under way does so. The result of one that was abandoned, or that began before
+        a reset, is ignored.
+        """
         former = self._copy
-        self._store = store = get_key_store()
-        stamp = store.stamp()  # before the ring: a change in between is seen the next time
         try:
-            ring = load_ring(store, known=None if former is None else former.ring)
-            copy = self._prepare(ring, stamp, store, former)
-        except Exception:
-            if self._running is load:
-                self._refused_stamp = stamp
-            raise
-        with self._lock:
-            if self._running is not load:  # it was given up, or there was a reset
-                return self._copy or copy
-            if former is not None and not self._is_meant(copy, former, store):
-                self._keep(former, load, store)
-                self._refused_stamp = stamp
-                return former
-            self._keep(copy, load, store)
+            load.copy = _load_copy(load, former)
+        except Exception as error:  # noqa: BLE001  a store's client may raise anything
+            load.failure = error
+            load.copy = former and replace(
+                former,
+                tried_at=monotonic(),
+                told_at=datetime.now(UTC),
+                is_quick=False,
+                refused_stamp=load.stamp,
+            )
+        finally:
+            with self._lock:
+                is_under_way = self._load is load
+                if is_under_way:
+                    self._load, self._copy = None, load.copy or former
+            load.ended.set()
+        if is_under_way and former is not None and load.copy is not None:
+            self._tell(former, load.copy, load.failure)
+
+    def _tell(self, former: _Copy, copy: _Copy, failure: Exception | None) -> None:
+        """Log the outcome, and send an event for each key whose state has changed.
+
+        Most states change by the clock alone, so this is done after a failure, too.
+        """
+        if failure is None:
+            self._trouble.ended(copy.loaded.origin)
+        else:
+            # Only our own errors are known to quote no secret.
+            reason = str(failure) if isinstance(failure, KeyFailure) else type(failure).__name__
+            self._trouble.failed(copy.loaded.origin, reason)
+        before = states(former.loaded.ring, former.told_at)
+        after = states(copy.loaded.ring, copy.told_at)
+        for event, kid in arrivals(before, after, new_keys=False):
+            send_event(event, get_key_store(), kid)
+
+
+def _wait(load: _Load | None) -> None:
+    if load is not None:
+        load.ended.wait(max(0.0, load.started + PATIENCE - monotonic()))
+
+
+def _load_copy(load: _Load, former: _Copy | None) -> _Copy:
+    store = get_key_store()
+    load.stamp = store.stamp()  # before the ring: a change in between is noticed the next time
+    held = None if former is None else former.loaded
+    ring = load_ring(store, known=None if held is None else held.ring)
+    loaded = prepare_ring(ring, origin=store.describe(), stamp=load.stamp, former=held)
+    now = monotonic()
+    copy = _Copy(
+        loaded=loaded,
+        tried_at=now,
+        told_at=datetime.now(UTC),
+        is_quick=now - load.started < PATIENCE,
+    )
+    if former is None or former.loaded.origin != loaded.origin:
+        return copy  # versions of different stores can't be compared
+    older = find_refused(
+        ring, held=former.loaded.ring, former=former.older, origin=loaded.origin, now=now
+    )
+    if older is None:
         return copy
-
-    def _is_meant(self, copy: _Copy, former: _Copy, store: KeyStore) -> bool:
-        """Whether to take it. Of another store the versions say nothing."""
-        return copy.origin != former.origin or self._set_back.is_meant(
-            copy.ring,
-            held=former.ring,
-            store=store,
-            now=monotonic(),
-            interval=conf.key_reload_interval.total_seconds(),
-        )
-
-    def _prepare(
-        self, ring: KeyRing, stamp: object | None, store: KeyStore, former: _Copy | None
-    ) -> _Copy:
-        if former is not None and former.ring == ring:
-            return replace(former, stamp=stamp, origin=store.describe())
-        return _Copy(
-            generation=self._generation + 1,
-            ring=ring,
-            stamp=stamp,
-            origin=store.describe(),
-            signing={key.kid: prepare_ring_key(key) for key in ring.keys},
-            verification={
-                key.kid: (key, jwk.prepare_verification_key(key.jwk)) for key in ring.keys
-            },
-        )
-
-    def _keep(self, copy: _Copy, load: Load, store: KeyStore) -> None:
-        self._generation = copy.generation
-        self._copy = copy
-        self._refused_stamp = None
-        self._tried_at = monotonic()
-        self._is_quick = self._tried_at - load.started < PATIENCE
-        self._states = self._states or states(copy.ring, datetime.now(UTC))
-        self._trouble.over(store)
-
-    def _tell_changes(self) -> None:
-        """Tell of keys that have come into another state here, most often by the clock alone."""
-        copy, store = self._copy, self._store
-        if copy is None or store is None:
-            return
-        with self._lock:  # a load that was given up may come back beside a later one
-            former, self._states = self._states, states(copy.ring, datetime.now(UTC))
-        for event, kid in arrivals(former, self._states, new_keys=False):
-            send_event(event, store, kid)
+    return replace(copy, loaded=former.loaded, refused_stamp=load.stamp, older=older)
 
 
-def _wait(load: Load) -> None:
-    load.wait(load.started + PATIENCE - monotonic())
-
-
-_active: Final = _ActiveRing()
-os.register_at_fork(after_in_child=_active.forget_threads)
+_cache: Final = _Cache()
+after_fork_in_child(_cache.reset_threads)
 
 
 def get_signing_key(now: datetime) -> SigningKey | RemoteSigningKey:
-    """The key that signs now.
+    """Give the key that signs now.
 
     Raises:
         NoSigningKey: the ring has none.
@@ -311,52 +334,62 @@ def get_signing_key(now: datetime) -> SigningKey | RemoteSigningKey:
 
 
 def get_signing_key_and_end(now: datetime) -> tuple[SigningKey | RemoteSigningKey, datetime | None]:
-    """The same, with the moment from which on the key verifies nothing, where that is planned."""
-    copy = _active.get()
-    key = copy.ring.signing_key(now)
-    return copy.signing[key.kid], key.expires_at
+    """Give the key that signs now, and the time at which it expires, if that is planned.
+
+    Raises:
+        NoSigningKey: the ring has none.
+        KeyFailure: there is no ring, or it can't be loaded.
+    """
+    return _cache.get().loaded.get_signing_key_and_end(now)
 
 
 def get_verification_key(kid: str, now: datetime) -> VerificationKey:
-    """The key of that ``kid``.
+    """Give the key of that ``kid``.
 
     Raises:
         UnknownKey: there is none, or it has expired.
         KeyFailure: there is no ring, or it can't be loaded.
     """
-    copy = _active.get()
-    key = copy.find(kid, now) or _active.get_for_unknown_kid(copy).find(kid, now)
+    copy = _cache.get()
+    key = copy.loaded.find_verification_key(kid, now)
+    if key is None:
+        newer = _cache.get_for_unknown_kid(copy)
+        key = newer.loaded.find_verification_key(kid, now)
     if key is None:
         raise UnknownKey
     return key
 
 
-def get_ring() -> KeyRing:
-    """The ring that requests work with.
+def get_loaded_ring() -> LoadedRing:
+    """Give the ring that requests work with, its keys ready for use.
 
     Raises:
         KeyFailure: there is no ring, or it can't be loaded.
     """
-    return _active.get().ring
+    return _cache.get().loaded
+
+
+def get_ring() -> KeyRing:
+    """Give the ring that requests work with.
+
+    Raises:
+        KeyFailure: there is no ring, or it can't be loaded.
+    """
+    return _cache.get().loaded.ring
 
 
 def get_jwk_set(now: datetime) -> dict[str, list[JWK]]:
-    """The JWK Set to publish (RFC 7517 §5): public members of the keys that have not expired.
+    """Give the JWK Set to publish (RFC 7517 §5): public members of the keys that have not expired.
 
     Raises:
         KeyFailure: there is no ring, or it can't be loaded.
     """
-    return {"keys": [jwk.public_jwk(key.jwk) for key in _active.get().ring.published_keys(now)]}
-
-
-def generation() -> int:
-    """A number that goes up whenever the copy differs from the one before."""
-    return _active.generation
+    return {"keys": [jwk.public_jwk(key.jwk) for key in get_ring().published_keys(now)]}
 
 
 def reset() -> None:
     """Forget the copy; the next use loads it."""
-    _active.reset()
+    _cache.reset()
 
 
 def _reset_on_change(*, setting: str, **kwargs: Any) -> None:

@@ -18,21 +18,16 @@ from uuid import UUID
 from jwt_auth.conf import conf
 from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import AccessTokenRefused, ClaimsInvalid, Refusal, UnknownKey
-from jwt_auth.forks import after_fork_in_child
 from jwt_auth.keys import cache
 from jwt_auth.keys.jwk import VerificationKey
 from jwt_auth.tokens import jws
 from jwt_auth.tokens.claims import RESERVED, TOKEN_USE, AccessToken, judge_claims, read_claims
-from jwt_auth.tokens.verified import VerifiedSignatures
 
 TYPE: Final = "at+jwt"
 
 #: Header parameters that would have the token bring its own key, or change what is signed (RFC
 #: 7797).
 _FORBIDDEN: Final = frozenset({"b64", "jku", "jwk", "x5u", "x5c"})
-
-_verified: Final = VerifiedSignatures()
-after_fork_in_child(_verified.forget)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,18 +105,18 @@ def verify(token: str, *, now: datetime) -> AccessToken:
     """
     if len(token) > jws.MAX_LENGTH:
         raise AccessTokenRefused(Refusal.TOO_LONG)
-    # The generation is read before the keys: what is verified with an older ring stays with that
-    # ring.
-    verified = _verified.of_generation(cache.generation())
+    # Before the key is looked up: a signature that is verified with a newer ring may be remembered
+    # with an older one, but never the other way round.
+    loaded = cache.get_loaded_ring()
     digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
-    access_token = verified.get(digest)
-    if access_token is None:
-        access_token = _verify_signature(token, now=now)
-        judge_claims(access_token, now=now)
-        verified.add(digest, access_token)
-        return access_token
-    _verification_key(access_token.kid, now=now)  # by now it may be gone by the clock alone
+    remembered: AccessToken | None = loaded.verified.get(digest)
+    # A signature is remembered only for as long as its key has not expired.
+    if remembered is not None and loaded.find_verification_key(remembered.kid, now) is not None:
+        judge_claims(remembered, now=now)
+        return remembered
+    access_token = _verify_signature(token, now=now)
     judge_claims(access_token, now=now)
+    loaded.verified.add(digest, access_token)
     return access_token
 
 

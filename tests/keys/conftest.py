@@ -13,8 +13,13 @@ from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.file import FileKeyStore
-from tests.keys.reloading import PATIENCE, Clock, Hanging, finish_reloads
+from tests.keys.reloading import PATIENCE, Clock, Hanging, finish_reloads, record_reloads
 from tests.keys.stores import MemoryKeyStore
+
+
+@pytest.fixture(autouse=True)
+def _recorded_reloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    record_reloads(monkeypatch)
 
 
 @pytest.fixture

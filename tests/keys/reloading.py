@@ -8,17 +8,18 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
+import pytest
 from coverage import Coverage
 
 from jwt_auth import signals
 from jwt_auth.exceptions import UnknownKey
-from jwt_auth.keys import cache, loading
+from jwt_auth.keys import cache
 from tests.keys.stores import HELD, MemoryKeyStore
 
 #: Seconds that a request waits at most for a reload. The package's own two may pass on a machine
@@ -40,15 +41,31 @@ class Clock:
         return self.time
 
 
-def reloads() -> list[threading.Thread]:
-    """The threads that load the ring in the background."""
-    return [thread for thread in threading.enumerate() if thread.name == "jwt_auth-keys"]
+#: All background loads of this process: their names would not tell them apart, since the threads
+#: are kept.
+_submitted: list[Future[None]] = []
 
 
-def finish_reloads() -> None:
-    for thread in reloads():
-        thread.join(60)
-        assert not thread.is_alive()
+def record_reloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have :func:`reloads` know the background loads from here on."""
+    submit = cache._cache._executor.submit
+
+    def record(function: Callable[[], None]) -> Future[None]:
+        _submitted[:] = reloads()
+        _submitted.append(future := submit(function))
+        return future
+
+    monkeypatch.setattr(cache._cache._executor, "submit", record)
+
+
+def reloads() -> list[Future[None]]:
+    """The background loads that have not come back."""
+    return [future for future in _submitted if not future.done()]
+
+
+def finish_reloads(futures: Iterable[Future[None]] | None = None) -> None:
+    """Wait until these background loads have come back, or all of them."""
+    assert not wait(reloads() if futures is None else futures, 60).not_done
 
 
 def use(now: datetime) -> str:
@@ -92,7 +109,7 @@ class Hanging:
     def __init__(self, store: MemoryKeyStore) -> None:
         self.store = store
         self.answers: list[threading.Event] = []
-        self.threads: list[threading.Thread] = []
+        self.futures: list[Future[None]] = []
 
     def hang(self, begin: Callable[[], object]) -> None:
         """Have the load that this begins hang."""
@@ -102,15 +119,12 @@ class Hanging:
         self.store.answer.clear()
         begin()
         assert self.store.asked.wait(HELD)
-        self.threads += [thread for thread in reloads() if thread not in before]
+        self.futures += [future for future in reloads() if future not in before]
         self.store.answer = threading.Event()
         self.store.answer.set()
 
     def finish_others(self) -> None:
-        for thread in reloads():
-            if thread not in self.threads:
-                thread.join(60)
-                assert not thread.is_alive()
+        finish_reloads([future for future in reloads() if future not in self.futures])
 
     def let_go(self) -> None:
         for number in range(len(self.answers)):
@@ -118,9 +132,26 @@ class Hanging:
 
     def let_go_of(self, number: int) -> None:
         self.answers[number].set()
-        for thread in self.threads[number : number + 1]:
-            thread.join(60)
-            assert not thread.is_alive()
+        finish_reloads(self.futures[number : number + 1])
+
+
+class Gate:
+    """A lock that stops its first visitor in front of it, so that others can overtake that one."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._is_new = True
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def __enter__(self) -> None:
+        if self._is_new:
+            self._is_new = False
+            self.reached.set()
+            assert self.open.wait(HELD)
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
 
 
 @contextmanager
@@ -137,48 +168,6 @@ def told() -> Iterator[list[dict[str, Any]]]:
         yield events
     finally:
         signals.key_event.disconnect(receive)
-
-
-@contextmanager
-def stopped(function: Callable[[], object], *, line: int) -> Iterator[bool]:
-    """Have a thread call the function, and stand still before that line of the copy's modules.
-
-    Lines are counted as they are run. Gives whether there are so many; the thread goes on at the
-    end. So a test can have anything happen between any two steps of a request.
-    """
-    there, go_on = threading.Event(), threading.Event()
-    left, is_stopped = line, False
-
-    def trace(frame: Any, event: str, _: Any) -> Any:
-        nonlocal left, is_stopped
-        if frame.f_code.co_filename not in (cache.__file__, loading.__file__):
-            return None
-        if event == "line":
-            left -= 1
-            if left == 0:
-                is_stopped = True
-                there.set()
-                go_on.wait(60)
-        return trace
-
-    def run() -> None:
-        former = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            function()
-        finally:
-            sys.settrace(former)
-            there.set()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        assert there.wait(60)
-        yield is_stopped
-    finally:
-        go_on.set()
-        thread.join(60)
-    assert not thread.is_alive()
 
 
 def holds_in_child(check: Callable[[], bool]) -> bool:

@@ -1,33 +1,33 @@
-"""The process's copy: loaded once, and renewed in the background while requests go on."""
+"""The process's copy of the ring: loaded once, and renewed while requests go on."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
 
 import pytest
 from django.test import override_settings
 
-from jwt_auth.exceptions import UnknownKey
+from jwt_auth.exceptions import KeyFailure, KeyStoreError, UnknownKey
 from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.reloading import (
     Clock,
+    Gate,
     Hanging,
     at_once,
     finish_reloads,
     knows,
     reloads,
-    stopped,
     use,
 )
 from tests.keys.stores import HELD, MemoryKeyStore
 
 
 def test_ring_is_loaded_once(loaded_store: MemoryKeyStore, ring: KeyRing, now: datetime) -> None:
-    """However many requests use it."""
+    """Requests share the copy, whatever they need from it."""
     for _ in range(3):
         assert cache.get_signing_key(now).kid == ring.keys[0].kid
         assert cache.get_verification_key(ring.keys[0].kid, now).kid == ring.keys[0].kid
@@ -47,7 +47,7 @@ def test_jwk_set_has_public_members_only(
 def test_waiting_key_signs_when_its_time_has_come(
     memory_store: MemoryKeyStore, ring: KeyRing, clock: Clock, now: datetime
 ) -> None:
-    """By the clock alone."""
+    """The clock activates it, without a load."""
     later = now + timedelta(minutes=10)
     both = ring.with_next_key(jwk.generate("ES256"), now, later, timedelta(minutes=16))
     memory_store.ring = both
@@ -59,7 +59,7 @@ def test_waiting_key_signs_when_its_time_has_come(
 def test_expired_key_is_unknown(
     memory_store: MemoryKeyStore, following: KeyRing, clock: Clock, now: datetime
 ) -> None:
-    """By the clock alone, too; until then its end is known."""
+    """The clock ends it, without a load. Until then its expiry is given."""
     memory_store.ring = following
     key = following.keys[0]
     assert cache.get_verification_key(key.kid, now).kid == key.kid
@@ -75,7 +75,7 @@ def test_expired_key_is_unknown(
 def test_old_copy_is_given_and_renewed_in_the_background(
     loaded_store: MemoryKeyStore, following: KeyRing, clock: Clock, now: datetime
 ) -> None:
-    """From half the interval on; the requests that find it old do not wait."""
+    """From half the interval on, one thread loads, and no request waits for it."""
     former = use(now)
     loaded_store.ring = following
     clock.time += 29.9
@@ -91,24 +91,6 @@ def test_old_copy_is_given_and_renewed_in_the_background(
     assert loaded_store.loads == 2
 
 
-def test_reload_that_is_overtaken_anywhere_is_the_only_one(
-    loaded_store: MemoryKeyStore, clock: Clock, now: datetime
-) -> None:
-    """Between any two of its request's steps another request may begin one."""
-    for line in count(1):
-        clock.time += 30
-        with loaded_store.held(), ThreadPoolExecutor(1) as pool:
-            with stopped(partial(cache.get_signing_key, now), line=line) as is_stopped:
-                other = pool.submit(cache.get_signing_key, now)
-                wait([other], timeout=0.05)  # it may have to wait for the one that is stopped
-            other.result()
-            assert len(reloads()) == 1
-        finish_reloads()
-        if not is_stopped:
-            break
-    assert line > 10
-
-
 @pytest.mark.parametrize("age", [60, 3600])
 def test_overdue_copy_is_loaded_before_the_answer(
     loaded_store: MemoryKeyStore,
@@ -118,50 +100,51 @@ def test_overdue_copy_is_loaded_before_the_answer(
     now: datetime,
     age: int,
 ) -> None:
-    """From the interval on: after a quiet hour a key that was withdrawn verifies nothing."""
+    """After a quiet interval, a key that was withdrawn in the meantime verifies nothing.
+
+    One load serves all requests that come at that moment.
+    """
     loaded_store.ring = following.without(ring.keys[0].kid)
     clock.time += age
-    assert cache.get_signing_key(now).kid == following.keys[1].kid
+    uses = at_once(loaded_store, partial(cache.get_signing_key, now))
+    assert {use.result().kid for use in uses} == {following.keys[1].kid}
     assert not knows(ring.keys[0].kid, now)
     assert loaded_store.loads == 2
 
 
-def test_overdue_copy_is_loaded_once_for_all_that_wait(
-    loaded_store: MemoryKeyStore, following: KeyRing, clock: Clock, now: datetime
+@pytest.mark.parametrize("situation", ["first use", "old copy", "unknown kid"])
+def test_request_that_is_overtaken_starts_no_second_load(
+    memory_store: MemoryKeyStore,
+    ring: KeyRing,
+    clock: Clock,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    situation: str,
 ) -> None:
-    """All requests get what the one thread has loaded."""
-    clock.time += 3600
-    loaded_store.ring = following
-    uses = at_once(loaded_store, partial(cache.get_signing_key, now))
-    assert {use.result().kid for use in uses} == {following.keys[1].kid}
-    assert loaded_store.loads == 2
+    """It has decided to load; before it does so, another request loads from start to end."""
+    memory_store.ring, memory_store.stamped = ring, False
+    request: Callable[[], object] = partial(cache.get_signing_key, now)
+    if situation != "first use":
+        use(now)
+    if situation == "old copy":
+        clock.time += 30
+    if situation == "unknown kid":
+        request = partial(knows, "made up", now)
+    before = memory_store.loads
+    gate = Gate(cache._cache._lock)
+    monkeypatch.setattr(cache._cache, "_lock", gate)
+    with ThreadPoolExecutor(1) as pool:
+        overtaken = pool.submit(request)
+        assert gate.reached.wait(HELD)
+        request()
+        finish_reloads()
+        gate.open.set()
+        overtaken.result(HELD)
+    finish_reloads()
+    assert memory_store.loads == before + 1
 
 
-# ---- What begins anew
-
-
-def test_generation_goes_up_when_the_ring_differs(
-    loaded_store: MemoryKeyStore, following: KeyRing, clock: Clock, now: datetime
-) -> None:
-    """And only then: the memory of verified signatures is emptied by it."""
-    first = cache.generation()
-    clock.time += 60
-    use(now)
-    assert (loaded_store.loads, cache.generation()) == (2, first)
-    loaded_store.ring = following
-    clock.time += 60
-    use(now)
-    assert (loaded_store.loads, cache.generation()) == (3, first + 1)
-
-
-def test_generation_is_never_used_twice(loaded_store: MemoryKeyStore, now: datetime) -> None:
-    """A reset may be followed by another store's ring."""
-    seen = [cache.generation()]
-    cache.reset()
-    seen.append(cache.generation())
-    use(now)
-    seen.append(cache.generation())
-    assert seen == sorted(set(seen))
+# ---- A reset
 
 
 @pytest.mark.parametrize(
@@ -174,30 +157,38 @@ def test_generation_is_never_used_twice(loaded_store: MemoryKeyStore, now: datet
 def test_changed_setting_resets_the_copy(
     loaded_store: MemoryKeyStore, now: datetime, name: str, value: str, loads: int
 ) -> None:
-    """Only a setting that the store depends on."""
+    """Only a setting that the store depends on does so."""
     with override_settings(**{name: value}):
         use(now)
         assert loaded_store.loads == loads
 
 
-def test_what_a_reload_brings_after_a_reset_is_thrown_away(
-    loaded_store: MemoryKeyStore, following: KeyRing, clock: Clock, now: datetime
+@pytest.mark.parametrize("failure", [None, KeyStoreError("It is down.")])
+def test_result_of_a_load_from_before_a_reset_is_ignored(
+    loaded_store: MemoryKeyStore,
+    following: KeyRing,
+    clock: Clock,
+    now: datetime,
+    caplog: pytest.LogCaptureFixture,
+    failure: KeyFailure | None,
 ) -> None:
-    """It was read before the change."""
+    """It is the former ring, or says nothing about the present store, which may be another one."""
     clock.time += 30
     with loaded_store.held():
         cache.get_signing_key(now)
         assert loaded_store.asked.wait(HELD)
         cache.reset()
-        loaded_store.ring = following
+        loaded_store.ring, loaded_store.failure = following, failure
     finish_reloads()
+    loaded_store.failure = None
     assert use(now) == following.keys[1].kid
+    assert [record for record in caplog.records if record.name == "jwt_auth"] == []
 
 
-def test_reset_starts_a_load_beside_one_that_hangs(
+def test_reset_starts_another_load_while_one_hangs(
     loaded_store: MemoryKeyStore, hanging: Hanging, following: KeyRing, clock: Clock, now: datetime
 ) -> None:
-    """Nobody waits for a store that the settings may not name any more."""
+    """No request waits for a store that the settings may not name any more."""
     clock.time += 30
     hanging.hang(partial(cache.get_signing_key, now))
     cache.reset()
@@ -217,7 +208,7 @@ def test_request_that_waits_during_a_reset_is_answered(
     stamped: bool,
     is_known: bool,
 ) -> None:
-    """From the copy that it had, as what it waits for is thrown away; or from another load."""
+    """The load that it waits for is ignored. So it starts another one, or uses its former copy."""
     loaded_store.stamped, loaded_store.ring = stamped, following
     clock.time += age
     with loaded_store.held(), ThreadPoolExecutor(1) as pool:

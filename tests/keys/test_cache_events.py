@@ -1,12 +1,10 @@
-"""What a process tells of its copy: every load, and each key whose time has come."""
+"""The events that a process sends about its copy: each load, and each key that changes state."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
-from threading import Event
 from unittest.mock import Mock
 
 import pytest
@@ -14,8 +12,8 @@ import pytest
 from jwt_auth.exceptions import KeyRingTorn
 from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.ring import KeyRing
-from tests.keys.reloading import Clock, Hanging, finish_reloads, told, use
-from tests.keys.stores import HELD, MemoryKeyStore
+from tests.keys.reloading import Clock, told, use
+from tests.keys.stores import MemoryKeyStore
 
 SetTime = Callable[[Callable[..., datetime]], None]
 
@@ -30,14 +28,14 @@ def waiting_ring(ring: KeyRing, now: datetime) -> KeyRing:
 
 @pytest.fixture
 def set_time(monkeypatch: pytest.MonkeyPatch) -> SetTime:
-    """Have the process know the time of day from this."""
+    """Replace the time of day of the copy."""
     return lambda tell: monkeypatch.setattr(cache, "datetime", Mock(now=tell))
 
 
 def test_every_load_is_an_event(
     memory_store: MemoryKeyStore, ring: KeyRing, following: KeyRing, clock: Clock, now: datetime
 ) -> None:
-    """Also one that is refused; one that brings nothing new is routine."""
+    """Also one that is refused. One that brings the same ring is routine."""
     with told() as events:
         for memory_store.ring in (ring, ring, following):
             use(now)
@@ -63,13 +61,17 @@ def test_change_by_the_clock_is_an_event(
     now: datetime,
     set_time: SetTime,
 ) -> None:
-    """A key's time comes without a command; each process that serves tells it once."""
+    """A key changes state without a command. Each serving process sends the event once.
+
+    A failing store makes no difference.
+    """
     memory_store.ring = waiting_ring
     former, waiting = (key.kid for key in waiting_ring.keys)
     with told() as events:
         for minutes in (0, 9, 10, 11, 26, 27, 28):
             moment = now + timedelta(minutes=minutes)
             set_time(Mock(return_value=moment))
+            memory_store.failure = KeyRingTorn() if minutes in (10, 27) else None
             use(moment)
             clock.time += 30
     assert [(event["event"], event["kid"]) for event in events if event["kid"]] == [
@@ -79,7 +81,7 @@ def test_change_by_the_clock_is_an_event(
     ]
 
 
-def test_ring_of_another_process_tells_of_former_keys_only(
+def test_new_key_of_another_process_is_no_event(
     memory_store: MemoryKeyStore,
     ring: KeyRing,
     following: KeyRing,
@@ -87,7 +89,7 @@ def test_ring_of_another_process_tells_of_former_keys_only(
     now: datetime,
     set_time: SetTime,
 ) -> None:
-    """The process that made the new key has told of that."""
+    """The process that made the key has sent it. The key before it is superseded here, too."""
     set_time(Mock(return_value=now))
     with told() as events:
         for memory_store.ring in (ring, following):
@@ -98,7 +100,7 @@ def test_ring_of_another_process_tells_of_former_keys_only(
     ]
 
 
-def test_first_load_after_a_reset_tells_of_no_key(
+def test_first_load_after_a_reset_sends_no_key_event(
     memory_store: MemoryKeyStore,
     waiting_ring: KeyRing,
     clock: Clock,
@@ -115,38 +117,3 @@ def test_first_load_after_a_reset_tells_of_no_key(
                 use(now)
                 clock.time += 30
     assert {event["event"] for event in events} == {"loaded"}
-
-
-@pytest.mark.usefixtures("_no_patience")
-def test_change_by_the_clock_is_told_once_by_two_loads(
-    memory_store: MemoryKeyStore,
-    hanging: Hanging,
-    waiting_ring: KeyRing,
-    clock: Clock,
-    now: datetime,
-    set_time: SetTime,
-) -> None:
-    """One that was given up comes back beside a later one; here it stands still as it tells."""
-    memory_store.ring = waiting_ring
-    set_time(Mock(return_value=now))
-    use(now)
-    for _ in range(2):
-        clock.time += 121
-        hanging.hang(partial(cache.get_signing_key, now))
-    telling, go_on = Event(), Event()
-
-    def tell(zone: object) -> datetime:
-        if not telling.is_set():
-            telling.set()
-            assert go_on.wait(HELD)
-        return now + timedelta(minutes=10)
-
-    set_time(tell)
-    with told() as events:
-        hanging.answers[0].set()
-        assert telling.wait(HELD)
-        hanging.answers[1].set()
-        hanging.threads[1].join(0.1)  # it waits for the first one, or should
-        go_on.set()
-        finish_reloads()
-    assert [event["event"] for event in events if event["kid"]] == ["superseded", "activated"]

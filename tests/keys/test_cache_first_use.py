@@ -1,33 +1,26 @@
-"""The first load of a process, which the requests wait for: without a key nothing is answered."""
+"""The first load of a process: all requests wait for it, because none can do without a key."""
 
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
-from itertools import count
+from threading import current_thread
 
 import pytest
 
 from jwt_auth.exceptions import KeyRingMissing, KeyRingTorn, KeyStoreError
 from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
-from tests.keys.reloading import (
-    REQUESTS,
-    Clock,
-    Hanging,
-    at_once,
-    stopped,
-    use,
-)
+from tests.keys.reloading import REQUESTS, Clock, Hanging, at_once, use
 from tests.keys.stores import HELD, MemoryKeyStore
 
 
 def test_first_use_without_a_ring_raises_the_stores_error(
     memory_store: MemoryKeyStore, ring: KeyRing, now: datetime
 ) -> None:
-    """And the next use tries again."""
+    """The next use tries again."""
     for call in (cache.get_signing_key, cache.get_jwk_set):
         with pytest.raises(KeyRingMissing):
             call(now)
@@ -38,30 +31,42 @@ def test_first_use_without_a_ring_raises_the_stores_error(
 def test_simultaneous_first_uses_load_once(
     memory_store: MemoryKeyStore, ring: KeyRing, now: datetime
 ) -> None:
-    """The others wait for the one that loads."""
+    """The other requests wait for the one that loads."""
     memory_store.ring = ring
     uses = at_once(memory_store, partial(cache.get_signing_key, now))
     assert {use.result().kid for use in uses} == {ring.keys[0].kid}
     assert memory_store.loads == 1
 
 
-def test_first_use_that_is_overtaken_anywhere_loads_nothing_again(
-    memory_store: MemoryKeyStore, ring: KeyRing, now: datetime
+def test_first_load_runs_in_the_requests_thread(
+    memory_store: MemoryKeyStore, ring: KeyRing, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between any two of its steps another request may load, or begin to."""
+    """A project's test with keys in the database has them in a transaction of that thread."""
+    memory_store.ring, threads, load = ring, [], memory_store.load
+
+    def load_here() -> KeyRing:
+        threads.append(current_thread())
+        return load()
+
+    monkeypatch.setattr(memory_store, "load", load_here)
+    use(now)
+    assert threads == [current_thread()]
+
+
+def test_first_load_that_is_interrupted_is_followed_by_another(
+    memory_store: MemoryKeyStore, ring: KeyRing, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is told to stop, or a greenlet's time-out, raises what is no ``Exception``."""
+
+    def interrupt() -> KeyRing:
+        raise KeyboardInterrupt
+
     memory_store.ring = ring
-    for line in count(1):
-        cache.reset()
-        before = memory_store.loads
-        with ThreadPoolExecutor(1) as pool:
-            with stopped(partial(cache.get_signing_key, now), line=line) as is_stopped:
-                if not is_stopped or memory_store.loads > before:
-                    break
-                other = pool.submit(cache.get_signing_key, now)
-                wait([other], timeout=0.05)  # it may have to wait for the one that is stopped
-            assert other.result().kid == ring.keys[0].kid
-        assert memory_store.loads == before + 1
-    assert line > 10
+    with monkeypatch.context() as patched:
+        patched.setattr(memory_store, "load", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            cache.get_signing_key(now)
+    assert use(now) == ring.keys[0].kid
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,7 @@ def test_first_use_that_is_overtaken_anywhere_loads_nothing_again(
 def test_simultaneous_first_uses_share_a_failure(
     memory_store: MemoryKeyStore, now: datetime, failure: Exception, error: type[Exception]
 ) -> None:
-    """Each gets an error of its own, which quotes nothing."""
+    """Each request gets a separate instance, which quotes nothing."""
     memory_store.failure = failure
     uses = at_once(memory_store, partial(cache.get_signing_key, now))
     errors = [use.exception() for use in uses]
@@ -81,10 +86,10 @@ def test_simultaneous_first_uses_share_a_failure(
     assert memory_store.loads == 1
 
 
-def test_simultaneous_first_uses_do_not_share_an_error_of_others(
+def test_simultaneous_first_uses_do_not_share_a_foreign_error(
     memory_store: MemoryKeyStore, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may quote a key; here a stamp raises, which it must not."""
+    """Its text may quote a key. Here ``stamp()`` raises one, which it must not."""
     memory_store.failure = RuntimeError("d=private")
     monkeypatch.setattr(memory_store, "stamp", memory_store.load)
     uses = at_once(memory_store, partial(cache.get_signing_key, now))
@@ -92,11 +97,11 @@ def test_simultaneous_first_uses_do_not_share_an_error_of_others(
     assert kinds == {RuntimeError: 1, KeyStoreError: REQUESTS - 1}
 
 
-def test_first_use_waits_for_another_one_only_so_long(
+def test_first_use_does_not_wait_for_another_one_forever(
     memory_store: MemoryKeyStore, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that never answers ends in an error, not in threads that wait for ever."""
-    monkeypatch.setattr(cache, "_FIRST_PATIENCE", 0.05)
+    """If the store never answers, the waiting requests end in an error."""
+    monkeypatch.setattr(cache, "_LONGEST_LOAD", 0.05)
     with memory_store.held(), ThreadPoolExecutor(1) as pool:
         first = pool.submit(cache.get_signing_key, now)
         assert memory_store.asked.wait(HELD)
@@ -107,15 +112,17 @@ def test_first_use_waits_for_another_one_only_so_long(
     assert isinstance(first.exception(), KeyRingMissing)
 
 
-def test_first_load_that_never_returns_is_given_up(
+@pytest.mark.parametrize("has_ring", [True, False])
+def test_first_load_that_never_returns_is_abandoned(
     memory_store: MemoryKeyStore,
     hanging: Hanging,
     ring: KeyRing,
     following: KeyRing,
     clock: Clock,
+    has_ring: bool,
 ) -> None:
-    """A later request loads; the one that hung gets what that one has loaded."""
-    memory_store.ring = ring
+    """A later request has another one started. The request that hung uses the copy of that one."""
+    memory_store.ring = ring if has_ring else None
     with ThreadPoolExecutor(1) as pool:
         first: list[Future[KeyRing]] = []
         hanging.hang(lambda: first.append(pool.submit(cache.get_ring)))

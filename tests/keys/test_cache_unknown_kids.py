@@ -4,10 +4,9 @@ makes kids up, which must drive neither reads nor waits.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
 from threading import Event
 
 import pytest
@@ -24,7 +23,6 @@ from tests.keys.reloading import (
     finish_reloads,
     knows,
     reloads,
-    stopped,
     use,
 )
 from tests.keys.stores import HELD, MemoryKeyStore
@@ -153,24 +151,6 @@ def test_store_without_stamps_is_asked_ever_more_seldom(
     assert loads == [0, 1, 3, 7, 15, 31, 63, 127, 255]
 
 
-def test_store_without_stamps_is_asked_at_once_when_made_up_kids_have_stopped(
-    loaded_store: MemoryKeyStore, following: KeyRing, new_kid: str, clock: Clock, now: datetime
-) -> None:
-    """For two intervals, however long they came before."""
-    loaded_store.stamped = False
-    for _ in range(300):
-        assert not knows("made up", now)
-        finish_reloads()
-        clock.time += 1
-    for _ in range(13):
-        clock.time += 10
-        use(now)
-    assert not knows("made up", now)
-    loaded_store.ring = following
-    clock.time += 1
-    assert knows(new_kid, now)
-
-
 def test_guesses_are_free_again_after_a_reset(
     loaded_store: MemoryKeyStore, following: KeyRing, new_kid: str, now: datetime
 ) -> None:
@@ -181,27 +161,6 @@ def test_guesses_are_free_again_after_a_reset(
     use(now)
     loaded_store.ring = following
     assert knows(new_kid, now)
-
-
-def test_guess_that_is_overtaken_anywhere_is_the_only_one(
-    loaded_store: MemoryKeyStore, now: datetime
-) -> None:
-    """Between any two of its request's steps another request may take it."""
-    loaded_store.stamped = False
-    for line in count(1):
-        cache.reset()
-        use(now)
-        before = loaded_store.loads
-        with ThreadPoolExecutor(1) as pool:
-            with stopped(partial(knows, "made up", now), line=line) as is_stopped:
-                other = pool.submit(knows, "made up", now)
-                wait([other], timeout=0.05)  # it may have to wait for the one that is stopped
-            assert not other.result()
-        finish_reloads()
-        assert loaded_store.loads == before + 1
-        if not is_stopped:
-            break
-    assert line > 10
 
 
 # ---- Waits

@@ -1,4 +1,4 @@
-"""The memory of verified signatures: it skips the signature and nothing else."""
+"""The memory of verified signatures skips the signature and nothing else."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pytest_django import Settings
 from jwt_auth.exceptions import Refusal
 from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.jwk import VerificationKey
+from jwt_auth.keys.loaded_ring import MAX_SIGNATURES, VerifiedSignatures
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
-from jwt_auth.tokens import access, verified
-from jwt_auth.tokens.verified import VerifiedSignatures
-from tests.keys.reloading import holds_in_child
+from jwt_auth.tokens import access
+from tests.keys.reloading import holds_in_child, knows
 from tests.tokens.forging import NOW, Forge, refusal_of
 from tests.tokens.forging import forge as take_key
 
@@ -36,15 +36,13 @@ def _own_ring(settings: Settings, tmp_path: Path) -> None:
 
 @pytest.fixture
 def forge(_own_ring: None) -> Forge:
-    """Whoever holds the key of this test's ring."""
-    # A process loads its ring at the first use of it; what is verified in that moment is not kept.
-    cache.get_jwk_set(NOW)
+    """The holder of the key of this test's ring."""
     return take_key()
 
 
 @pytest.fixture
 def signature_checks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The messages whose signature was really computed."""
+    """The messages whose signatures were computed."""
     checked: list[bytes] = []
     real = VerificationKey.verify
 
@@ -57,16 +55,15 @@ def signature_checks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 def _save(change: Any) -> None:
-    """Change the stored ring, as a command on another node would."""
+    """Change the stored ring, as a command on another node would, and load it."""
     store = get_key_store()
     ring: KeyRing = store.load()
     store.save(change(ring), expected_version=ring.version)
-    cache.reset()
-    cache.get_jwk_set(NOW)
+    assert not knows("made up", NOW)  # has the ring loaded, since its stamp has changed
 
 
 def test_second_request_skips_the_signature(forge: Forge, signature_checks: list[bytes]) -> None:
-    """The arithmetic is done once, and both requests read the same."""
+    """The arithmetic is done once, and both requests read the same claims."""
     token = forge.token(claims=forge.claims(tenant="acme"))
     one, other = (access.verify(token, now=NOW) for _ in range(2))
     assert len(signature_checks) == 1
@@ -74,7 +71,7 @@ def test_second_request_skips_the_signature(forge: Forge, signature_checks: list
 
 
 def test_remembered_token_expires(forge: Forge) -> None:
-    """The clock is asked at every request."""
+    """Each request asks the clock."""
     token = forge.token()
     assert refusal_of(token) is None
     assert refusal_of(token, now=NOW + timedelta(minutes=15)) == Refusal.EXPIRED
@@ -85,10 +82,10 @@ def test_remembered_token_expires(forge: Forge) -> None:
     ("setting", "refusal"),
     [("JWT_AUTH_ISSUER", Refusal.ISSUER), ("JWT_AUTH_AUDIENCE", Refusal.AUDIENCE)],
 )
-def test_remembered_token_is_judged_by_the_settings_of_now(
+def test_remembered_token_is_judged_by_the_present_settings(
     setting: str, refusal: Refusal, forge: Forge, settings: Settings
 ) -> None:
-    """The claims are judged at every request."""
+    """Each request judges the claims."""
     token = forge.token()
     assert refusal_of(token) is None
     setattr(settings, setting, "https://other.example")
@@ -108,7 +105,7 @@ def test_remembered_token_ends_with_its_key(forge: Forge) -> None:
 
 
 def test_removed_key_takes_its_remembered_tokens_along(forge: Forge) -> None:
-    """A compromised key is gone at once."""
+    """A token of a compromised key is refused as soon as the ring without it is loaded."""
     token = forge.token()
     assert refusal_of(token) is None
     now = datetime.now(UTC)
@@ -121,7 +118,7 @@ def test_removed_key_takes_its_remembered_tokens_along(forge: Forge) -> None:
 
 
 def test_changed_ring_has_every_signature_checked_anew(forge: Forge) -> None:
-    """What another ring has verified says nothing, not even under the same kid."""
+    """A signature that another ring has verified proves nothing, not even under the same kid."""
     token = forge.token()
     assert refusal_of(token) is None
     twin = jwk.generate("ES256") | {"kid": forge.key.kid}
@@ -133,7 +130,7 @@ def test_changed_ring_has_every_signature_checked_anew(forge: Forge) -> None:
 
 
 def test_view_that_changes_claims_changes_them_for_itself_only(forge: Forge) -> None:
-    """Each look at the claims parses them anew: nothing leaks from one request into the next."""
+    """The claims are parsed at each access, so nothing leaks from one request into the next."""
     token = forge.token(claims=forge.claims(roles=["user"], tenant={"id": 1, "admins": []}))
     for _ in range(3):
         read = access.verify(token, now=NOW)
@@ -144,59 +141,69 @@ def test_view_that_changes_claims_changes_them_for_itself_only(forge: Forge) -> 
 
 
 def test_refused_signature_is_not_remembered(forge: Forge, signature_checks: list[bytes]) -> None:
-    """A forged token is checked, and refused, each time."""
+    """A forged token is checked and refused each time."""
     forged = forge.token().rpartition(".")[0] + "." + "A" * 86
     assert [refusal_of(forged) for _ in range(2)] == [Refusal.SIGNATURE] * 2
     assert len(signature_checks) == 2
 
 
 def test_refused_claims_are_not_remembered(forge: Forge, signature_checks: list[bytes]) -> None:
-    """A token that is not yet valid takes nobody's place."""
+    """A token that is not yet valid takes no place in the memory."""
     token = forge.token(claims=forge.claims(nbf=IN_AN_HOUR))
     assert [refusal_of(token) for _ in range(2)] == [Refusal.NOT_YET_VALID] * 2
     assert len(signature_checks) == 2
 
 
 def test_good_token_does_not_vouch_for_its_payload(forge: Forge) -> None:
-    """The memory goes by the whole token: the same claims with another signature are refused."""
+    """The memory goes by the whole token, so the same claims with another signature are refused."""
     token = forge.token()
     assert refusal_of(token) is None
     assert refusal_of(token[:-86] + "A" * 86) == Refusal.SIGNATURE
 
 
-def test_memory_is_bounded(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full memory forgets its oldest entry for the new one."""
-    monkeypatch.setattr(verified, "MAX_ENTRIES", 2)
-    memory = VerifiedSignatures().of_generation(1)
-    token = access.verify(forge.token(), now=NOW)
-    for name in (b"1", b"2", b"3"):
-        memory.add(name, token)
-    assert [memory.get(name) for name in (b"1", b"2", b"3")] == [None, token, token]
+def test_memory_is_bounded() -> None:
+    """A full memory forgets its older half, except for the tokens that are still presented."""
+    memory = VerifiedSignatures()
+    digests = [number.to_bytes(2) for number in range(MAX_SIGNATURES)]
+    memory.add(b"in use", "claims")
+    for digest in digests:
+        memory.add(digest, "claims")
+        assert memory.get(b"in use")
+    kept = sum(memory.get(digest) is not None for digest in digests[::-1])
+    assert MAX_SIGNATURES // 2 <= kept < MAX_SIGNATURES
+    assert memory.get(digests[0]) is None
+    assert len(memory._younger) + len(memory._older) <= MAX_SIGNATURES
 
 
-def test_new_generation_starts_an_empty_memory(forge: Forge) -> None:
-    """One generation's entries are never seen by another, and stay while it lasts."""
-    signatures = VerifiedSignatures()
-    token = access.verify(forge.token(), now=NOW)
-    signatures.of_generation(1).add(b"digest", token)
-    assert signatures.of_generation(1).get(b"digest") == token
-    assert signatures.of_generation(2).get(b"digest") is None
+def test_same_ring_that_is_loaded_again_keeps_the_memory(
+    forge: Forge, signature_checks: list[bytes]
+) -> None:
+    """Otherwise each reload would cost the arithmetic for all tokens in use."""
+    token = forge.token()
+    assert refusal_of(token) is None
+    path = Path(get_key_store().describe())
+    path.write_bytes(path.read_bytes())
+    assert not knows("made up", NOW)  # as above
+    assert refusal_of(token) is None
+    assert len(signature_checks) == 1
 
 
-def test_child_that_is_forked_while_a_token_is_remembered_goes_on(forge: Forge) -> None:
-    """A thread of the parent may hold the lock, and nobody in the child would free it."""
-    access.verify(forge.token(), now=NOW)
-    fresh = forge.token(claims=forge.claims(jti="another"))
-    with access._verified.of_generation(cache.generation())._lock:
-        assert holds_in_child(lambda: refusal_of(fresh) is None)
+def test_forked_child_goes_on_with_the_memory(forge: Forge, signature_checks: list[bytes]) -> None:
+    """It is the memory of the same ring, and has no lock that another thread could have held."""
+    token, fresh = forge.token(), forge.token(claims=forge.claims(jti="another"))
+    access.verify(token, now=NOW)
+
+    def verifies() -> bool:
+        return [refusal_of(token), refusal_of(fresh), len(signature_checks)] == [None, None, 2]
+
+    assert holds_in_child(verifies)
 
 
 def test_memory_holds_no_token(forge: Forge) -> None:
-    """A dump of the process's memory gives none away from here."""
+    """A dump of the process's memory gives away none from here."""
     token = forge.token()
     access.verify(token, now=NOW)
-    memory = access._verified.of_generation(cache.generation())
-    ((digest, held),) = memory._entries.items()
+    ((digest, held),) = cache.get_loaded_ring().verified._younger.items()
     values = [digest, *(getattr(held, name) for name in held.__slots__)]
     assert forge.key.kid in values
     assert token.rpartition(".")[2] not in repr(values)
