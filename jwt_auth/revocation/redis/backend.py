@@ -1,58 +1,55 @@
-"""Revocation answered by Redis: one round trip a request, and no SQL for a view that asks for no
-more than ``request.user.pk`` and the claims.
+"""Revocation answered by Redis, in one round trip for each request.
 
-The database stays the truth; Redis may forget everything at any moment and nothing revoked gets in
-by it. One hash for each user of each tenant, in one slot of a cluster:
+A view that only uses ``request.user.pk`` and the claims needs no SQL at all.
+
+The database stays authoritative. Redis may lose its data at any moment, and still no revoked token
+is accepted. It has one hash for each user of each tenant, and all keys of a user are in one slot of
+a cluster. These are the fields:
 
 ``v``, ``a``
-    token version, and whether the user is active. ``v`` marks the hash as complete.
+    The token version, and whether the user is active. ``v`` marks the hash as complete.
 ``run``
-    the server on which it was completed: its process, and its last promotion. On any other it
-    counts as incomplete: a server that came back from a snapshot, or that was promoted, may have
-    missed a revocation.
+    The server on which the hash was completed: its process, and its last promotion. On any other
+    server the hash counts as incomplete. A server that was restored from a snapshot, or that was
+    promoted, may have missed a revocation.
 ``s:<sid>``
-    a session that is live (``0``), revoked (``1``), or about to be (``?``: ask the database). Of
-    any other session the hash says nothing: it is incomplete for that one.
+    A session that is live (``0``), revoked (``1``), or about to be revoked (``?``: ask the
+    database). If the hash doesn't have a session, it is incomplete for that session.
 ``t:<jti>``
-    a token that is revoked (``1``), or about to be (``?``).
+    A token that is revoked (``1``), or about to be (``?``).
 ``d``
-    the revocations of the whole user that are under way: ask the database.
+    The revocations of the whole user that have begun and are not finished: ask the database.
 ``lease``
-    who may complete the hash.
+    Which request may complete the hash.
 
-A request that finds the hash incomplete is answered by the database and completes it: take the
-lease, read the database, write in one step if the lease still stands, adding to what is there. A
-revocation marks before it writes the database and, once that has committed, marks for good and
-breaks the lease, so that nobody completes a hash with what they read before. Each rule is needed:
-without any one of them there is a sequence of steps that lets a revoked token in.
+A request that finds an incomplete hash is answered by the database and completes the hash. It takes
+the lease, reads the database, and writes everything in one step if it still has the lease. It adds
+fields and replaces none.
+
+A revocation marks the hash before it writes to the database. After the commit it marks the hash for
+good and breaks the lease, so that no request completes the hash with data from before the
+revocation. Each of these rules is needed: without any one of them, some sequence of steps accepts a
+revoked token.
 """
 
 from __future__ import annotations
 
 import atexit
 import logging
-import re
 import secrets
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
-from math import inf
-from threading import Lock
-from time import monotonic, sleep, time
-from typing import Any, Final
-from urllib.parse import quote
+from time import time
+from typing import Final
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.checks import CheckMessage
-from django.core.exceptions import ValidationError
 from django.db import connections
 from redis import exceptions
 from redis.exceptions import RedisError
 
-from jwt_auth.conf import conf
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.forks import after_fork_in_child
 from jwt_auth.models import RevokedToken, latest_past, write_database
@@ -64,24 +61,16 @@ from jwt_auth.revocation.redis import scripts
 from jwt_auth.revocation.redis.checks import check_cache, check_server
 from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
 from jwt_auth.revocation.redis.client import Away, RedisClient
+from jwt_auth.revocation.redis.denials import DenialWriter
+from jwt_auth.revocation.redis.keys import Keys
 from jwt_auth.tokens.claims import AccessToken
-from jwt_auth.users import current_tenant
 
 logger: Final = logging.getLogger("jwt_auth")
 
-#: The layout of the hash; another one gets other keys, so that two releases can share a server.
-LAYOUT: Final = 1
-
-#: Seconds after which a lease counts as left behind by a process that died.
+#: Seconds after which a lease is ignored: the process that took it has probably died.
 _LEASE: Final = 5
 
-#: Denials that are kept while Redis is away; more of them become one, which drops every hash.
-_KEPT: Final = 10_000
-
-#: Seconds between two tries to write what was kept, while the process waits to end.
-_FLUSH_PAUSE: Final = 0.1
-
-#: Seconds that a process which ends, whatever it is, gives to what was kept.
+#: Seconds that any process spends on writing the kept denials before it ends.
 _EXIT_PATIENCE: Final = 2.0
 
 _LIVE: Final = b"0"
@@ -90,7 +79,7 @@ _REVOKED: Final = b"1"
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What the hash says; all ``None`` where there is none."""
+    """The fields of the hash; all are ``None`` if there is no hash."""
 
     version: bytes | None
     active: bytes | None
@@ -102,8 +91,10 @@ class _Answer:
 
 
 class RedisRevocation(RevocationBackend):
-    """Options: ``CACHE``, the name of a django-redis cache; ``TTL`` of a hash and ``TIMEOUT`` of
-    the wire, in seconds; ``PREFIX`` of the keys.
+    """Answers from Redis, and from the database while Redis is unavailable.
+
+    Options: ``CACHE``, the name of a django-redis cache; ``TTL`` of a hash and ``TIMEOUT`` of each
+    command, in seconds; ``PREFIX`` of the keys.
     """
 
     def __init__(
@@ -114,22 +105,22 @@ class RedisRevocation(RevocationBackend):
         PREFIX: str | None = None,  # noqa: N803
     ) -> None:
         self._cache = CACHE
+        self._ttl = int(TTL * 1000)
+        self._database = DatabaseRevocation()
+        self.keys = Keys(PREFIX)
         self.client = RedisClient(CACHE, timeout=TIMEOUT)
         self.circuit = Circuit(self._probe, distrust=TTL)
-        self._ttl = int(TTL * 1000)
-        self._prefix = PREFIX
-        self._database = DatabaseRevocation()
         self._renew()
         after_fork_in_child(self._renew)
         atexit.register(self._flush_before_exit)
 
     def _renew(self) -> None:
-        # A forked child has nobody to release the locks; what was kept is its parent's to write.
-        self._keeping = Lock()
-        #: By their ids, the oldest first. Each stays until it is written, whatever interrupts that.
-        self._kept: dict[str, Denial] = {}
-        #: The servers that gave the last probe no sign of life; ``None``: it found none at all.
+        # In a forked child no thread would release the locks, and the parent writes what it kept.
+        self.denials = DenialWriter(self.client, self.keys, ttl=self._ttl)
+        #: The servers that didn't answer the last probe; ``None`` if it could not find any server.
         self._away: Away | None = None
+
+    # ---- Answering a request
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
         asked = self._ask(token)
@@ -147,14 +138,9 @@ class RedisRevocation(RevocationBackend):
             return self._complete(token, answer)
         if answer.session != _LIVE or answer.token is not None or answer.under_way is not None:
             return self._database.get_user(token)
-        return self._judge(token, answer)
+        return self._verify(token, answer)
 
-    def _fail(self, error: RedisError) -> None:
-        # Every thread connects anew: a server that was demoted may go on answering old connections.
-        self.client.renew()
-        self.circuit.fail(error)
-
-    def _judge(self, token: AccessToken, answer: _Answer) -> AbstractBaseUser:
+    def _verify(self, token: AccessToken, answer: _Answer) -> AbstractBaseUser:
         if answer.active != b"1":
             raise AccessTokenRefused(Refusal.USER_INACTIVE)
         if answer.version != str(token.token_version).encode():
@@ -163,14 +149,14 @@ class RedisRevocation(RevocationBackend):
         return self._database.get_user(token) if user is None else user
 
     def _ask(self, token: AccessToken) -> tuple[_Answer, bytes] | None:
-        """What the hash says, and the run of the server; ``None``: Redis can't be believed."""
+        """Read the hash and the run of the server; ``None`` if Redis can't be trusted now."""
         if not self._is_closed():
             self.circuit.watch()
             return None
         try:
             values, run = self.client.call(
                 "HMGET",
-                self._key(token.subject),
+                self.keys.of_user(token.subject),
                 "v",
                 "a",
                 "run",
@@ -182,16 +168,22 @@ class RedisRevocation(RevocationBackend):
         except RedisError as error:
             self._fail(error)
             return None
-        # While this one waited another request may have failed, and so may a revocation.
+        # While this request waited, another one or a revocation may have failed.
         return (_Answer(*values), run) if self._is_closed() else None
 
     def _is_closed(self) -> bool:
         return self.circuit.state is State.CLOSED
 
+    def _fail(self, error: RedisError) -> None:
+        # All threads have to connect again: a server that was demoted may still answer on the
+        # connections that are open.
+        self.client.renew()
+        self.circuit.fail(error)
+
     # ---- Completing a hash
 
     def _complete(self, token: AccessToken, answer: _Answer) -> AbstractBaseUser:
-        """Answer from the database, and complete the hash unless somebody else is about to."""
+        """Answer from the database, and complete the hash unless another request is doing so."""
         if _is_held(answer.lease) or _may_read_the_past():
             return self._database.get_user(token)
         try:
@@ -199,8 +191,8 @@ class RedisRevocation(RevocationBackend):
         except RedisError as error:
             self._fail(error)
             return self._database.get_user(token)
-        # After the lease: what is read before it could be older than a revocation that has broken
-        # none.
+        # Only after the lease: data that was read before it could be older than a revocation, which
+        # then would have had no lease to break.
         standing = find_standing(token)
         if standing is not None:
             fields = self.read_fields(standing, token)
@@ -211,14 +203,16 @@ class RedisRevocation(RevocationBackend):
         return verify_standing(standing, token)
 
     def take_lease(self, subject: str) -> tuple[str, bytes]:
-        """Become the one who may complete the hash; drops one that a former server left."""
+        """Take the lease on the hash; this deletes a hash that another server has left."""
         lease = f"{int(time())}:{secrets.token_urlsafe(9)}"
-        _, run = self.client.run_script(scripts.LEASE, self._key(subject), lease, self._ttl)
+        _, run = self.client.run_script(scripts.LEASE, self.keys.of_user(subject), lease, self._ttl)
         return lease, run
 
     def read_fields(self, standing: Standing, token: AccessToken) -> list[str]:
-        """What the database says now: the version, whether the user is active, whether this
-        session is live, and all tokens that are revoked and not over.
+        """Read what the hash needs from the database.
+
+        These are the version, whether the user is active, whether this session is live, and all
+        tokens of the user that are revoked and haven't expired.
         """
         user = standing.user
         revoked = RevokedToken.objects.deciding().of_user(user.pk)
@@ -230,135 +224,74 @@ class RedisRevocation(RevocationBackend):
         return fields
 
     def write_fields(self, subject: str, fields: list[str], *, lease: str, run: bytes) -> bool:
-        """Complete the hash in one step, if the lease stands and the server is the one that gave
-        it.
-        """
-        done, _ = self.client.run_script(scripts.COMPLETE, self._key(subject), run, lease, *fields)
+        """Complete the hash in one step; false if the lease is lost or the server has changed."""
+        done, _ = self.client.run_script(
+            scripts.COMPLETE, self.keys.of_user(subject), run, lease, *fields
+        )
         return bool(done)
 
     # ---- Revoking
 
     def deny(self, denial: Denial) -> None:
+        # A denial without a user concerns hashes that only the second step can find.
         if self.circuit.state is State.OPEN or denial.user_id is None:
-            return  # of everybody, or of nobody we know: only the second step can find the hashes
+            return
         try:
-            self._run(scripts.MARK, self._key_of(denial), denial, whole=denial.whole_user)
+            self.denials.mark(denial)
         except RedisError as error:
             self._fail(error)
 
     def confirm(self, denial: Denial) -> None:
-        # Where only a request has failed, it is tried all the same: other nodes may believe Redis.
-        # Where a probe has failed, too, so are the servers of a cluster that have answered it.
+        # If only a request has failed, Redis is tried all the same: other nodes may still trust it.
+        # If a probe has failed, too, only the servers of a cluster that answered it are tried.
         away = self._away if self.circuit.is_given_up else {}
         is_written = False
         try:
             if away is not None:
-                self._write(denial, dict(away))
+                self.denials.write(denial, dict(away))
                 is_written = True
         except RedisError as error:
             self._fail(error)
         except BaseException as error:
-            # Cut short, by Ctrl-C or a worker's end. If the process goes on, somebody has to probe.
+            # Interrupted by Ctrl-C or by the end of a worker. If the process continues after all,
+            # the circuit must be open, so that a probe writes the denial.
             self._fail(exceptions.ConnectionError(type(error).__name__))
             raise
         finally:
             if not is_written:
                 self._keep([denial])
 
-    def _write(self, denial: Denial, away: Away, *, end: float = inf) -> None:
-        """Write it wherever that can be done; servers that fail are added to ``away``. No hash is
-        begun after ``end``, a time of the monotonic clock.
-
-        Raises:
-            RedisError: of the first place where it could not be done.
-        """
-        whole = denial.whole_user or not (denial.session_ids or denial.jtis)
-        if denial.user_id is not None:
-            self._run(scripts.CONFIRM, self._key_of(denial), denial, whole=whole, away=away)
-            return
-        # Of whatever else a prefix or a tenant may mean to a pattern, nothing is special.
-        namespace = re.sub(r"([*?\[\]\\^-])", r"\\\1", self._namespace())
-        tenant = "*" if denial.tenant is None else _quoted(denial.tenant)
-        errors: list[RedisError] = []
-        for key in self.client.scan(f"{namespace}{tenant}:{{*".encode(), away):
-            if monotonic() >= end:
-                errors.append(exceptions.TimeoutError("no time left"))
-                break
-            try:
-                self._run(scripts.CONFIRM, key, denial, whole=whole, away=away)
-            except RedisError as error:
-                errors.append(error)
-        for first in (*errors, *away.values()):
-            raise first
-
-    def _run(
-        self, script: str, key: bytes, denial: Denial, *, whole: bool, away: Away | None = None
-    ) -> None:
-        fields = [f"s:{session_id}" for session_id in denial.session_ids]
-        fields += [f"t:{jti}" for jti in denial.jtis]
-        arguments = (self._ttl, denial.id if whole else "", *fields)
-        self.client.run_script(script, key, *arguments, away=away)
-
     def _keep(self, denials: Iterable[Denial]) -> None:
-        with self._keeping:
-            self._kept |= {denial.id: denial for denial in denials}
-            if len(self._kept) > _KEPT:
-                everything = Denial(user_id=None, tenant=None)
-                self._kept = {everything.id: everything}
+        self.denials.keep(denials)
         self.circuit.watch()
 
     def _probe(self) -> None:
-        """Ask for a sign of life, write what was kept, the oldest first, then anything new.
+        """Ask all servers for a sign of life, write the kept denials, then write a new key.
 
         Raises:
-            RedisError: Redis is still away, or a part of it, and what could not be written stays;
-                OutOfMemoryError: it is full, but has taken what was kept.
+            RedisError: Redis or a part of it is still unavailable; denials that could not be
+                written are kept. OutOfMemoryError: the server is full, but has taken the denials.
         """
         self._away = None
         away = self.client.ping()
-        errors = self._write_kept(away)
+        errors = self.denials.write_kept(away)
         self._away = away
         for error in (*away.values(), *errors):
             raise error
-        self.client.put(f"{self._namespace()}probe".encode())
-
-    def _write_kept(self, away: Away, *, end: float = inf) -> list[RedisError]:
-        """Write what was kept, but for what needs a server in ``away``; gives what failed. Nothing
-        is begun after ``end``, a time of the monotonic clock.
-
-        Two threads may do so at once: a denial that is written twice is the same as once.
-        """
-        errors = []
-        with self._keeping:
-            kept = list(self._kept.values())
-        for denial in kept:
-            if monotonic() >= end:
-                break
-            try:
-                self._write(denial, away, end=end)
-            except RedisError as error:
-                errors.append(error)
-            else:
-                with self._keeping:
-                    self._kept.pop(denial.id, None)
-        return errors
+        self.client.put(self.keys.probe())
 
     def flush(self, timeout: float) -> bool:
-        end = monotonic() + timeout
-        while self._kept and monotonic() < end:
-            if self._write_kept({}, end=end):
-                sleep(_FLUSH_PAUSE)
-        return not self._kept
+        return self.denials.flush(timeout)
 
     def _flush_before_exit(self) -> None:
         try:
             self.flush(_EXIT_PATIENCE)
         finally:
-            if self._kept:
+            if left := self.denials.kept:
                 logger.error(
                     "The process ends, and Redis could not be told of %d revocations: other "
                     "processes may accept those access tokens for up to %g seconds.",
-                    len(self._kept),
+                    len(left),
                     self._ttl / 1000,
                 )
 
@@ -368,30 +301,7 @@ class RedisRevocation(RevocationBackend):
         return list(check_cache(self._cache))
 
     def check_server(self) -> list[CheckMessage]:
-        return list(check_server(self.client, f"{self._namespace()}probe".encode()))
-
-    # ---- Names
-
-    def _key_of(self, denial: Denial) -> bytes:
-        return self._key(denial.user_id, tenant=denial.tenant)
-
-    def _key(self, subject: Any, *, tenant: str | None = None) -> bytes:
-        # In the one form that the user model's key has: a denial may bring a UUID and a token its
-        # text. What no database can hold still needs a key of its own.
-        with suppress(ValidationError):
-            subject = get_user_model()._meta.pk.to_python(subject)
-        name = _quoted(current_tenant() if tenant is None else tenant)
-        return f"{self._namespace()}{name}:{{{subject}}}".encode("utf-8", "surrogatepass")
-
-    def _namespace(self) -> str:
-        # Two projects that share a server have two issuers.
-        prefix = self._prefix or f"jwt_auth:{sha256(conf.issuer.encode()).hexdigest()[:8]}"
-        return f"{prefix}:{LAYOUT}:"
-
-
-def _quoted(tenant: str) -> str:
-    # Without braces, which would name the slot, and without what a pattern takes for its own.
-    return quote(tenant, safe="/")
+        return list(check_server(self.client, self.keys.probe()))
 
 
 def _is_held(lease: bytes | None) -> bool:
@@ -399,10 +309,11 @@ def _is_held(lease: bytes | None) -> bool:
 
 
 def _may_read_the_past() -> bool:
-    """Whether the database may show this transaction a snapshot from before the lease."""
+    """Whether the database may show this transaction data from before the lease."""
     connection = connections[write_database(get_user_model())]
     if connection.get_autocommit():
         return False
-    # PostgreSQL's level is an enum's member, MySQL's a string; SQLite has snapshots only.
+    # The level is a member of an enum for PostgreSQL and a string for MySQL. SQLite has no level: a
+    # transaction always sees a snapshot.
     level = getattr(connection, "isolation_level", None)
     return "read committed" not in str(getattr(level, "name", level)).replace("_", " ").lower()

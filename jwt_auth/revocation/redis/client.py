@@ -1,6 +1,7 @@
-"""The way to Redis: which server has a key, and a connection to it that knows which server it is.
+"""Send commands to Redis: find the server of a key, and a connection that knows which server it is.
 
-Connections are kept across requests and threads: under ASGI, each request has a thread of its own.
+Connections are kept across requests and threads, because under ASGI each request runs in another
+thread.
 """
 
 from __future__ import annotations
@@ -16,38 +17,39 @@ from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.sentinel import SentinelConnectionPool
 
 from jwt_auth.forks import after_fork_in_child
 from jwt_auth.revocation.redis.connection import Connection, IdleConnections
 from jwt_auth.revocation.redis.outages import as_redis_error, is_timeout, outage
+from jwt_auth.revocation.redis.sentinel import BoundedSentinels
 
-#: Keys that a scan asks for at once.
+#: How many keys one step of a scan asks for.
 _SCAN_COUNT: Final = 500
 
-#: Milliseconds that the key of a probe lives.
+#: The TTL of the key that a probe writes, in milliseconds.
 _PROBE_TTL: Final = 1000
 
-#: A command is tried again after a lost connection, and where the slot has moved or is moving.
+#: How often a command is repeated after a lost connection, or because its slot has moved.
 _SECOND_TRIES: Final = 3
 
-#: Servers that have failed, by name, and by what. Within one round they are not asked again.
+#: Servers that have failed, by name, with their errors. One round doesn't ask them a second time.
 Away: TypeAlias = dict[str, RedisError]
 
-#: What redis-py keeps in its pools for notifications that lengthen time-outs and reconnect.
+#: Options of redis-py's pools for notifications, which lengthen time-outs and reconnect.
 _NOTIFICATIONS: Final = ("maint", "orig_", "oss_")
 
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """The one that a key is asked of; its name tells the nodes of a cluster apart."""
+    """The server of a key. The name distinguishes the nodes of a cluster."""
 
     name: str
     pool: Any
 
 
 class RedisClient:
-    """The way to the Redis of one django-redis cache: standalone, Sentinel or Cluster."""
+    """The servers of one django-redis cache: a single server, Sentinel or Cluster."""
 
     def __init__(self, cache: str, *, timeout: float) -> None:
         self._cache = cache
@@ -55,70 +57,71 @@ class RedisClient:
             "socket_timeout": timeout,
             "socket_connect_timeout": timeout,
             "retry": Retry(NoBackoff(), 0),
-            # No pushed messages between the answers.
+            # Version 3 could send pushed messages between the answers.
             "protocol": 2,
         }
         self.renew()
         after_fork_in_child(self.renew)  # it must not write into its parent's sockets
 
     def renew(self) -> None:
-        """Open all connections anew, to whichever servers are there then."""
+        """Forget all connections, so that the next commands open new ones."""
         self._idle: dict[str, IdleConnections] = {}
 
     def call(self, name: str, key: bytes, *arguments: Any) -> tuple[Any, bytes]:
-        """Run one command on the server of ``key``: its answer, and the run of that server.
+        """Run one command on the server of ``key``; return its answer and the run of that server.
 
         Raises:
-            RedisError: it could not be reached in time, or refused.
+            RedisError: the server could not be reached in time, or refused the command.
         """
         return self._call(lambda: self._server_of(key), name, key, *arguments)
 
     def run_script(
         self, script: str, key: bytes, *arguments: Any, away: Away | None = None
     ) -> tuple[Any, bytes]:
-        """Run a script on one key; its ``ARGV[1]`` is the run of the server, ``ARGV[2]`` the first
-        argument. It may run twice, where the first answer was lost.
+        """Run a script on one key. Its ``ARGV[1]`` is the run of the server, ``ARGV[2]`` the first
+        argument. The script may run twice, if its first answer was lost.
 
-        A server in ``away`` is not asked but counts as failed; one that fails now is added.
+        A server in ``away`` isn't asked and counts as failed. A server that fails now is added.
         """
         command = ("EVAL", script, 1, key, _Run, *arguments)
         return self._call(lambda: self._server_of(key), *command, away=away)
 
     def ping(self) -> Away:
-        """Ask every server for a sign of life; gives those that give none.
+        """Ask every server for a sign of life; return the servers that didn't answer.
 
         Raises:
-            RedisError: not even their addresses are known.
+            RedisError: not even the addresses of the servers are known.
         """
         away: Away = {}
         try:
             self._learn_topology()
         except RedisError as error:
-            away[""] = error  # those known from before may answer all the same
+            away[""] = error  # the servers known from before may still answer
         for server in self._servers():
             with suppress(RedisError):
                 self._ask(server, "PING", away=away)
         return away
 
     def put(self, key: bytes) -> None:
-        """Have a server take a key, for a moment: it may be full, or a replica.
+        """Write a key for a moment, to find out whether the server is full or a replica.
 
         Raises:
-            RedisError: it does not.
+            RedisError: the server didn't take it.
         """
         self.call("SET", key, "1", "PX", _PROBE_TTL)
 
     def scan(self, pattern: bytes, away: Away) -> Iterator[bytes]:
-        """All keys that match, of all servers but those in ``away``, to which one that fails
-        meanwhile is added.
+        """Find all keys that match, on all servers that aren't in ``away``.
+
+        A server that fails is added to ``away``.
 
         Raises:
-            RedisError: not even their addresses are known.
+            RedisError: not even the addresses of the servers are known.
         """
         servers, slots = self._survey(away)
         yield from self._scan(servers, pattern, away)
         servers, slots_now = self._survey(away)
-        # Meanwhile a key may have been carried to a server that had been looked through.
+        # During the scan, a key may have moved to a server that had already been scanned.
         if slots_now != slots or any("[" in slot for slot in slots):
             yield from self._scan(servers, pattern, away)
 
@@ -137,21 +140,21 @@ class RedisClient:
         return connection.version
 
     def config(self, name: str, key: bytes) -> str | None:
-        """One value of the server's configuration; ``None`` where it may not be asked for."""
+        """Read one value of the server's configuration; ``None`` if it can't be read."""
         try:
             answer, _ = self._call(lambda: self._server_of(key), "CONFIG", "GET", name)
         except RedisError:
             return None
         return answer[1].decode() if answer else None
 
-    # ---- Which server
+    # ---- Finding the server
 
     @outage()
     def _server_of(self, key: bytes) -> _Server:
         client = self._client()
         if not isinstance(client, RedisCluster):
             return _Server("", client.connection_pool)
-        cluster: Any = client  # redis-py has types for some of its methods
+        cluster: Any = client  # redis-py has types for only some of its methods
         return _as_server(cluster, cluster.get_node_from_key(key))
 
     @outage()
@@ -164,7 +167,7 @@ class RedisClient:
 
     @outage()
     def _survey(self, away: Away) -> tuple[list[_Server], set[str]]:
-        """All servers, and the slots that each says it has; in brackets, one that is on its way."""
+        """List all servers, and the slots that each reports; a slot in brackets is being moved."""
         if not isinstance(self._client(), RedisCluster):
             return self._servers(), set()
         with suppress(RedisError):
@@ -179,7 +182,7 @@ class RedisClient:
                     if "myself" in flags:
                         slots |= {f"{server.name} {slot}" for slot in of_node}
                     elif not of_node and {"master", "fail"} & set(flags.split(",")) == {"master"}:
-                        # It may be about to get its first slot.
+                        # A new primary, which may be about to get its first slot.
                         host, _, port = address.partition("@")[0].rpartition(":")
                         newcomer = self._server_at(host, int(port))
                         servers.setdefault(newcomer.name, newcomer)
@@ -190,7 +193,7 @@ class RedisClient:
         client: Any = self._client()
         host, port = client.nodes_manager.remap_host_port(host, port)
         make_node: Any = ClusterNode  # without types
-        # One without a slot of its own is not listed by CLUSTER SLOTS.
+        # CLUSTER SLOTS doesn't list a node that has no slots yet.
         return _as_server(client, client.get_node(host, port) or make_node(host, port))
 
     @outage()
@@ -200,9 +203,9 @@ class RedisClient:
             client.nodes_manager.initialize()
 
     def _client(self) -> Any:
-        return get_redis_connection(self._cache)  # a cluster is asked for its nodes right away
+        return get_redis_connection(self._cache)  # for a cluster, this asks for its nodes
 
-    # ---- One command
+    # ---- Running a command
 
     def _ask(self, server: _Server, *command: Any, away: Away) -> Any:
         answer, _ = self._call(lambda: server, *command, away=away)
@@ -217,13 +220,14 @@ class RedisClient:
             try:
                 return self._try(server, command, is_asking, away)
             except _Lost:
-                # A server that closed an idle connection has said nothing about itself yet.
+                # A server that closes an idle connection hasn't failed.
                 server, is_asking = find(), False
             except exceptions.MovedError:  # an AskError, too
                 self._learn_topology()
                 server, is_asking = find(), False
             except exceptions.AskError as error:
-                # The key's slot is being moved there. Only this once: others may still be here.
+                # The slot is being moved to that server, and has arrived there with this key. Other
+                # keys of the slot may still be here, so only this command goes there.
                 host = error.host or server.name.rpartition(":")[0]
                 server, is_asking = self._server_at(host, error.port), True
         return self._try(server, command, is_asking, away)
@@ -233,7 +237,8 @@ class RedisClient:
     ) -> tuple[Any, bytes]:
         if server.name in away:
             raise away[server.name]
-        # Where it is put afterwards, too: renew() forgets it, and all that go back there.
+        # The connection goes back to the same place. If renew() has forgotten that place by then,
+        # the connection is forgotten with it.
         idle = self._idle.setdefault(server.name, IdleConnections())
         try:
             connection = self._open(server, idle)
@@ -247,7 +252,7 @@ class RedisClient:
             return connection.call(*arguments), connection.run
         except Exception as error:  # noqa: BLE001  as in outage()
             if connection.has_answered and not connection.is_clean and not is_timeout(error):
-                idle.close()  # the others are likely to be gone with it
+                idle.close()  # the other idle connections are probably lost, too
                 raise _Lost(type(error).__name__) from None
             failure = as_redis_error(error)
             if not isinstance(failure, exceptions.ResponseError):
@@ -269,60 +274,16 @@ class RedisClient:
             if not name.startswith(_NOTIFICATIONS)
         }
         if isinstance(pool, SentinelConnectionPool):
-            options["connection_pool"] = _Sentinels(pool, self._options)
+            options["connection_pool"] = BoundedSentinels(pool, self._options)
         return pool.connection_class(**{**options, **self._options})
 
 
-class _Sentinels:
-    """Stands in for the pool of a Sentinel connection, which asks it where the primary is.
-
-    With time-outs: the sentinels of a django-redis cache have none unless somebody wrote them.
-    """
-
-    is_master = True
-    check_connection = False
-
-    def __init__(self, pool: SentinelConnectionPool, options: dict[str, Any]) -> None:
-        self.service_name = pool.service_name
-        self._manager = pool.sentinel_manager
-        self._options = options
-
-    def get_master_address(self) -> Any:
-        manager = self._manager
-        addresses = [
-            (kwargs["host"], kwargs["port"])
-            for sentinel in manager.sentinels
-            for kwargs in [sentinel.connection_pool.connection_kwargs]
-        ]
-        make: Any = Sentinel  # without types
-        bounded = make(
-            addresses,
-            min_other_sentinels=manager.min_other_sentinels,
-            sentinel_kwargs={**manager.sentinel_kwargs, **self._options},
-        )
-        # As discover_master() does, whose error has only a text, with addresses, of what failed.
-        failure: RedisError = MasterNotFoundError(self.service_name)
-        try:
-            for sentinel in bounded.sentinels:
-                try:
-                    state = sentinel.sentinel_masters().get(self.service_name)
-                except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
-                    failure = error
-                    continue
-                if state and bounded.check_master_state(state, self.service_name):
-                    return state["ip"], state["port"]
-            raise failure
-        finally:
-            for sentinel in bounded.sentinels:
-                sentinel.close()
-
-
 class _Run:
-    """Stands in a command for the run of the server that it is sent to."""
+    """A placeholder in a command for the run of the server that it is sent to."""
 
 
 class _Lost(exceptions.ConnectionError):
-    """A connection that had been good is gone; whether the command was run is not known."""
+    """A connection that had worked is lost; whether the command was run isn't known."""
 
 
 def _as_server(client: Any, node: Any) -> _Server:

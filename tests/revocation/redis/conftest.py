@@ -44,7 +44,7 @@ def _no_probe_left(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Itera
                 circuit.state = State.CLOSED  # time and again: a probe that fails opens it
             prober.join(0.05)
     for backend in keepers:
-        backend._kept.clear()  # else the tests' process would try to write it before it ends
+        backend.denials._kept.clear()  # or the process would try to write it at its end
 
 
 @pytest.fixture(scope="session")

@@ -534,7 +534,7 @@ def test_denial_of_another_tenant_touches_nothing_here(
     for denial in denials:
         backend.confirm(denial)
     with server.client() as client:
-        assert client.hgetall(backend._key(user.pk)) == before
+        assert client.hgetall(backend.keys.of_user(user.pk)) == before
     assert refusal_of(issued) is None
 
 

@@ -23,7 +23,8 @@ from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.management import denials
 from jwt_auth.revocation.base import Denial, get_backend
 from jwt_auth.revocation.redis import RedisRevocation
-from jwt_auth.revocation.redis import backend as module
+from jwt_auth.revocation.redis import backend as backend_module
+from jwt_auth.revocation.redis import denials as denials_module
 from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in
@@ -117,9 +118,9 @@ def test_revocation_is_written_before_the_command_ends(
 ) -> None:
     """Redis hangs until the command has kept the denial."""
     monkeypatch.setattr(denials, "PATIENCE", PATIENT)
-    with _stopped(server, lambda: bool(command_backend._kept)):
+    with _stopped(server, lambda: bool(command_backend.denials.kept)):
         call_command(*_REVOKE[what](issued))
-    assert not command_backend._kept
+    assert not command_backend.denials.kept
     assert refuses(other, issued)
 
 
@@ -132,9 +133,9 @@ def test_end_after_a_compromise_is_written_before_the_command_ends(
 ) -> None:
     """The sessions of the compromised key's time are over for every process."""
     monkeypatch.setattr(denials, "PATIENCE", PATIENT)
-    with _stopped(server, lambda: bool(command_backend._kept)):
+    with _stopped(server, lambda: bool(command_backend.denials.kept)):
         call_command("rotate_keys", "--compromised", keys, "--yes")
-    assert not command_backend._kept
+    assert not command_backend.denials.kept
     assert hash_of_user(server).get(f"s:{issued.family.pk}".encode()) is None
 
 
@@ -179,10 +180,10 @@ def test_other_process_that_can_not_write_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """How many, and for how long they may go unheard. It doesn't wait for long."""
-    monkeypatch.setattr(module, "_EXIT_PATIENCE", 0.2)
+    monkeypatch.setattr(backend_module, "_EXIT_PATIENCE", 0.2)
     monkeypatch.setattr(backend.circuit, "watch", lambda: None)
     with server.client() as client:
-        client.set(backend._key(1), "not a hash")
+        client.set(backend.keys.of_user(1), "not a hash")
     backend._keep([Denial(user_id=1, jtis=["a"])])
     logger = logging.getLogger("jwt_auth")
     logger.addHandler(caplog.handler)
@@ -193,7 +194,7 @@ def test_other_process_that_can_not_write_says_so(
     (said,) = caplog.messages
     assert "1 revocations" in said
     assert "60 seconds" in said
-    assert len(backend._kept) == 1
+    assert len(backend.denials.kept) == 1
 
 
 @pytest.mark.parametrize("by", [KeyboardInterrupt, SystemExit])
@@ -210,9 +211,9 @@ def test_revocation_that_is_interrupted_is_written_before_the_end(
     with cut_off(after=marks, by=by) as lost, pytest.raises(by):
         call_command(*_REVOKE[what](issued))
     assert lost
-    assert len(command_backend._kept) == 1
+    assert len(command_backend.denials.kept) == 1
     command_backend._flush_before_exit()
-    assert not command_backend._kept
+    assert not command_backend.denials.kept
     assert refuses(other, issued)
 
 
@@ -223,7 +224,7 @@ def test_revocation_that_is_interrupted_is_written_by_a_process_that_goes_on(
     trust_at_once(backend.circuit)
     with cut_off(by=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         call_command(*_REVOKE["all"](issued))
-    wait_for(lambda: not backend._kept and state_of(backend.circuit) is State.CLOSED)
+    wait_for(lambda: not backend.denials.kept and state_of(backend.circuit) is State.CLOSED)
     assert refuses(other, issued)
 
 
@@ -236,7 +237,7 @@ def test_writing_that_is_interrupted_loses_nothing(
     command_backend._keep(denials)
     with cut_off(after=1, by=by), pytest.raises(by):
         command_backend.flush(PATIENT)
-    assert list(command_backend._kept.values()) == denials[1:]
+    assert command_backend.denials.kept == denials[1:]
     assert command_backend.flush(PATIENT)
     assert {b"t:a", b"t:b", b"t:c"} <= hash_of_user(server).keys()
 
@@ -246,7 +247,7 @@ def test_end_that_is_interrupted_says_what_is_left(
 ) -> None:
     """As one does that has waited in vain."""
     monkeypatch.setattr(backend.circuit, "watch", lambda: None)
-    monkeypatch.setattr(module, "_EXIT_PATIENCE", PATIENT)
+    monkeypatch.setattr(backend_module, "_EXIT_PATIENCE", PATIENT)
     backend._keep([Denial(user_id=1, jtis=["a"])])
     logger = logging.getLogger("jwt_auth")
     logger.addHandler(caplog.handler)
@@ -275,11 +276,11 @@ def test_end_waits_no_longer_than_it_may_for_many_denials(
     """What is left when the time is over stays kept."""
     command_backend._keep([Denial(user_id=1, jtis=[str(number)]) for number in range(100)])
     with monkeypatch.context() as patch:
-        patch.setattr(module, "monotonic", _Clock())
+        patch.setattr(denials_module, "monotonic", _Clock())
         assert not command_backend.flush(10)
     written = [name for name in hash_of_user(server) if name.startswith(b"t:")]
     assert 0 < len(written) < 10
-    assert len(written) + len(command_backend._kept) == 100
+    assert len(written) + len(command_backend.denials.kept) == 100
     assert command_backend.flush(PATIENT)
 
 
@@ -294,12 +295,12 @@ def test_end_waits_no_longer_than_it_may_for_many_hashes(
             client.persist(key)
     command_backend._keep([Denial(user_id=None, jtis=["b"])])
     with monkeypatch.context() as patch:
-        patch.setattr(module, "monotonic", _Clock())
+        patch.setattr(denials_module, "monotonic", _Clock())
         assert not command_backend.flush(10)
     with server.client() as client:
         reached = sum(client.hexists(key, "t:b") for key in keys_of(server))
     assert 0 < reached < 10
-    assert len(command_backend._kept) == 1
+    assert len(command_backend.denials.kept) == 1
     assert command_backend.flush(PATIENT)
 
 

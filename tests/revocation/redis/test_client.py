@@ -22,8 +22,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from jwt_auth.exceptions import Refusal
 from jwt_auth.revocation.base import Denial
 from jwt_auth.revocation.redis import RedisRevocation, connection
-from jwt_auth.revocation.redis import backend as redis_module
 from jwt_auth.revocation.redis import client as module
+from jwt_auth.revocation.redis import denials as denials_module
 from jwt_auth.revocation.redis.circuit_breaker import State
 from jwt_auth.revocation.redis.client import RedisClient
 from tests.flows.scene import log_in, refusal_of
@@ -42,16 +42,16 @@ from tests.revocation.redis.servers import PATIENT, RedisServer, running, wait_f
 
 pytestmark = pytest.mark.redis
 
-_KEY = b"link"
+_KEY = b"key"
 
 
 @pytest.fixture
-def link(server: RedisServer, settings: Settings) -> Iterator[RedisClient]:
-    """A link to the server."""
-    settings.CACHES = {**settings.CACHES, "link": cache_of(server)}
-    link = RedisClient("link", timeout=PATIENT)
-    yield link
-    link.renew()
+def redis_client(server: RedisServer, settings: Settings) -> Iterator[RedisClient]:
+    """A client of the server."""
+    settings.CACHES = {**settings.CACHES, "redis_client": cache_of(server)}
+    redis_client = RedisClient("redis_client", timeout=PATIENT)
+    yield redis_client
+    redis_client.renew()
 
 
 @pytest.fixture
@@ -73,24 +73,24 @@ def _is_open(server: RedisServer, number: int) -> bool:
         return str(number) in {row["id"] for row in client.client_list()}
 
 
-def _say(link: RedisClient, text: str) -> bytes:
-    answer, _ = link.call("ECHO", text.encode())
+def _say(redis_client: RedisClient, text: str) -> bytes:
+    answer, _ = redis_client.call("ECHO", text.encode())
     return bytes(answer)
 
 
-def _say_until_answered(link: RedisClient, text: str) -> bytes:
+def _say_until_answered(redis_client: RedisClient, text: str) -> bytes:
     """Try again after a time-out, which a machine that stands still can cause."""
     while True:
         with suppress(RedisTimeoutError):
-            return _say(link, text)
+            return _say(redis_client, text)
 
 
-def test_connection_is_kept(link: RedisClient, server: RedisServer) -> None:
+def test_connection_is_kept(redis_client: RedisClient, server: RedisServer) -> None:
     """Whatever it is asked."""
     with commands_of(server) as commands:
-        assert [_say(link, text) for text in "abc"] == [b"a", b"b", b"c"]
+        assert [_say(redis_client, text) for text in "abc"] == [b"a", b"b", b"c"]
     assert commands == ["echo"] * 3
-    assert len({link.call("CLIENT", b"ID")[0] for _ in range(3)}) == 1
+    assert len({redis_client.call("CLIENT", b"ID")[0] for _ in range(3)}) == 1
 
 
 class _TimeLimit(BaseException):
@@ -98,65 +98,67 @@ class _TimeLimit(BaseException):
 
 
 def test_interrupted_read_gives_no_answer_to_the_next(
-    link: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
+    redis_client: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer that is still to come would be taken for another user's hash."""
-    _say(link, "first")
+    _say(redis_client, "first")
 
     def interrupt(**options: Any) -> None:
         raise _TimeLimit
 
     monkeypatch.setattr(opened[-1], "read_response", interrupt)
     with pytest.raises(_TimeLimit):
-        _say(link, "of somebody else")
-    assert _say(link, "mine") == b"mine"
+        _say(redis_client, "of somebody else")
+    assert _say(redis_client, "mine") == b"mine"
 
 
 def test_garbage_gives_no_answer_to_the_next(
-    link: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
+    redis_client: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After an answer that makes no sense the connection isn't used again."""
-    _say(link, "first")
+    _say(redis_client, "first")
 
     def misread(**options: Any) -> None:
         raise InvalidResponse
 
     monkeypatch.setattr(opened[-1], "read_response", misread)
-    assert _say(link, "mine") == b"mine"  # asked a second time, elsewhere
+    assert _say(redis_client, "mine") == b"mine"  # asked a second time, elsewhere
     assert len(opened) == 2
 
 
 def test_refused_command_leaves_connection_alone(
-    link: RedisClient, opened: list[Connection]
+    redis_client: RedisClient, opened: list[Connection]
 ) -> None:
     """An error is an answer."""
-    _say(link, "first")
-    link.call("SADD", _KEY, "value")
+    _say(redis_client, "first")
+    redis_client.call("SADD", _KEY, "value")
     with pytest.raises(RedisError, match="WRONGTYPE"):
-        link.call("LPUSH", _KEY, "value")
-    assert _say(link, "mine") == b"mine"
+        redis_client.call("LPUSH", _KEY, "value")
+    assert _say(redis_client, "mine") == b"mine"
     assert len(opened) == 1
 
 
-def test_closed_idle_connection_is_opened_again(link: RedisClient, server: RedisServer) -> None:
+def test_closed_idle_connection_is_opened_again(
+    redis_client: RedisClient, server: RedisServer
+) -> None:
     """A server that closes what nobody uses hasn't failed."""
-    _say(link, "first")
+    _say(redis_client, "first")
     with server.client() as client:
         client.client_kill_filter(_type="normal", skipme=True)
-    assert _say(link, "mine") == b"mine"
+    assert _say(redis_client, "mine") == b"mine"
 
 
 def test_server_that_is_gone_is_an_error(tmp_path: Path, settings: Settings) -> None:
     """Of redis-py's own kind, whatever the system said."""
     server = RedisServer(tmp_path, "--save", "")
     settings.CACHES = {**settings.CACHES, "gone": cache_of(server)}
-    link = RedisClient("gone", timeout=PATIENT)
+    redis_client = RedisClient("gone", timeout=PATIENT)
     with running(server):
-        _say(link, "first")
+        _say(redis_client, "first")
         server.stop()
         for _ in range(2):
             with pytest.raises(RedisConnectionError):
-                _say(link, "second")
+                _say(redis_client, "second")
 
 
 def test_frozen_server_costs_one_time_out(
@@ -169,53 +171,55 @@ def test_frozen_server_costs_one_time_out(
     server = RedisServer(tmp_path, "--save", "")
     settings.CACHES = {**settings.CACHES, "frozen": cache_of(server)}
     monkeypatch.setattr(connection, "monotonic", lambda: 0.0)  # the connection has just been used
-    link = RedisClient("frozen", timeout=0.2)
+    redis_client = RedisClient("frozen", timeout=0.2)
     with running(server):
-        _say_until_answered(link, "first")
+        _say_until_answered(redis_client, "first")
         before = len(opened)
         assert opened[-1].socket_timeout == 0.2
         os.kill(server.pid, signal.SIGSTOP)
         with pytest.raises(RedisTimeoutError):
-            _say(link, "second")
+            _say(redis_client, "second")
         assert len(opened) == before
         os.kill(server.pid, signal.SIGCONT)
-        assert _say_until_answered(link, "third") == b"third"
+        assert _say_until_answered(redis_client, "third") == b"third"
 
 
 def test_restarted_server_has_another_run(tmp_path: Path, settings: Settings) -> None:
     """Each answer comes with the process that gave it."""
     server = RedisServer(tmp_path, "--save", "")
     settings.CACHES = {**settings.CACHES, "restarted": cache_of(server)}
-    link = RedisClient("restarted", timeout=PATIENT)
+    redis_client = RedisClient("restarted", timeout=PATIENT)
     with running(server):
-        runs = [link.call("ECHO", b"")[1] for _ in range(2)]
+        runs = [redis_client.call("ECHO", b"")[1] for _ in range(2)]
         server.stop()
         server.start()
-        runs += [link.run_script("return ARGV[1]", b"")[0] for _ in range(2)]
+        runs += [redis_client.run_script("return ARGV[1]", b"")[0] for _ in range(2)]
     assert runs[0] == runs[1] != runs[2] == runs[3]
 
 
-def test_demoted_server_is_left(link: RedisClient, server: RedisServer) -> None:
+def test_demoted_server_is_left(redis_client: RedisClient, server: RedisServer) -> None:
     """A connection to what is a replica now isn't used again, nor taken for good by the probe."""
-    _say(link, "first")
+    _say(redis_client, "first")
     with server.client() as client:
         client.replicaof("127.0.0.1", 1)
         try:
             with pytest.raises(ReadOnlyError):
-                link.call("SET", _KEY, "value")
+                redis_client.call("SET", _KEY, "value")
             with pytest.raises(ReadOnlyError):
-                link.put(_KEY)
+                redis_client.put(_KEY)
         finally:
             client.replicaof("NO", "ONE")
-    link.put(_KEY)
+    redis_client.put(_KEY)
 
 
-def test_full_server_does_not_pass_the_probe(link: RedisClient, server: RedisServer) -> None:
+def test_full_server_does_not_pass_the_probe(
+    redis_client: RedisClient, server: RedisServer
+) -> None:
     """Else the circuit would close and open for ever."""
     with server.client() as client:
         client.config_set("maxmemory", "1")
     with pytest.raises(OutOfMemoryError):
-        link.put(_KEY)
+        redis_client.put(_KEY)
 
 
 def test_silent_proxy_is_an_error(settings: Settings) -> None:
@@ -243,7 +247,9 @@ def _proxy() -> str:
     return f"redis://127.0.0.1:{port}"
 
 
-def test_broken_start_is_an_error(link: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_start_is_an_error(
+    redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the system raises while a connection opens is redis-py's own kind, too."""
 
     def refuse(connection: Connection) -> None:
@@ -251,10 +257,12 @@ def test_broken_start_is_an_error(link: RedisClient, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Connection, "connect", refuse)
     with pytest.raises(RedisConnectionError):
-        _say(link, "first")
+        _say(redis_client, "first")
 
 
-def test_command_is_not_tried_for_ever(link: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_is_not_tried_for_ever(
+    redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two nodes of a cluster may each name the other."""
     tries = []
 
@@ -262,45 +270,51 @@ def test_command_is_not_tried_for_ever(link: RedisClient, monkeypatch: pytest.Mo
         tries.append(arguments)
         raise module._Lost
 
-    monkeypatch.setattr(link, "_try", lose)
+    monkeypatch.setattr(redis_client, "_try", lose)
     with pytest.raises(RedisConnectionError):
-        _say(link, "first")
+        _say(redis_client, "first")
     assert len(tries) == 4
 
 
-def test_scan_finds_all_keys(link: RedisClient, server: RedisServer) -> None:
+def test_scan_finds_all_keys(redis_client: RedisClient, server: RedisServer) -> None:
     """In as many steps as it takes."""
     with server.client() as client:
         client.mset({f"a:{number}": "1" for number in range(1_200)} | {"b:1": "1"})
-    assert len(set(link.scan(b"a:*", {}))) == 1_200
+    assert len(set(redis_client.scan(b"a:*", {}))) == 1_200
 
 
-def test_unknown_setting_has_no_value(link: RedisClient) -> None:
+def test_unknown_setting_has_no_value(redis_client: RedisClient) -> None:
     """A server may not know what is asked for."""
-    assert link.config("no-such-setting", _KEY) is None
+    assert redis_client.config("no-such-setting", _KEY) is None
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
-def test_forked_child_has_its_own_connection(link: RedisClient, server: RedisServer) -> None:
+def test_forked_child_has_its_own_connection(
+    redis_client: RedisClient, server: RedisServer
+) -> None:
     """Gunicorn with preload: parent and child never read each other's answers."""
-    _say(link, "first")
+    _say(redis_client, "first")
     texts = [f"text {number}" for number in range(200)]
 
     def ask() -> bool:
-        return [_say(link, f"{os.getpid()} {text}").decode() for text in texts] == [
+        return [_say(redis_client, f"{os.getpid()} {text}").decode() for text in texts] == [
             f"{os.getpid()} {text}" for text in texts
         ]
 
     with forked(ask):
         assert ask()
-    assert _say(link, "last") == b"last"
+    assert _say(redis_client, "last") == b"last"
 
 
-def test_connections_are_kept_across_threads(link: RedisClient, server: RedisServer) -> None:
+def test_connections_are_kept_across_threads(
+    redis_client: RedisClient, server: RedisServer
+) -> None:
     """Under ASGI each request has its own: eight at a time need eight connections at most."""
     with server.client() as client:
         before: Any = client.info("stats")
-        lanes = [threading.Thread(target=_answer_requests, args=(link, 25)) for _ in range(8)]
+        lanes = [
+            threading.Thread(target=_answer_requests, args=(redis_client, 25)) for _ in range(8)
+        ]
         for lane in lanes:
             lane.start()
         for lane in lanes:
@@ -309,35 +323,37 @@ def test_connections_are_kept_across_threads(link: RedisClient, server: RedisSer
     assert after["total_connections_received"] - before["total_connections_received"] <= 8
 
 
-def _say_into(answers: list[bytes], link: RedisClient, text: str) -> None:
-    answers.append(_say(link, text))
+def _say_into(answers: list[bytes], redis_client: RedisClient, text: str) -> None:
+    answers.append(_say(redis_client, text))
 
 
-def _answer_requests(link: RedisClient, number: int) -> None:
+def _answer_requests(redis_client: RedisClient, number: int) -> None:
     for text in map(str, range(number)):
         answers: list[bytes] = []
-        request = threading.Thread(target=_say_into, args=(answers, link, text))
+        request = threading.Thread(target=_say_into, args=(answers, redis_client, text))
         request.start()
         request.join()
         assert answers == [text.encode()]
 
 
 def test_connection_that_nobody_uses_is_closed(
-    link: RedisClient, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_client: RedisClient, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a burst has opened doesn't stay for ever."""
     clock = [0.0]
     monkeypatch.setattr(connection, "monotonic", lambda: clock[0])
-    numbers = _in_a_burst(link, server, 3)
+    numbers = _in_a_burst(redis_client, server, 3)
     for now in range(0, 100, 20):
         clock[0] = float(now)
-        link.call("PING", b"")
+        redis_client.call("PING", b"")
     assert sum(_is_open(server, number) for number in numbers) == 1
 
 
-def _in_a_burst(link: RedisClient, server: RedisServer, size: int) -> list[int]:
+def _in_a_burst(redis_client: RedisClient, server: RedisServer, size: int) -> list[int]:
     """Use that many connections at once; give their numbers."""
-    threads = [threading.Thread(target=link.call, args=("BLPOP", _KEY, 0)) for _ in range(size)]
+    threads = [
+        threading.Thread(target=redis_client.call, args=("BLPOP", _KEY, 0)) for _ in range(size)
+    ]
     for thread in threads:
         thread.start()
     with server.client() as client:
@@ -436,7 +452,7 @@ def test_too_many_to_keep_drop_every_hash(
 ) -> None:
     """Memory doesn't grow with an outage, and nothing is forgotten by it."""
     issued = known(log_in(user))
-    monkeypatch.setattr(redis_module, "_KEPT", 5)
+    monkeypatch.setattr(denials_module, "_KEPT", 5)
     silent.circuit.state, silent.circuit.is_given_up = State.OPEN, True
     end(issued)
     for number in range(20):
@@ -476,25 +492,25 @@ def test_forked_child_leaves_what_was_kept_to_its_parent(silent: RedisRevocation
     silent._keep([Denial(user_id=1, jtis=["a"])])
 
     def keep() -> bool:
-        nothing = not silent._kept
+        nothing = not silent.denials.kept
         silent._keep([Denial(user_id=1, jtis=["b"])])
-        return nothing and len(silent._kept) == 1
+        return nothing and len(silent.denials.kept) == 1
 
-    with silent._keeping, forked(keep):
+    with silent.denials._lock, forked(keep):
         pass
-    assert [denial.jtis for denial in silent._kept.values()] == [["a"]]
+    assert [denial.jtis for denial in silent.denials.kept] == [["a"]]
 
 
 def test_lost_answer_of_first_command_is_an_error(
-    link: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
+    redis_client: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new connection that breaks at once isn't opened a third time."""
-    _say(link, "first")
+    _say(redis_client, "first")
 
     def break_off(*arguments: Any, **options: Any) -> None:
         raise ConnectionResetError
 
     monkeypatch.setattr(Connection, "read_response", break_off)
     with pytest.raises(RedisConnectionError):
-        _say(link, "second")
+        _say(redis_client, "second")
     assert len(opened) == 2

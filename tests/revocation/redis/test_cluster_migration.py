@@ -96,7 +96,7 @@ def migration(
     backend: RedisRevocation,
 ) -> Iterator[Migration]:
     """The slot of the first user is on its way, and the user's hash has arrived."""
-    key = backend._key(sessions[0].family.user_id)
+    key = backend.keys.of_user(sessions[0].family.user_id)
     owner = next(node for node in nodes if has_key(node, key))
     others = [node for node in nodes[:3] if node is not owner]
     migration = Migration(nodes, key, others[0] if request.param == "another primary" else nodes[3])
@@ -194,7 +194,7 @@ def broken(
     nodes: list[RedisServer], sessions: list[Issued], backend: RedisRevocation
 ) -> Iterator[bytes]:
     """The hash of the first user fails every command."""
-    key = backend._key(sessions[0].family.user_id)
+    key = backend.keys.of_user(sessions[0].family.user_id)
     owner = next(node for node in nodes if has_key(node, key))
     with owner.client() as client:
         client.delete(key)
@@ -210,7 +210,7 @@ def test_key_that_fails_does_not_end_the_scan(
     """All others are written; the denial is kept because of the one."""
     _end_all()
     assert not any(_admits(other, issued) for issued in sessions[1:])
-    assert len(backend._kept) == 1
+    assert len(backend.denials.kept) == 1
 
 
 @pytest.mark.usefixtures("broken")
@@ -222,9 +222,9 @@ def test_kept_denial_that_fails_does_not_hold_up_the_others(
     backend.circuit.is_given_up = True
     for issued in sessions:
         end(issued)
-    assert len(backend._kept) == len(sessions)
+    assert len(backend.denials.kept) == len(sessions)
     backend.circuit.tick()
-    assert [denial.user_id for denial in backend._kept.values()] == [sessions[0].family.user_id]
+    assert [denial.user_id for denial in backend.denials.kept] == [sessions[0].family.user_id]
     assert not any(_admits(other, issued) for issued in sessions[1:])
     assert state_of(backend.circuit).name == "OPEN"
 
@@ -249,16 +249,16 @@ def test_node_that_is_gone_holds_up_no_other(
         assert not _admits(other, first)
         _end_all()
         assert not any(_admits(other, issued) for issued in (second, *rest))
-        assert len(backend._kept) == 2
+        assert len(backend.denials.kept) == 2
         backend.circuit.tick()
-        assert len(backend._kept) == 2
+        assert len(backend.denials.kept) == 2
         assert state_of(backend.circuit).name == "OPEN"
     finally:
         gone.start()
         wait_until_whole(nodes)
     trust_at_once(backend.circuit)
     wait_for(lambda: _closes(backend))
-    assert not backend._kept
+    assert not backend.denials.kept
 
 
 def test_newcomer_is_not_looked_for_where_nobody_answers(
@@ -273,7 +273,7 @@ def _has_not_failed(*nodes: RedisRevocation) -> None:
     """Redis has answered, and taken everything."""
     for node in nodes:
         assert state_of(node.circuit).name == "CLOSED"
-        assert not node._kept
+        assert not node.denials.kept
 
 
 def _closes(backend: RedisRevocation) -> bool:
@@ -294,4 +294,4 @@ def _admits(node: RedisRevocation, issued: Issued) -> bool:
 
 
 def _key(backend: RedisRevocation, issued: Issued) -> bytes:
-    return backend._key(issued.family.user_id)
+    return backend.keys.of_user(issued.family.user_id)

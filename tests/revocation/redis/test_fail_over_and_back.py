@@ -86,72 +86,72 @@ def test_fail_over_and_back_forgets_no_revocation(
 
 
 @pytest.fixture
-def link(server: RedisServer, settings: Settings, clock: Clock) -> RedisClient:
-    """A link to a single server."""
-    settings.CACHES = {**settings.CACHES, "link": cache_of(server)}
-    return RedisClient("link", timeout=PATIENT)
+def redis_client(server: RedisServer, settings: Settings, clock: Clock) -> RedisClient:
+    """A client of a single server."""
+    settings.CACHES = {**settings.CACHES, "redis_client": cache_of(server)}
+    return RedisClient("redis_client", timeout=PATIENT)
 
 
-def _ask(link: RedisClient) -> tuple[int, bytes]:
+def _ask(redis_client: RedisClient) -> tuple[int, bytes]:
     """Give the connection's number and the run."""
-    number, run = link.call("CLIENT", b"ID")
+    number, run = redis_client.call("CLIENT", b"ID")
     return int(number), run
 
 
 def test_open_connection_learns_of_a_promotion(
-    link: RedisClient, server: RedisServer, clock: Clock
+    redis_client: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
     """Demoted and promoted again between two requests: another run, on the same connection."""
-    before = _ask(link)
+    before = _ask(redis_client)
     with server.client() as client:
         client.replicaof(*_NOBODY)
         client.replicaof("NO", "ONE")
     clock.now += 1
-    after = _ask(link)
+    after = _ask(redis_client)
     assert after[0] == before[0]
     assert after[1] != before[1]
 
 
 def test_server_is_asked_who_it_is_once_a_second(
-    link: RedisClient, server: RedisServer, clock: Clock
+    redis_client: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
     """However many requests there are."""
-    _ask(link)
+    _ask(redis_client)
     with server.client() as client:
         before: Any = client.info("commandstats")
         for _ in range(5):
             clock.now += 0.5
-            _ask(link)
+            _ask(redis_client)
         after: Any = client.info("commandstats")
     asked = after["cmdstat_info"]["calls"] - before["cmdstat_info"]["calls"]
     assert asked == 2 + 1  # and the one that counts them
 
 
 def test_primary_that_became_a_replica_is_left(
-    link: RedisClient, server: RedisServer, clock: Clock
+    redis_client: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
     """Within a second, also by requests that only read: it would answer them for ever."""
-    _ask(link)
+    _ask(redis_client)
     with server.client() as client:
         client.replicaof(*_NOBODY)
         try:
             clock.now += 1
             with pytest.raises(ReadOnlyError):
-                _ask(link)
+                _ask(redis_client)
         finally:
             client.replicaof("NO", "ONE")
-    _ask(link)
+    _ask(redis_client)
 
 
 def test_connection_that_says_nothing_more_is_replaced(
-    link: RedisClient, server: RedisServer, clock: Clock
+    redis_client: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
     """No failure: nothing has been asked of it yet."""
-    before, _ = _ask(link)
+    before, _ = _ask(redis_client)
     with server.client() as client:
         client.client_kill_filter(_id=str(before))
     clock.now += 1
     with commands_of(server) as commands:
-        after, _ = _ask(link)
+        after, _ = _ask(redis_client)
     assert after != before
     assert commands.count("client|id") == 1

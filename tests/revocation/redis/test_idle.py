@@ -71,7 +71,7 @@ def test_connection_that_was_dropped_while_idle_is_no_outage(
     end(ended)
     assert refusal_of(ended) is Refusal.SESSION_ENDED
     assert state_of(backend.circuit) is State.CLOSED
-    assert not backend._kept
+    assert not backend.denials.kept
 
 
 def test_all_that_are_idle_are_given_up_with_the_first(
@@ -107,5 +107,5 @@ def _drop(
     """Drop what has been idle for that long. What never answers may as well time out soon."""
     clock.now += idle_for
     getattr(balancer, how)()
-    for wire in backend.client._idle[""]._idle:
-        wire._connection._sock.settimeout(0.1)
+    for connection in backend.client._idle[""]._idle:
+        connection._connection._sock.settimeout(0.1)

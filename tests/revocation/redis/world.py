@@ -1,7 +1,7 @@
 """Two nodes, one Redis and one database, whose steps a test takes one at a time.
 
 The steps are the real ones of RedisRevocation; only who takes them when is the test's. A node's
-clock and its wire can be stopped.
+clock and its connection can be stopped.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ TTL = 60
 _NUMBERS = count()
 
 
-class _Wire(RedisClient):
-    """The real link; the test cuts it, and restarts the server at its other end."""
+class _Client(RedisClient):
+    """The real client. The test cuts it off, and restarts the server at its other end."""
 
     world: World
 
@@ -44,10 +44,10 @@ class _Wire(RedisClient):
         return super()._try(*arguments)
 
     def _open(self, *arguments: Any) -> Any:
-        wire = super()._open(*arguments)
-        # A restart renews every link, so all open wires are of this epoch.
-        wire.run = wire.run[:8] + b"%08d" % self.world.epoch
-        return wire
+        connection = super()._open(*arguments)
+        # A restart renews every client, so all open connections are of this epoch.
+        connection.run = connection.run[:8] + b"%08d" % self.world.epoch
+        return connection
 
 
 class Node(RedisRevocation):
@@ -55,7 +55,7 @@ class Node(RedisRevocation):
 
     def __init__(self, world: World) -> None:
         super().__init__("revocation", TTL=TTL, TIMEOUT=PATIENT, PREFIX=world.prefix)
-        self.client.__class__ = _Wire
+        self.client.__class__ = _Client
         self.client.world = world  # type: ignore[attr-defined]  # one line above
         # The test calls tick().
         self.circuit.watch = lambda: None  # type: ignore[method-assign]
@@ -216,7 +216,7 @@ class World:
     @property
     def key(self) -> bytes:
         """Of the user's hash."""
-        return self.nodes[0]._key(self.user.pk)
+        return self.nodes[0].keys.of_user(self.user.pk)
 
     def evict(self) -> None:
         """Lose the hash."""
@@ -302,7 +302,7 @@ class World:
     def _is_certain(self, revoker: Revoker, node: Node) -> bool:
         if revoker.has_answered:
             # A node that saw nothing of an outage learns of it when the revoker's can write.
-            return node.has_seen_outage or not any(other._kept for other in self.nodes)
+            return node.has_seen_outage or not any(other.denials.kept for other in self.nodes)
         return revoker.has_died and not revoker.is_disturbed
 
     def __iter__(self) -> Iterator[Revoker]:
