@@ -1,4 +1,4 @@
-"""Sphinx's settings, and the promise that the reference leaves nothing out."""
+"""Sphinx's settings, and a check that the reference is complete."""
 
 import re
 from importlib.metadata import version as installed_version
@@ -33,7 +33,7 @@ PACKAGE = Path(jwt_auth_conf.__file__).parent
 
 
 def require_complete_reference(app: Sphinx) -> None:
-    """Stop the build where a name that a user meets is not on its page."""
+    """Stop the build if a public name is missing from its page of the reference."""
     sources = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     endpoints = (PACKAGE / "urls" / "endpoints.py").read_text()
     names = {

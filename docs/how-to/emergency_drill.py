@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Rehearse a stolen signing key, on a site where that may be done: everybody is logged out.
+"""Rehearse a stolen signing key on a test site: the drill logs out every user of the site.
 
     export DRILL_USERNAME=… DRILL_PASSWORD=…        a staff user, to see the admin as well
     python emergency_drill.py https://staging.example.com --manage "python manage.py"
 
-Each kind of client logs in; then `rotate_keys --compromised` is run for the key that has signed;
-then it is timed what each of them sees. Exit code 0 only where all of it came within the time that
-the command promises.
+A client of each kind logs in. Then the drill runs `rotate_keys --compromised` for the key that
+signed their tokens, and measures when each client sees the effect. The exit code is 0 only if all
+effects came within the time that the command promises.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from typing import Any
 
 import jwt
 
-#: How many answers in a row have to agree, each over a connection of its own: a site has several
-#: processes, and each follows at its own time.
+#: How many answers in a row have to agree, each over a separate connection: a site has several
+#: processes, and each of them loads the new key ring at a different time.
 AGREEING = 20
 
 #: Seconds beyond the reload interval: for the load itself, and for the drill's own requests.
@@ -40,7 +40,7 @@ GRACE = 10
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, the body, and its JSON where it has one."""
+    """A status and a body, and the body as JSON."""
 
     status: int
     text: str
@@ -51,7 +51,7 @@ class Answer:
 
 
 class Client:
-    """A browser, an app or a service: an address, and cookies of its own."""
+    """A browser, an app or a service: the site's address and a separate cookie jar."""
 
     def __init__(self, site: str, tls: ssl.SSLContext) -> None:
         self.site = site
@@ -63,7 +63,7 @@ class Client:
         )
 
     def send(self, path: str, *, token: str = "", **body: str) -> Answer:
-        """POST the body as JSON where there is one, else GET."""
+        """POST the body as JSON if there is one, otherwise GET."""
         data = json.dumps(body).encode() if body else None
         return self._open(path, data, {"Content-Type": "application/json"}, token)
 
@@ -89,7 +89,7 @@ class Client:
 
 @dataclass
 class Drill:
-    """The clients before the theft, and what each has seen after it."""
+    """Log the clients in, replace the key, and print what each client sees."""
 
     new_client: Callable[[], Client]
     manage: list[str]
@@ -99,7 +99,7 @@ class Drill:
     began: float = 0.0
 
     def run(self) -> None:
-        """Rehearse all of it; end the program where anything is not as it should be."""
+        """Run the drill; exit if an effect is wrong or late."""
         browser, mobile, admin = self.new_client(), self.new_client(), self.new_client()
         token = self._log_in(browser, "/api/auth/")["access_token"]
         app = self._log_in(mobile, "/api/mobile/auth/")
@@ -122,7 +122,7 @@ class Drill:
         self._log_in_again(browser, kid)
         if is_staff:
             status = admin.send("/admin/jwt_auth/refreshtokenfamily/").status
-            self._see("admin", f"Django's own session goes on ({status}), and lists what ended")
+            self._see("admin", f"Django's session continues ({status}) and lists what ended")
 
     def _log_in(self, client: Client, mount: str) -> dict[str, str]:
         login = f"{mount}login/"
@@ -156,7 +156,7 @@ class Drill:
         return all(key.key_id != kid for key in self._key_set().keys)
 
     def _await(self, who: str, what: str, has_happened: Callable[[], bool]) -> None:
-        """Ask until so many answers in a row say so."""
+        """Ask until ``AGREEING`` answers in a row agree."""
         agreeing, since = 0, time.monotonic()
         while agreeing < AGREEING:
             self._require(
@@ -177,13 +177,13 @@ class Drill:
     def _look_at_cache(self, token: str, cached: jwt.PyJWKSet) -> str:
         self._require(not verifies(token, self._key_set()), "the new key set refuses the token")
         self._require(verifies(token, cached), "the old key set accepts the token")
-        return "accepts old tokens until its cached set is over (5 minutes), then none"
+        return "accepts old tokens until its cached key set expires (5 minutes), then none"
 
     def _log_in_again(self, browser: Client, kid: str) -> None:
         token = self._log_in(browser, "/api/auth/")["access_token"]
         self._require(jwt.get_unverified_header(token)["kid"] != kid, "a new key signs")
         self._require(verifies(token, self._key_set()), "the new key set verifies it")
-        self._see("everybody", "logs in again, and gets a token of the new key")
+        self._see("user", "logs in again, and gets a token of the new key")
 
     def _see(self, who: str, what: str, *, at: float | None = None) -> None:
         seconds = (time.monotonic() if at is None else at) - self.began
@@ -205,12 +205,12 @@ def verifies(token: str, keys: jwt.PyJWKSet) -> bool:
 
 
 def main() -> None:
-    """Read the command line, rehearse, and say how it went."""
+    """Read the command line and run the drill."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("site", help="address of the site, without a slash at the end")
     parser.add_argument("--manage", default="python manage.py", help="how manage.py is run")
     parser.add_argument("--interval", type=float, default=60, help="the reload interval, seconds")
-    parser.add_argument("--cafile", help="certificate of the site, where it is not a public one")
+    parser.add_argument("--cafile", help="the CA of the site's certificate, if it is private")
     arguments = parser.parse_args()
     tls = ssl.create_default_context(cafile=arguments.cafile)
     drill = Drill(

@@ -34,9 +34,9 @@ SEEN = {
     "browser page": "its refresh is refused (401 invalid_refresh_token)",
     "mobile client": "its refresh is refused (401 invalid_refresh_token)",
     "every process": "the key is gone from its key set",
-    "verify-only service": "accepts old tokens until its cached set is over",
-    "everybody": "logs in again",
-    "admin": "Django's own session goes on (200)",
+    "verify-only service": "accepts old tokens until its cached key set expires",
+    "user": "logs in again",
+    "admin": "Django's session continues (200)",
 }
 
 MAKE_STAFF = """

@@ -12,7 +12,7 @@ class TenantRouter:
 
     def db_for_read(self, model, **hints):
         if model._meta.model_name == "storedkeyring":
-            return "default"  # one ring for all, where the settings keep it in the database
+            return "default"  # one ring for all tenants, if the ring is in the database
         return _database.get()
 
     db_for_write = db_for_read
