@@ -1,4 +1,4 @@
-"""Sessions in the admin: to look at and to end. Digests, nonces and retries are on no page."""
+"""Sessions in Django's admin: list them and end them. Digests and nonces are never shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jwt_auth.models import Reason, RefreshTokenFamily
 
 @admin.register(RefreshTokenFamily)
 class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run time
-    """Read-only but for its actions."""
+    """Read-only, except for the actions that end sessions."""
 
     list_display = ("id", "user", "is_live", "created_at", "last_used_at", "ip_address")
     list_filter = ("revocation_reason", "created_at")
@@ -49,8 +49,10 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
         return session.is_live(datetime.now(UTC))
 
     def lookup_allowed(self, lookup: str, value: str, *request: Any) -> bool:
-        """Filter by what the pages show, and by nothing else: a query for a nonce that starts with
-        "a" would be answered as well as shown.
+        """Allow filters on the fields that the pages show only.
+
+        The number of results of a filter such as "the nonce starts with a" would reveal a hidden
+        field, character by character.
         """
         shown = {*self.fields, "pk", "user_id"}
         return lookup.partition(LOOKUP_SEP)[0] in shown and super().lookup_allowed(
@@ -64,15 +66,17 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
         return False
 
     def has_end_permission(self, request: HttpRequest) -> bool:
-        """Who may end sessions: whoever has the change permission that the pages themselves don't
-        give.
+        """Allow ending sessions to users with the model's "change" permission.
+
+        ``has_change_permission`` can't be asked: it is always false, to keep the pages read-only.
         """
         codename = get_permission_codename("change", self.opts)
         return request.user.has_perm(f"{self.opts.app_label}.{codename}")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may delete users may delete what goes with them, else the admin would refuse the
-        user too.
+        """Allow users who may delete users to delete the sessions that go with them.
+
+        Otherwise the admin would refuse to delete the user.
         """
         users = get_user_model()._meta
         may_delete_users = f"{users.app_label}.{get_permission_codename('delete', users)}"
@@ -81,7 +85,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
         )
 
     def delete_model(self, request: HttpRequest, obj: RefreshTokenFamily) -> None:
-        """End the session first: whoever keeps a copy of what is revoked must hear of it."""
+        """End the session before its row is deleted, so that the revocation backend denies it."""
         flows.end_session(
             obj.pk,
             reason=Reason.ADMINISTRATOR,
@@ -91,10 +95,10 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
         super().delete_model(request, obj)
 
     def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
-        # Django 6.1 says where the actions are for; those before know one place only.
+        # Only Django 6.1 and later pass the location that the actions are for.
         location = () if action_location is None else (action_location,)
         actions = super().get_actions(request, *location)
-        # A session is ended, and its row cleared when it can't matter any more.
+        # Sessions are ended here; clear_expired_tokens deletes the rows once no token needs them.
         actions.pop("delete_selected", None)
         return actions
 

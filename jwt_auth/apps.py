@@ -29,8 +29,8 @@ class JWTAuthConfig(AppConfig):
         from jwt_auth.audit import log
 
         checks.register()
-        receivers.connect()
-        log.connect()
+        receivers.connect_user_receivers()
+        log.connect_security_log()
         entry = startup.entry_point()
         if entry == "command":
             return  # commands run the checks by themselves, and can be told not to

@@ -1,10 +1,10 @@
-"""The settings: one object, one typed property each, read from Django's settings at every use.
+"""The ``JWT_AUTH_…`` settings: one typed property per setting, read from Django's at each use.
 
-Nothing is frozen at import, so ``override_settings`` works. Limits are enforced by
-:mod:`jwt_auth.checks`, which stop the start; the properties here only read.
+Nothing is frozen at import, so ``override_settings`` works. The properties only read. The limits
+are enforced by :mod:`jwt_auth.checks`, which stop the start if a setting is wrong.
 """
 
-# The checks see to the types; until they have run, a setting is whatever the project wrote.
+# The checks verify the types. Until they have run, a setting has the type that the project wrote.
 # mypy: disable-error-code="no-any-return"
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from django.conf import settings
 
 PREFIX: Final = "JWT_AUTH_"
 
-#: ``max-age`` of the published JWK Set, and so the time that verifiers may go on without a new key.
+#: ``max-age`` of the published JWK Set: for so long, verifiers may not know a new key.
 JWKS_MAX_AGE: Final = timedelta(minutes=5)
 
-#: How far the clocks of two nodes may be apart without a key being missed.
+#: How far two nodes' clocks may differ without one of them missing a key.
 CLOCK_DIFFERENCE: Final = timedelta(minutes=1)
 
 ALGORITHMS: Final = ("ES256", "EdDSA", "PS256", "RS256", "HS256")
 
-#: The longest lifetime that the checks let an access token have.
+#: The longest access token lifetime that the checks allow.
 MAX_ACCESS_TOKEN_LIFETIME: Final = timedelta(hours=24)
 
-#: The longest time that the checks let a key wait before it signs.
+#: The longest wait between a key's publication and its first signature that the checks allow.
 MAX_KEY_PUBLISH_AHEAD: Final = timedelta(days=30)
 
 THROTTLE_RATES: Final = {
@@ -42,7 +42,7 @@ THROTTLE_RATES: Final = {
 
 
 class Conf:
-    """All ``JWT_AUTH_…`` settings; the property's name is the setting's, in lower case."""
+    """All ``JWT_AUTH_…`` settings; a property is named like its setting, in lower case."""
 
     @property
     def issuer(self) -> str:
@@ -51,8 +51,9 @@ class Conf:
 
     @property
     def audience(self) -> str | list[str]:
-        """The ``aud`` claim (RFC 7519 §4.1.3): issued as it stands, accepted where one matches.
-        Required.
+        """The ``aud`` claim (RFC 7519 §4.1.3). Required.
+
+        Tokens are issued with the whole setting. A token is accepted if one audience matches.
         """
         return self._read("AUDIENCE", "")
 
@@ -64,12 +65,12 @@ class Conf:
 
     @property
     def client_id(self) -> str:
-        """The ``client_id`` claim that RFC 9068 §2.2 asks for."""
+        """The ``client_id`` claim, which RFC 9068 §2.2 requires."""
         return self._read("CLIENT_ID", "web")
 
     @property
     def algorithm(self) -> str:
-        """The algorithm of the next key that is made; a key keeps its own for life."""
+        """The algorithm of the next key; existing keys keep theirs."""
         return self._read("ALGORITHM", "ES256")
 
     @property
@@ -78,12 +79,12 @@ class Conf:
 
     @property
     def refresh_token_lifetime(self) -> timedelta:
-        """How long a refresh token waits for its use; each use starts it anew."""
+        """How long a refresh token can be used; each refresh issues one with the full lifetime."""
         return self._read("REFRESH_TOKEN_LIFETIME", timedelta(days=7))
 
     @property
     def session_lifetime(self) -> timedelta:
-        """How long a session lasts however often it is refreshed."""
+        """How long a session lasts at most, however often it is refreshed."""
         return self._read("SESSION_LIFETIME", timedelta(days=30))
 
     @property
@@ -92,18 +93,20 @@ class Conf:
 
     @property
     def refresh_retry_window(self) -> timedelta:
-        """How long a request with the same ``Idempotency-Key`` gets the same outcome again."""
+        """How long a refresh repeated with its ``Idempotency-Key`` gets the same outcome again."""
         return self._read("REFRESH_RETRY_WINDOW", timedelta(seconds=60))
 
     @property
     def refresh_reuse_leeway(self) -> timedelta:
-        """The same for clients that send no key; zero turns it off."""
+        """The same for clients that don't send an ``Idempotency-Key``; zero turns it off."""
         return self._read("REFRESH_REUSE_LEEWAY", timedelta(0))
 
     @property
     def refresh_cookie_name(self) -> str:
-        """The setting, else ``refresh_token`` with the strictest prefix its attributes allow (RFC
-        6265bis §4.1.3).
+        """The cookie's name.
+
+        The default is ``refresh_token`` with the strictest prefix that the cookie's attributes
+        allow (RFC 6265bis §4.1.3).
         """
         name: str | None = self._read("REFRESH_COOKIE_NAME", None)
         if name is not None:
@@ -116,7 +119,7 @@ class Conf:
 
     @property
     def refresh_cookie_path(self) -> str | None:
-        """``None``: the path that the endpoints are mounted at."""
+        """The cookie's path; ``None`` for the path that the endpoints are mounted at."""
         return self._read("REFRESH_COOKIE_PATH", None)
 
     @property
@@ -133,12 +136,12 @@ class Conf:
 
     @property
     def refresh_cookie_partitioned(self) -> bool:
-        """Whether browsers keep a cookie for each site that frames the page (CHIPS)."""
+        """Whether browsers keep a separate cookie for each site that frames the page (CHIPS)."""
         return self._read("REFRESH_COOKIE_PARTITIONED", False)
 
     @property
     def access_cookie_name(self) -> str | None:
-        """The cookie that an access token may come in; ``None`` turns that off."""
+        """The cookie that an access token is also accepted in; ``None`` turns that off."""
         return self._read("ACCESS_COOKIE_NAME", None)
 
     @property
@@ -147,7 +150,10 @@ class Conf:
 
     @property
     def key_signer(self) -> dict[str, Any] | None:
-        """What holds the private keys and signs with them; ``None``: they are in the ring."""
+        """The service that signs with private keys that never leave it.
+
+        ``None`` means that the private keys are in the key ring.
+        """
         return self._read("KEY_SIGNER", None)
 
     @property
@@ -156,12 +162,12 @@ class Conf:
 
     @property
     def key_publish_ahead(self) -> timedelta:
-        """How long the next key is published before it signs."""
+        """How long the next key is published before it signs the first token."""
         return self._read("KEY_PUBLISH_AHEAD", timedelta(minutes=10))
 
     @property
     def key_reload_interval(self) -> timedelta:
-        """How old a process lets its copy of the ring become."""
+        """How old a process's copy of the key ring may become before it loads the ring again."""
         return self._read("KEY_RELOAD_INTERVAL", timedelta(seconds=60))
 
     @property
@@ -172,26 +178,28 @@ class Conf:
 
     @property
     def claims(self) -> str | None:
-        """Dotted path of a callable of the user that gives the project's own claims."""
+        """Dotted path of a callable that takes the user and returns the project's claims."""
         return self._read("CLAIMS", None)
 
     @property
     def roles(self) -> str | None:
-        """Dotted path of a callable of the user that gives the ``roles``; ``None``: the names of
-        the groups.
+        """Dotted path of a callable that takes the user and returns the ``roles`` claim.
+
+        ``None`` means the names of the user's groups.
         """
         return self._read("ROLES", None)
 
     @property
     def tenant(self) -> str | None:
-        """Dotted path of a callable without arguments that names the tenant of the moment;
-        ``None``: its database and schema.
+        """Dotted path of a callable without arguments that names the current tenant.
+
+        ``None`` means that the database and its schema name the tenant.
         """
         return self._read("TENANT", None)
 
     @property
     def jwks_url(self) -> str | None:
-        """Where a verify-only install gets its keys; it then has no private key."""
+        """The URL of the JWK Set that a verify-only process loads; it needs no private key."""
         return self._read("JWKS_URL", None)
 
     @property
@@ -200,7 +208,7 @@ class Conf:
 
     @property
     def throttle_rates(self) -> dict[str, str | None]:
-        """The setting laid over the defaults, so that naming one rate keeps the others on."""
+        """The rates. A rate that the setting doesn't name keeps its default."""
         return THROTTLE_RATES | self._read("THROTTLE_RATES", {})
 
     @staticmethod
@@ -208,8 +216,8 @@ class Conf:
         return getattr(settings, PREFIX + name, default)
 
     def _default_key_store(self) -> dict[str, Any]:
-        # A ring belongs to an issuer, so that two projects of one operating-system user never share
-        # keys.
+        # One folder per issuer, so that two projects of the same operating-system user don't share
+        # a key ring.
         data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
         folder = re.sub(r"[^A-Za-z0-9.-]+", "_", str(self.issuer)).lstrip(".") or "default"
         return {
@@ -218,7 +226,7 @@ class Conf:
         }
 
 
-#: Properties that are derived from settings and are none themselves.
+#: Properties that are derived from a setting, without a setting of the same name.
 _DERIVED: Final = frozenset({"audiences"})
 
 #: Every setting's full name.

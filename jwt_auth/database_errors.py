@@ -1,4 +1,4 @@
-"""What an operator can do about a database error."""
+"""Advice to operators about database errors."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ _STATES: Final = frozenset({"42P01", "42703"})
 #: MariaDB and MySQL: ER_NO_SUCH_TABLE, ER_BAD_FIELD_ERROR.
 _NUMBERS: Final = frozenset({1146, 1054})
 
-#: SQLite, whose code is that of any wrong statement.
+#: SQLite, by its message: its error code is the same for every invalid statement.
 _WORDS: Final = ("no such table", "no such column", "has no column")
 
 
 def remedy(error: Error) -> str:
-    """Say what is wrong and what to do. An error that only names our tables, because it waited for
-    a lock on one of them, does not mean that they are missing.
+    """Say what is wrong and what to do.
+
+    The name of one of our tables in the text alone doesn't mean that the table is missing: the
+    error may be a timeout while waiting for a lock on it.
     """
     if _misses_something(error) and "jwt_auth_" in str(error):
         return "The tables of jwt_auth are missing or old: run `manage.py migrate`."
     if asks_for_retry(error):
-        return "The database is busy: something else has kept a lock for too long."
-    return "The database can't be used: see that it is up and takes writes (no standby does)."
+        return "The database is busy: another transaction held a lock for too long. Try again."
+    return "The database can't be used: make sure that it is up and not a read-only standby."
 
 
 def _misses_something(error: Error) -> bool:

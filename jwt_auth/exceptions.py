@@ -1,36 +1,36 @@
-"""Every error of the package, one tree.
+"""All errors that the package raises, as one tree.
 
 ::
 
     JWTAuthError
-    ├── AccessTokenRefused        a bearer token that is not, or no longer, good (carries a Refusal)
+    ├── AccessTokenRefused        an invalid, expired or revoked bearer token (carries a Refusal)
     ├── RefreshTokenRefused       missing, malformed, forged, expired, revoked or reused: one answer
-    ├── RefreshSuperseded         an honest retry that comes too late to be answered
-    ├── LogInRefused              the user is gone, inactive or has another password since
+    ├── RefreshSuperseded         a legitimate retry that came too late to get its answer again
+    ├── LogInRefused              the user doesn't exist, is inactive or has another password by now
     ├── OldPasswordRefused        the current password given for a change is wrong
     ├── NewPasswordRefused        the password validators object (carries their messages)
-    ├── SessionNotFound           no such live session of this user
-    ├── ClaimsInvalid             the project's claims or roles callable gave what no token carries
+    ├── SessionNotFound           this user has no live session with that id
+    ├── ClaimsInvalid             the project's claims or roles callable returned unusable values
     └── KeyFailure
-        ├── InvalidKey            key material that is malformed, weak or of the wrong kind
-        ├── UnknownKey            no key of that kid verifies now
+        ├── InvalidKey            the key material is malformed, weak or of the wrong kind
+        ├── UnknownKey            no key with that kid verifies tokens now
         ├── NoSigningKey          the ring has no key that signs now
-        ├── KeyRingExists         a ring stands where a first one was to be made
-        ├── KeyRingConflict       somebody else saved the ring in between
+        ├── KeyRingExists         the first ring can't be made, because there is one already
+        ├── KeyRingConflict       another process saved the ring in the meantime
         ├── KeyWaiting            the next key is published already, with another algorithm
-        ├── KeyMisdated           a key was made by a clock that was far ahead
-        ├── KeyTaken              the ring has a key of that kid, or this key
-        ├── KeySignerError        the service that holds a private key does not sign
+        ├── KeyMisdated           a key was made while the clock was far ahead
+        ├── KeyTaken              the ring has a key with that kid already, or this very key
+        ├── KeySignerError        the service that holds a private key failed to sign
         └── KeyStoreError         the store can't be read or written
-            ├── KeyRingMissing    there is no ring yet
-            ├── KeyRingTorn       what lies there is not a ring
-            │   └── KeyRingTooNew  it is one, written by a newer version of this package
-            ├── KeyStoreExposed   others than the owner can read the private keys
-            ├── KeyStoreReadOnly  the store can't be written, by its nature
-            └── KeyStoreUnavailable  the store does not answer at the moment
+            ├── KeyRingMissing    the first ring has not been made yet
+            ├── KeyRingTorn       the stored data is damaged or is not a key ring
+            │   └── KeyRingTooNew  the ring was written by a newer version of this package
+            ├── KeyStoreExposed   users other than the owner can read the private keys
+            ├── KeyStoreReadOnly  a store of this kind can't be written
+            └── KeyStoreUnavailable  the store doesn't answer at the moment
 
-No message holds a token, a key or other input: these texts reach logs and, translated once in
-``jwt_auth.http.exception_handler``, clients.
+No message contains a token, a key or other input. The messages reach logs, and clients through
+``jwt_auth.http.exception_handler``, the one place that translates them to HTTP.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from typing import ClassVar
 
 
 class Refusal(StrEnum):
-    """Why an access token was refused: the reason code of the event and the log record."""
+    """Why an access token was refused: the reason code in the signal and the log record."""
 
     TOO_LONG = "too_long"
     MALFORMED = "malformed"
@@ -78,7 +78,7 @@ class JWTAuthError(Exception):
 
 
 class AccessTokenRefused(JWTAuthError):
-    """A bearer token was refused; ``reason`` says why, to the log and not to the client."""
+    """A bearer token was refused. ``reason`` is for the log and never shown to the client."""
 
     code = "invalid_token"
     message = "The access token is invalid, expired or revoked."
@@ -89,15 +89,14 @@ class AccessTokenRefused(JWTAuthError):
 
 
 class RefreshTokenRefused(JWTAuthError):
-    """One answer for every refresh token that gets nothing, so that none tells a thief more."""
+    """A refresh token was refused. The answer never says why, so that a thief learns nothing."""
 
     code = "invalid_refresh_token"
     message = "The refresh token is missing, invalid, expired or revoked."
 
     def __init__(self, hint: str | None = None) -> None:
         super().__init__()
-        #: What a developer may want to know (shown only with ``DEBUG`` on); never part of the
-        #: answer else.
+        #: A hint for developers. It is part of the answer only with ``DEBUG`` on.
         self.hint = hint
 
 
@@ -109,7 +108,7 @@ class RefreshSuperseded(JWTAuthError):
 
 
 class LogInRefused(JWTAuthError):
-    """The one answer to every log-in that gets nothing."""
+    """A login was refused. The answer never says whether the account or the password is wrong."""
 
     code = "invalid_credentials"
     message = "No active account has these credentials."
@@ -121,7 +120,7 @@ class OldPasswordRefused(JWTAuthError):
 
 
 class NewPasswordRefused(JWTAuthError):
-    """The project's password validators object; ``messages`` are theirs, meant for the user."""
+    """The password validators object; ``messages`` are their texts, to be shown to the user."""
 
     code = "password_refused"
     message = "The new password was refused."
@@ -153,7 +152,7 @@ class InvalidKey(KeyFailure):
 
 class UnknownKey(KeyFailure):
     code = "unknown_key"
-    message = "No key of that id verifies tokens now."
+    message = "The key ring has no key with this kid that verifies tokens now."
 
 
 class NoSigningKey(KeyFailure):
@@ -168,38 +167,38 @@ class KeyRingExists(KeyFailure):
 
 class KeyRingConflict(KeyFailure):
     code = "key_ring_conflict"
-    message = "The key ring was changed by somebody else in between: run the command again."
+    message = "Another process changed the key ring in the meantime: run the command again."
 
 
 class KeyWaiting(KeyFailure):
     code = "key_waiting"
     message = (
-        "The next key is published already and has another algorithm:"
-        " run `manage.py rotate_keys` again once it signs, or let it sign with `--now`."
+        "The next key is published already and has another algorithm: run"
+        " `manage.py rotate_keys` again once it signs, or let it sign at once with `--now`."
     )
 
 
 class KeyMisdated(KeyFailure):
     code = "key_misdated"
     message = (
-        "A key of the ring signs in the far future only: run `manage.py rotate_keys --now` to have"
-        " it sign now."
+        "A key in the ring is to sign only in the far future, so a clock was wrong: run"
+        " `manage.py rotate_keys --now` to let it sign now."
     )
 
 
 class KeyTaken(KeyFailure):
     code = "key_taken"
     message = (
-        "The ring has a key of that kid: run `manage.py list_keys` to see it,"
-        " or give another with --kid."
+        "The ring already has a key with this kid: run `manage.py list_keys` to see it,"
+        " or give another kid with --kid."
     )
 
 
 class KeySignerError(KeyFailure):
-    """Log-ins and refreshes have to wait; verification does not ask the signer."""
+    """Logins and refreshes fail meanwhile; tokens are still verified, without the signer."""
 
     code = "key_signer_error"
-    message = "The service that holds the signing key does not sign."
+    message = "The service that holds the signing key failed to sign."
 
 
 class KeyStoreError(KeyFailure):
@@ -214,11 +213,11 @@ class KeyRingMissing(KeyStoreError):
 
 class KeyRingTorn(KeyStoreError):
     code = "key_ring_torn"
-    message = "The stored key ring is torn or is not a key ring."
+    message = "The stored key ring is damaged, or it is not a key ring."
 
 
 class KeyRingTooNew(KeyRingTorn):
-    """Nothing is lost: a newer version of the package reads it."""
+    """The ring is intact, but only a newer version of the package can read it."""
 
     code = "key_ring_too_new"
     message = "The stored key ring was written by a newer version: upgrade jwt_auth."
@@ -226,18 +225,18 @@ class KeyRingTooNew(KeyRingTorn):
 
 class KeyStoreExposed(KeyStoreError):
     code = "key_store_exposed"
-    message = "The private keys can be read by others than their owner."
+    message = "Users other than their owner can read the private keys."
 
 
 class KeyStoreReadOnly(KeyStoreError):
-    """The ring is made and changed elsewhere; the text says where."""
+    """The ring is made and changed outside of this store; the text says where."""
 
     code = "key_store_read_only"
-    message = "The key store can only be read."
+    message = "The key store is read-only."
 
 
 class KeyStoreUnavailable(KeyStoreError):
-    """Nothing is wrong with the request; the same one may be answered in a minute."""
+    """The store is temporarily unavailable: the same request may succeed a minute later."""
 
     code = "key_store_unavailable"
     message = "The key store does not answer at the moment."

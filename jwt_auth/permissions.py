@@ -1,6 +1,7 @@
-"""Permissions by what an access token says: its roles and its claims.
+"""Permissions by the roles and claims of an access token.
 
-They judge the token, not the database: a role that was taken away counts until the next refresh.
+They look at the token, not at the database: a role that was taken away from a user is accepted
+until the next refresh.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from jwt_auth.tokens.claims import AccessToken
 
 
 def requires_role(*roles: str) -> type[BasePermission]:
-    """A permission for tokens that have at least one of ``roles``."""
+    """Return a permission class for tokens that have at least one of ``roles``."""
 
     class RequiresRole(BasePermission):
         def has_permission(self, request: Request, view: APIView) -> bool:
@@ -26,11 +27,11 @@ def requires_role(*roles: str) -> type[BasePermission]:
 
 
 def requires_claim(name: str, *values: Any) -> type[BasePermission]:
-    """A permission for tokens that carry the claim ``name``, with one of ``values`` where some are
-    given.
+    """Return a permission class for tokens that carry the claim ``name``.
 
-    A value that is a callable is given the request and returns the value to compare with, as for
-    the tenant that the request is for: ``requires_claim("tenant", tenant_of)``.
+    If ``values`` are given, the claim must be equal to one of them. A value may be a callable: it
+    takes the request and returns the value to compare with, such as the tenant that the request is
+    for (``requires_claim("tenant", tenant_of)``).
     """
 
     class RequiresClaim(BasePermission):

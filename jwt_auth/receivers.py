@@ -1,14 +1,15 @@
-"""A changed password, a deactivation, a deletion and a log-out from Django end the user's sessions
-wherever they happen.
+"""Signal receivers that end a user's sessions when the user changes, wherever that happens.
 
-They listen to the models, so that the admin, the shell, a view and a command all count. A bulk
-``update()`` sends no signal: the database sees ``is_active=False`` at the next request by itself,
-and :func:`jwt_auth.flows.end_user_sessions` is the call for the rest.
+A new password, a deactivation and a deletion end all sessions of the user; logging out of Django
+ends the session that was opened with Django's. The receivers listen to the models' signals, so it
+doesn't matter whether the admin, the shell, a view or a command makes the change. A bulk
+``update()`` sends no signal. After such an update, the next request reads ``is_active=False`` from
+the database; for a new password, the project calls :func:`jwt_auth.flows.end_user_sessions`.
 
-Inside a transaction the change and the end of the sessions are committed together. Outside of one,
-Django commits the change by itself. So the sessions end first, or else a failure in between would
-leave a thief's session alive beside the new password. Those that a thief opens meanwhile, with the
-old password, end after it.
+Inside a transaction, the change and the end of the sessions are committed together. Outside of one,
+Django commits the change separately. So the sessions end before the change: otherwise a failure
+between the two would leave a thief's session alive although the password is new. Sessions that a
+thief opens between the two, with the old password, end after the change.
 """
 
 from __future__ import annotations
@@ -32,18 +33,19 @@ from jwt_auth.models import Reason, RefreshTokenFamily, write_database
 from jwt_auth.sessions import end_session_on_log_out
 from jwt_auth.users import key_of
 
-#: Where an instance notes, while it is being saved, why its sessions end.
+#: The attribute in which an instance holds, while it is being saved, why its sessions end.
 _REASON: Final = "_jwt_auth_reason"
 
-#: Where an instance notes that its password was set by ``set_password()`` and saved, or not.
+#: The attribute that marks an instance which was saved after ``set_password()``, whether or not
+#: that save wrote the password.
 _PASSWORD_SET: Final = "_jwt_auth_password_set"
 
 
-def connect() -> None:
-    """Listen to the models that store a user; called once, when the apps are ready.
+def connect_user_receivers() -> None:
+    """Connect the receivers to the models that store a user; called once, when apps are ready.
 
-    Each is named: a receiver for every sender would take the fast path from every bulk delete of
-    the project.
+    Each model is connected by itself. With a receiver for all senders, Django could no longer
+    delete any of the project's models in bulk without loading the instances.
     """
     tables = tuple(_tables())
     for model in apps.get_models():
@@ -64,8 +66,10 @@ def end_sessions_before_save(
     update_fields: frozenset[str] | None,
     **kwargs: Any,
 ) -> None:
-    """Find out whether this save has the user's sessions end, and end them unless they can be ended
-    in the same transaction.
+    """Find out whether this save must end the user's sessions.
+
+    Outside of a transaction they are ended here, before the save. Inside of one,
+    ``end_sessions_on_save`` ends them, in the same transaction.
     """
     vars(instance).pop(_REASON, None)
     reason = None if raw else _reason_of(sender, instance, using, update_fields)
@@ -99,21 +103,22 @@ def end_sessions_on_delete(*, instance: AbstractBaseUser, using: str, **kwargs: 
 
 
 def _has_sessions(using: str) -> bool:
-    """Whether the sessions of the users in that database are those that end.
+    """Whether the sessions of the users in the database ``using`` can be found and ended.
 
     Raises:
-        RuntimeError: they may be others', with the same keys: nothing must be saved.
+        RuntimeError: the sessions that would be ended may belong to other users with the same
+            keys, so the save must not happen.
     """
     database = write_database(RefreshTokenFamily)
     if using == database:
         return True
     if not router.allow_migrate_model(using, RefreshTokenFamily):
-        return False  # copies of the users, without sessions
+        return False  # the database holds copies of the users, without sessions
     raise RuntimeError(
-        f'A user in the database "{using}" is changed, and the sessions that end by it would be '
-        f'looked for in "{database}". Do it where the routers give "{using}", as in a request of '
-        "that tenant; if it only has copies of the users, have DATABASE_ROUTERS keep jwt_auth's "
-        "tables out of it (allow_migrate)."
+        f'The user to be changed is in the database "{using}", but the user\'s sessions would be '
+        f'looked up in "{database}". Make the change where the routers return "{using}", such as '
+        f'in a request of that tenant. If "{using}" only has copies of the users, let '
+        "DATABASE_ROUTERS keep jwt_auth's tables out of it (allow_migrate)."
     )
 
 
@@ -133,14 +138,14 @@ def _reason_of(
 
 
 def _is_changed(instance: Any, stored: str, update_fields: frozenset[str] | None) -> bool:
-    """Whether the user gets another password: by the hash, however it was set."""
+    """Whether the save gives the user another password, however the hash was set."""
     if instance.password == stored:
         return False
     if not is_password_usable(instance.password) and not is_password_usable(stored):
         return False
-    # A log-in that hashes the same password with newer parameters: Django's check_password() leaves
-    # nothing but this trace, and only where the stored hash asked for it, which another log-in may
-    # have replaced since.
+    # A login may hash the same password again, with newer parameters. Django's check_password()
+    # leaves only these traces of it. It does so only if the stored hash was outdated; by now,
+    # another login may have replaced that hash.
     is_rehash = (
         update_fields == frozenset({"password"})
         and vars(instance).get("_password", "") is None
@@ -160,7 +165,7 @@ def _is_outdated(stored: str) -> bool:
 
 
 def _tables() -> Iterable[type[Model]]:
-    """The user model, and the parents that have its password or its standing in their tables."""
+    """The user model, and its parents whose tables hold ``password`` or ``is_active``."""
     user_model = get_user_model()
     yield user_model
     for field in user_model._meta.concrete_fields:
@@ -169,7 +174,7 @@ def _tables() -> Iterable[type[Model]]:
 
 
 def _keys_of(instance: Any, using: str) -> list[Any]:
-    """The keys of the users that an instance is, or is a part of."""
+    """Return the keys of the users whose row, or a parent's row, is this instance."""
     user_model = get_user_model()
     if isinstance(instance, user_model):
         return [key_of(instance)]

@@ -1,7 +1,7 @@
-"""Transactions that a database rolls back and asks to have run again.
+"""Run a transaction again if the database rolled it back only because of other transactions.
 
-Deadlocks and serialization failures, locks that were waited for too long, SQLite's BUSY: nothing is
-wrong with the transaction, only with the moment.
+Databases do so for deadlocks, serialization failures and lock timeouts, and SQLite when it is busy.
+The same transaction may succeed a moment later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _Result = TypeVar("_Result")
 
 _ATTEMPTS: Final = 8
 
-#: Seconds after which no other attempt begins: each may have waited long for a lock.
+#: Seconds after which no further attempt begins: a single one may wait long for a lock.
 _PATIENCE: Final = 10.0
 
 #: PostgreSQL, by SQLSTATE: serialization_failure, deadlock_detected, lock_not_available.
@@ -26,13 +26,14 @@ _STATES: Final = frozenset({"40001", "40P01", "55P03"})
 #: MariaDB and MySQL: ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT, ER_CHECKREAD.
 _NUMBERS: Final = frozenset({1213, 1205, 1020})
 
-#: SQLite, in the low byte of its extended codes: SQLITE_BUSY, SQLITE_LOCKED.
+#: SQLite, in the low byte of its extended result codes: SQLITE_BUSY, SQLITE_LOCKED.
 _CODES: Final = frozenset({5, 6})
 
 
 def retried(transact: Callable[[], _Result], *, using: str) -> _Result:
-    """Run a transaction, again if the database asks for that; inside an outer one just once, which
-    only its owner can run again.
+    """Run a transaction, and run it again if the database asks for that.
+
+    Inside an outer transaction it runs once: only the code that began the outer one can repeat it.
     """
     begun = monotonic()
     for attempt in range(_ATTEMPTS):
@@ -42,13 +43,13 @@ def retried(transact: Callable[[], _Result], *, using: str) -> _Result:
             is_last = attempt + 1 == _ATTEMPTS or monotonic() - begun > _PATIENCE
             if is_last or connections[using].in_atomic_block or not asks_for_retry(error):
                 raise
-        # Apart from each other, or those who met would meet again.
+        # A random wait: transactions that have collided would otherwise collide again.
         sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311  no secret
     raise AssertionError  # pragma: no cover  the last attempt returns or raises
 
 
 def asks_for_retry(error: Exception) -> bool:
-    """Tell whether the database refused a statement only for what others were doing."""
+    """Whether the database refused a statement only because of what other transactions did."""
     cause = error.__cause__
     # psycopg 3 and psycopg 2
     if getattr(cause, "sqlstate", getattr(cause, "pgcode", None)) in _STATES:

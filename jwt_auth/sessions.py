@@ -1,7 +1,7 @@
-"""A session for whom Django's own pages have logged in: the admin, allauth, a form of the project.
+"""Open a JWT session for a user who logged in through Django: the admin, allauth or a form.
 
-:func:`open_session` is what a project calls after Django's ``login()``. A Django log-out in the
-same browser ends the session, too.
+A project calls :func:`open_session` after Django's ``login()``. Logging out of Django in the same
+browser ends the JWT session, too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from jwt_auth.http.addresses import client_of
 from jwt_auth.http.cookies import set_token_cookies
 from jwt_auth.models import Reason
 
-#: Where Django's session notes which of ours was opened beside it.
+#: The key under which Django's session holds the id of the JWT session that was opened with it.
 _NOTE: Final = "_jwt_auth_session"
 
 
@@ -41,32 +41,37 @@ def open_session(
     """Open a session for the user that Django's ``login()`` has just logged in, and set its cookies
     on the response.
 
-    Call it once for each log-in, not at each request: every call opens another session. ``mount``
-    is the path of the endpoints, such as ``"/api/auth/"``, where ``reverse()`` can't find it. With
-    the ``password`` that was given, several log-ins at once that hash it anew each get a session.
+    Call it once per login, not per request: every call opens another session. ``mount`` is the path
+    of the endpoints, such as ``"/api/auth/"``; it is needed if ``reverse()`` can't find them. Pass
+    the ``password`` that the user typed if logins may happen at the same time: when one of them
+    hashes the password with newer parameters, the others get a session all the same.
 
     Raises:
-        LogInRefused: the user is not logged in, gone, inactive, or has another password since.
-        ClaimsInvalid, KeyFailure: no token can be issued; no session is left behind.
-        ImproperlyConfigured: the endpoints are not mounted, or in a place that has parameters.
+        LogInRefused: the user is not logged in, doesn't exist any more, is inactive, or has a new
+            password by now.
+        ClaimsInvalid, KeyFailure: no token can be issued; no session was opened.
+        ImproperlyConfigured: the endpoints are not mounted, or their mount has parameters.
     """
     if isinstance(user, AnonymousUser):
         raise LogInRefused
-    # With its slash, as the endpoints themselves set it: else a browser would keep two cookies.
+    # With the final slash, as the endpoints set the cookie: with a different path, a browser would
+    # keep two cookies.
     path = _mount() if mount is None else mount.rstrip("/") + "/"
     issued = flows.log_in(user, client=client_of(request), now=datetime.now(UTC), password=password)
     set_token_cookies(response, issued, mount=path)
     patch_cache_control(response, no_store=True)
     if hasattr(request, "session"):
-        _end_noted(request)  # the one of the same user's log-in before, whose cookie is replaced
+        # The session of an earlier login in this browser: its cookie has just been replaced.
+        _end_noted(request)
         request.session[_NOTE] = str(issued.family.pk)
     return issued
 
 
 def end_session_on_log_out(*, request: HttpRequest | None, **kwargs: Any) -> None:
-    """End the session that was opened beside the one of Django's that ends (``user_logged_out``).
+    """End the JWT session that belongs to the Django session that ends (``user_logged_out``).
 
-    Its own cookie doesn't tell of it: browsers send that to the endpoints only.
+    Django's session has to hold its id: browsers send the refresh cookie to the endpoints only, so
+    this request doesn't carry it.
     """
     if request is not None and hasattr(request, "session"):
         _end_noted(request)
@@ -84,10 +89,10 @@ def _mount() -> str:
     if conf.refresh_cookie_path is not None:
         return conf.refresh_cookie_path
     try:
-        # Unquoted, as a request's path is: the cookie's path is quoted when it is written.
+        # Unquoted, like the path of a request: the cookie's path is quoted when it is set.
         return unquote(reverse("jwt_auth:refresh")).removesuffix("refresh")
     except NoReverseMatch:
         raise ImproperlyConfigured(
-            "The cookie's path is that of jwt_auth.urls, which reverse() does not find: include "
-            "them without parameters, or give open_session() the mount."
+            "The refresh cookie's path is the mount of jwt_auth.urls, and reverse() can't find it: "
+            "include jwt_auth.urls without parameters, or pass the mount to open_session()."
         ) from None

@@ -1,4 +1,8 @@
-"""Which process this is, for the audit of who touched the keys."""
+"""Find out what is starting: a server, a management command, or another script.
+
+The app's configuration asks, to decide whether to run the checks itself. The security log asks, to
+record which process loaded or changed the keys.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +18,26 @@ from django.core.exceptions import ImproperlyConfigured
 try:
     import pwd
 except ImportError:
-    # The first of what is missing on Windows; the app's configuration comes by here.
+    # Windows lacks this module and others that the package needs. The app's configuration imports
+    # this module first, so a start on Windows fails here.
     raise ImproperlyConfigured(
-        "jwt_auth runs on Linux and macOS. On Windows develop within WSL or a container."
+        "jwt_auth runs on Linux and macOS only: on Windows, develop in WSL or a container."
     ) from None
 
-#: Modules whose frames say what called ``django.setup()``.
+#: Modules from which a server calls ``django.setup()``, and the one from which a command does.
 _SERVERS: Final = frozenset({"django.core.wsgi", "django.core.asgi"})
 _COMMANDS: Final = "django.core.management"
 
-#: The command's module is called after it.
+#: A command's module is named after the command and is in this folder of an app.
 _COMMAND_FOLDER: Final = ".management.commands."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A process id, what it runs, and the operating-system user it runs as."""
+    """A process's id, the program that it runs, and the operating-system user that runs it."""
 
     pid: int
-    #: The management command's name, ``"server"`` under WSGI or ASGI, else the script's name.
+    #: The management command's name, ``"server"`` under WSGI or ASGI, otherwise the script's name.
     command: str
     system_user: str
 
@@ -41,11 +46,11 @@ _started_as: str | None = None
 
 
 def entry_point() -> str:
-    """What is starting: ``"server"``, ``"command"``, or ``"script"`` for anything else.
+    """Return what is starting: ``"server"``, ``"command"``, or ``"script"`` for anything else.
 
     Django runs system checks for management commands only, so a WSGI or ASGI server would start
-    with settings that ``check`` refuses. Nothing but the callers of ``setup()`` tells the two
-    apart.
+    with settings that ``manage.py check`` refuses. Only the callers of ``django.setup()`` on the
+    stack show whether a server or a command is starting.
     """
     global _started_as  # noqa: PLW0603
     _started_as = "script"
@@ -63,7 +68,10 @@ def entry_point() -> str:
 
 
 def this_process() -> Process:
-    """Give this process as it is now; a fork has another id, a command may be run within it."""
+    """Describe this process, anew at each call.
+
+    A forked process has another id, and a process may run a command with ``call_command()``.
+    """
     return Process(pid=os.getpid(), command=_command(), system_user=_system_user())
 
 
@@ -84,8 +92,8 @@ def _command() -> str:
 
 
 def _system_user() -> str:
-    """Give the effective user, from the kernel: ``$USER`` says what whoever started it wrote."""
+    """Return the effective user, as the kernel knows it: a caller can set ``$USER`` to anything."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # in a container there may be none of that number
+    except KeyError:  # a container may run as a user id that has no entry in its passwd file
         return f"uid {os.geteuid()}"

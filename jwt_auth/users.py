@@ -1,4 +1,4 @@
-"""Whose a session is: the user's key, the tenant of the moment, and whom the project hides."""
+"""Which user a session belongs to: the user's key, the current tenant, and hidden users."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ from jwt_auth.models import RefreshTokenFamily, write_database
 
 
 def key_of(user: Any) -> Any:
-    """The primary key in ``AUTH_USER_MODEL``; a model that inherits from that may have its own.
+    """Return the user's primary key in ``AUTH_USER_MODEL``.
+
+    A model that inherits from ``AUTH_USER_MODEL`` may have a different primary key itself.
 
     Raises:
-        TypeError: it is no instance of ``AUTH_USER_MODEL``.
+        TypeError: ``user`` is not an instance of ``AUTH_USER_MODEL``.
     """
     model = get_user_model()
     if not isinstance(user, model):
         raise TypeError(
-            f"Sessions belong to users of AUTH_USER_MODEL, {model._meta.label}: "
-            f"this is an instance of {type(user).__name__}."
+            f"Sessions belong to users of AUTH_USER_MODEL ({model._meta.label}), but this is an "
+            f"instance of {type(user).__name__}: pass the user."
         )
     return getattr(user, model._meta.pk.attname)
 
 
 def hides_users() -> bool:
-    """Whether the user model's default manager filters, by a soft delete or by tenant: what it
-    finds at one moment says nothing of the next.
+    """Whether the user model's default manager filters users, such as by soft delete or tenant.
+
+    Its result must not be cached then: the next query may find other users.
     """
     users: Any = get_user_model()._default_manager
     if getattr(users.get_queryset, "__func__", None) is BaseManager.get_queryset:
@@ -40,25 +43,26 @@ def hides_users() -> bool:
 
 
 def is_bound_to_the_moment() -> bool:
-    """Whether the user model's rows may be another tenant's a moment later, in one database: a view
-    may change the schema, or what ``JWT_AUTH_TENANT`` goes by.
+    """Whether the same database may show another tenant's users a moment later.
+
+    A view may change the schema, or the value that ``JWT_AUTH_TENANT`` looks at.
     """
     database = write_database(get_user_model())
     return conf.tenant is not None or hasattr(connections[database], "schema_name")
 
 
 def is_hidden(key: Any) -> bool:
-    """Whether the default manager doesn't find the user of this key."""
+    """Whether the default manager doesn't find the user with this key."""
     model = get_user_model()
     users = model._default_manager.using(write_database(model))
     return hides_users() and not users.filter(pk=key).exists()
 
 
 def current_tenant() -> str:
-    """Name the users that are meant now, in keys that are kept outside of their database.
+    """Name the current tenant, for keys in a cache or in Redis, which all tenants share.
 
-    What ``JWT_AUTH_TENANT`` returns, or else the database and, as django-tenants has them, its
-    schema: user 1 of one tenant isn't user 1 of another.
+    User 1 of one tenant isn't user 1 of another. The name is the one that ``JWT_AUTH_TENANT``
+    returns. Without that setting it is the database and, with django-tenants, its schema.
     """
     if conf.tenant is not None:
         return str(import_string(conf.tenant)())

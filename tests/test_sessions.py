@@ -275,7 +275,7 @@ def test_mount_with_a_parameter_has_to_be_given(
     """Nobody can guess the tenant; with the setting of the path nobody has to."""
     settings.ROOT_URLCONF = Nowhere
     request = RequestFactory().get("/")
-    with pytest.raises(ImproperlyConfigured, match="give open_session"):
+    with pytest.raises(ImproperlyConfigured, match="pass the mount to open_session"):
         open_session(request, HttpResponse(), user)
     assert not RefreshTokenFamily.objects.exists()
     response = HttpResponse()

@@ -145,7 +145,7 @@ def test_system_without_what_it_needs_is_named(project: Project) -> None:
     """Windows lacks these modules; a traceback that ends in `pwd` tells nobody what to do."""
     missing = "import sys; sys.modules['pwd'] = sys.modules['fcntl'] = None"
     outcome = project.run("-c", f"{missing}; import django; django.setup()")
-    assert "jwt_auth runs on Linux and macOS. On Windows" in _last_line_names(outcome)
+    assert "jwt_auth runs on Linux and macOS only: on Windows" in _last_line_names(outcome)
 
 
 def test_script_with_wrong_settings_stops(project: Project) -> None:

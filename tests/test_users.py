@@ -64,7 +64,7 @@ class Stranger(AbstractBaseUser):
 
 def test_user_of_another_model_is_named_in_the_error() -> None:
     """Sessions refer to one model."""
-    expected = f"AUTH_USER_MODEL, {get_user_model()._meta.label}.*instance of Stranger"
+    expected = rf"AUTH_USER_MODEL \({get_user_model()._meta.label}\).*instance of Stranger"
     with pytest.raises(TypeError, match=expected):
         log_in(Stranger(pk=1))
 
@@ -82,7 +82,7 @@ def child(user: Any, transactional_db: None, monkeypatch: pytest.MonkeyPatch) ->
                 app_label = "users"
 
         monkeypatch.setattr(receivers, "apps", registry)
-        receivers.connect()
+        receivers.connect_user_receivers()
         with connection.schema_editor() as editor:
             editor.create_model(Employee)
         try:

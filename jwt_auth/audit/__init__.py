@@ -1,1 +1,1 @@
-"""What an operator and a security team see: structured records, without any secret in them."""
+"""The security log for operators and security teams: structured records without secrets."""

@@ -1,8 +1,8 @@
 """Structured records of every security event, on the logger ``jwt_auth.security``.
 
-Each record's message is a short sentence and its ``extra`` holds the fields, so that a plain format
-reads well and a JSON format is complete. Tokens, digests and keys never get here: the signals don't
-carry any.
+A record's message is one line with the event and its fields, for plain formats. Its ``extra`` holds
+the same fields as a dict, for JSON formats. Tokens, digests and keys can't appear in the log,
+because the signals that it records never carry any.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ logger: Final = logging.getLogger("jwt_auth.security")
 _USER_AGENT: Final = 120
 
 
-def connect() -> None:
-    """Listen to the package's signals; called once, when the apps are ready."""
+def connect_security_log() -> None:
+    """Record the package's signals from now on; called once, when the apps are ready."""
     for signal, receiver in (
         (signals.session_opened, _session_opened),
         (signals.session_refreshed, _session_refreshed),
@@ -115,7 +115,7 @@ def _token_refused(
             "jti": token.jti,
             "kid": token.kid,
         }
-    # An expired token is how every session asks for its next one.
+    # Clients present an expired token whenever it is time to refresh: that is normal traffic.
     level = logging.DEBUG if reason == Refusal.EXPIRED else logging.INFO
     _record(level, "token_refused", client, reason=str(reason), **fields)
 
@@ -134,7 +134,7 @@ def _key_event(*, event: str, kid: str | None, store: str, process: Process, **k
 def _key_level(event: str, *, reason: str | None, routine: bool, **kwargs: Any) -> int:
     if routine:
         return logging.DEBUG
-    # Of two who change the ring at once one is refused: nothing is wrong then.
+    # If two processes change the ring at the same time, one of them is refused: that is normal.
     harmless = event != "refused" or reason in {KeyRingConflict.code, KeyRingExists.code}
     return logging.INFO if harmless else logging.WARNING
 
@@ -150,10 +150,11 @@ def _cross_site_refused(*, path: str, client: Client, reason: str, **kwargs: Any
 def _log_in_failed(
     *, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
-    """Record Django's own signal, so that log-ins by any way are in one place."""
+    """Record Django's signal, so that failed logins through Django's forms are logged, too."""
     client = None if request is None else client_of(request)
     name = credentials.get("username", credentials.get(get_user_model().USERNAME_FIELD))
-    # A digest: it tells attempts at one account from others, and people type passwords as names.
+    # A digest suffices to tell the attempts at different accounts apart. The name itself could be
+    # a password that was typed into the wrong field.
     account = None if name is None else _digest(str(name))
     _record(logging.WARNING, "log_in_failed", client, account=account)
 
@@ -177,6 +178,7 @@ def _record(level: int, event: str, client: Client | None, **fields: Any) -> Non
     if client is not None:
         fields["ip_address"] = client.ip_address
         fields["user_agent"] = client.user_agent[:_USER_AGENT]
-    # Values from outside are quoted, so that none can start a line that looks like another record.
+    # With repr(), because a client controls some values: a line break in one of them would
+    # otherwise start a line that looks like another record.
     text = " ".join(f"{name}={value!r}" for name, value in fields.items() if name != "event")
     logger.log(level, "%s %s", event, text, extra={"jwt_auth": fields})

@@ -1,1 +1,1 @@
-"""What fits this package to others; each module needs the package that it is named after."""
+"""Integrations with other packages; each module needs the package that it is named after."""

@@ -1,7 +1,7 @@
-"""django-axes: the answer to a log-in that it has locked out, in the form of all others.
+"""django-axes: answer a locked-out login in the same JSON form as all other errors.
 
-``AXES_LOCKOUT_CALLABLE = "jwt_auth.contrib.axes.locked_out"``. Axes replaces the answer of whatever
-view has asked Django to authenticate; by itself it writes a page for people.
+Set ``AXES_LOCKOUT_CALLABLE = "jwt_auth.contrib.axes.locked_out"``. Axes replaces the response of
+every view that has called Django's ``authenticate()``. By default it responds with an HTML page.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from rest_framework.views import APIView
 
 
 def locked_out(request: HttpRequest, *unused: Any) -> HttpResponse:
-    """Answer ``{"detail": …, "code": "locked_out"}`` for an API, axes's own sentence for a page.
+    """Answer an API request with ``{"detail": …, "code": "locked_out"}``, a page with axes's text.
 
-    What axes gives besides (its versions differ in that) is the view's answer and the credentials.
+    Axes also passes the view's response and the credentials, which differ between its versions.
     """
     status, message = settings.AXES_HTTP_RESPONSE_CODE, get_lockout_message()
     if not _is_api(request):

@@ -1,1 +1,1 @@
-"""The edge: HTTP and Django REST Framework stand here and nowhere below."""
+"""HTTP and Django REST Framework: the layers below this one import neither."""

@@ -1,8 +1,8 @@
-"""Where a request came from.
+"""The address and the user agent of the client that sent a request.
 
-``X-Forwarded-For`` is whatever its sender wrote, so it counts only as far as the project says how
-many proxies of its own stand in front: REST framework's ``NUM_PROXIES``. Unset means none, unlike
-in REST framework's own throttles, which then believe the whole header.
+A client can write anything into ``X-Forwarded-For``. Only the addresses that the project's proxies
+have appended are trusted, and REST framework's ``NUM_PROXIES`` says how many proxies there are.
+Unset means zero. REST framework's throttles, in contrast, then trust the whole header.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from jwt_auth.models import Client
 def client_of(request: HttpRequest) -> Client:
     return Client(
         ip_address=_address(request),
-        # META, not headers: that would read all of them, at every request.
+        # META, because request.headers would parse all headers at every request.
         user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\0", ""),
     )
 
 
 def network_of(address: str) -> str:
-    """The address, or for IPv6 its /64: one customer commands the whole of that."""
+    """Return the address, or for IPv6 its /64 network, all of which one customer controls."""
     parsed = ip_address(address)
     if isinstance(parsed, IPv6Address):
         if parsed.ipv4_mapped is not None:
@@ -46,14 +46,15 @@ def _address(request: HttpRequest) -> str | None:
 @lru_cache(maxsize=1024)
 def _normalized(candidate: str) -> str | None:
     try:
-        # A scope such as fe80::1%eth0 means nothing elsewhere, and no database column takes it.
+        # A scope, as in fe80::1%eth0, has a meaning on this machine only, and a database column
+        # for addresses doesn't accept it.
         return str(ip_address(_without_port(candidate).partition("%")[0]))
     except ValueError:
-        return None  # a Unix socket has no address
+        return None  # such as the empty REMOTE_ADDR of a Unix socket
 
 
 def _without_port(text: str) -> str:
-    """Cut off the port that some gateways write behind the address."""
+    """Cut off the port that some gateways append to the address."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text

@@ -1,4 +1,8 @@
-"""What the edge itself refuses, and the challenges of a 401 (RFC 6750 §3)."""
+"""REST framework's exceptions that this package raises, and the challenges of a 401.
+
+The errors of the layers below HTTP are in ``jwt_auth.exceptions``; ``exception_handler`` translates
+them. The challenges are the values of ``WWW-Authenticate`` (RFC 6750 §3).
+"""
 
 from __future__ import annotations
 
@@ -11,33 +15,36 @@ from jwt_auth.exceptions import AccessTokenRefused
 
 REALM: Final = "api"
 
-#: The challenge of a request without credentials (RFC 6750 §3: no error code then).
+#: The challenge for a request without credentials, which has no error code (RFC 6750 §3).
 CHALLENGE: Final = f'Bearer realm="{REALM}"'
 
-#: The challenge of a request whose token was refused.
+#: The challenge for a request whose token was refused.
 INVALID_TOKEN_CHALLENGE: Final = (
     f'{CHALLENGE}, error="invalid_token", error_description="{AccessTokenRefused.message}"'
 )
 
 
 class InvalidToken(AuthenticationFailed):
-    """A bearer token was refused, at once or when the user behind it was read."""
+    """A bearer token was refused, when it was verified or later, when its user was loaded."""
 
     default_detail = AccessTokenRefused.message
     default_code = AccessTokenRefused.code
 
     @property
     def auth_header(self) -> str:
-        """The challenge, which REST framework would set to that of a request without a token."""
+        """The challenge of a refused token.
+
+        REST framework would replace it with the challenge for a request without a token.
+        """
         return INVALID_TOKEN_CHALLENGE
 
     @auth_header.setter
     def auth_header(self, challenge: str) -> None:
-        """Keep ours."""
+        """Ignore REST framework's challenge."""
 
 
 def refuse_token(refused: AccessTokenRefused) -> NoReturn:
-    """Translate the refusal for views of REST framework."""
+    """Raise the refusal as an exception that every REST framework view can answer."""
     raise InvalidToken from None
 
 
@@ -48,15 +55,18 @@ class CrossSiteRequest(APIException):
 
 
 class CSRFTokenRefused(APIException):
-    """The access token came in a cookie, and nothing shows that a page of ours sent it."""
+    """The access token came in a cookie, and the CSRF token is missing or wrong."""
 
     status_code = status.HTTP_403_FORBIDDEN
-    default_detail = "With a cookie, this request needs the CSRF token, too; nothing was done."
+    default_detail = (
+        "With the access token in a cookie, this request also needs the CSRF token;"
+        " nothing was done."
+    )
     default_code = "csrf_failed"
 
 
 class Unavailable(APIException):
-    """The keys or the database are away; the log has the reason, the client gets none."""
+    """The keys or the database are unavailable. Only the log says why, not the response."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "The service is not available at the moment."

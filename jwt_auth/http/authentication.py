@@ -1,7 +1,7 @@
-"""REST framework's view of an access token: who the request is from.
+"""REST framework's authentication class: find out which user sent the request.
 
-A request without an access token gets ``None``, a good token the pair of user and
-:class:`~jwt_auth.tokens.claims.AccessToken`, any other token an exception.
+``authenticate()`` returns ``None`` for a request without an access token, and for a valid token the
+user and the :class:`~jwt_auth.tokens.claims.AccessToken`. Any other token raises an exception.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ logger: Final = logging.getLogger("jwt_auth")
 
 
 class JWTAuthentication(BaseAuthentication):
-    """Authenticates by the access token of an ``Authorization: Bearer`` header (RFC 6750), or of
-    the cookie that ``JWT_AUTH_ACCESS_COOKIE_NAME`` names.
+    """Authenticate a request by its access token.
+
+    The token comes in an ``Authorization: Bearer`` header (RFC 6750), or in the cookie that
+    ``JWT_AUTH_ACCESS_COOKIE_NAME`` names.
     """
 
     def authenticate(self, request: Request) -> tuple[AbstractBaseUser, AccessToken] | None:
@@ -41,7 +43,7 @@ class JWTAuthentication(BaseAuthentication):
                 return None
             if credential.is_ambient:
                 vary_on_cookie(request)
-                # Before the token is looked at: another site's page gets nothing out of it.
+                # Before the token is verified, so that another site's page learns nothing about it.
                 require_own_page(request, sender=type(self))
             user, token = flows.authenticate(
                 credential.value, client=client_of(request), now=datetime.now(UTC)

@@ -1,9 +1,9 @@
-"""The cookies, each set and deleted with one set of attributes: a browser deletes only what
-matches.
+"""Set and delete the refresh cookie and the access cookie.
 
-The access cookie, where the project has one, shares the refresh cookie's ``Secure``, ``SameSite``
-and ``Domain``, because both go to the same host; its path is ``/``, because every endpoint reads
-it, and ``__Host-`` asks for that.
+A cookie is deleted with the attributes that it was set with: a browser keeps it otherwise. The
+access cookie, if the project has turned it on, has the refresh cookie's ``Secure``, ``SameSite``
+and ``Domain``, because both go to the same host. Its path is ``/``, because every view of the
+project reads it, and because the prefix ``__Host-`` requires that path.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ logger: Final = logging.getLogger("jwt_auth")
 
 
 def set_token_cookies(response: HttpResponseBase, issued: Issued, *, mount: str) -> None:
-    """Set the refresh cookie, and the access cookie where the project has one."""
+    """Set the refresh cookie, and the access cookie if the project has turned it on."""
     _set(
         response,
         conf.refresh_cookie_name,
@@ -40,16 +40,16 @@ def delete_refresh_cookie(response: HttpResponseBase, *, mount: str) -> None:
 
 
 def delete_access_cookie(response: HttpResponseBase) -> None:
-    """Delete the access cookie where the project has turned it on."""
+    """Delete the access cookie if the project has turned it on."""
     if conf.access_cookie_name is not None:
         _delete(response, conf.access_cookie_name, _everywhere())
 
 
 def mount_of(request: HttpRequest, route: str) -> str:
-    """The path that the endpoints are mounted at, from the request for one of them.
+    """Return the path that the endpoints are mounted at, from a request to one of them.
 
-    Taken from the address that the browser asked for, so that several mounts, a parameter in a
-    mount and a site under a prefix (``SCRIPT_NAME``) each get their own.
+    It is taken from the requested path. So it is also right if the endpoints are mounted several
+    times, if the mount has a parameter, and if the site is under a prefix (``SCRIPT_NAME``).
     """
     path = request.path.rstrip("/")
     return path.removesuffix(route.rstrip("/"))
@@ -57,7 +57,7 @@ def mount_of(request: HttpRequest, route: str) -> str:
 
 def _set_access_cookie(response: HttpResponseBase, name: str, token: IssuedAccessToken) -> None:
     if len(name) + len(token.text) > MAX_COOKIE:
-        # Browsers drop such a cookie without a word, and would go on sending the one from before.
+        # Browsers ignore such a cookie silently, and would keep sending the former one.
         logger.error("An access token is too long for a cookie: issue fewer roles or claims.")
         _delete(response, name, _everywhere())
     else:
@@ -65,19 +65,19 @@ def _set_access_cookie(response: HttpResponseBase, name: str, token: IssuedAcces
 
 
 def _delete(response: HttpResponseBase, name: str, attributes: dict[str, Any]) -> None:
-    # Not delete_cookie(): it guesses Secure from the name and would leave HttpOnly out.
+    # Not delete_cookie(): it derives Secure from the cookie's name and omits HttpOnly.
     _set(response, name, "", max_age=0, expires="Thu, 01 Jan 1970 00:00:00 GMT", **attributes)
 
 
 def _set(response: HttpResponseBase, name: str, value: str, **attributes: Any) -> None:
     response.set_cookie(name, value, **attributes)
     if conf.refresh_cookie_partitioned:
-        # Django has no name for it, nor http.cookies before Python 3.14.
+        # Neither Django nor, before Python 3.14, http.cookies knows this attribute.
         response.cookies[name]["samesite"] += "; Partitioned"
 
 
 def _at_mount(mount: str) -> dict[str, Any]:
-    # Escaped, as the browser sent it: a raw ";" in a path would start an attribute of its own.
+    # Escaped, as the browser sent it: an unescaped ";" in a path would start a new attribute.
     return _attributes(conf.refresh_cookie_path or escape_uri_path(mount))
 
 

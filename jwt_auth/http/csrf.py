@@ -1,8 +1,9 @@
-"""What a request must show whose access token the browser attached by itself.
+"""CSRF protection for requests that carry the access token in a cookie.
 
-A cookie goes out with whatever page asks, so the request must come from a page of ours: by where
-the browser says that it comes from, and, where it could change anything, by Django's CSRF token,
-as REST framework's ``SessionAuthentication`` asks for it.
+A browser attaches the cookie to a request from any page, so the request must show that one of the
+project's pages sent it. Two checks are made: the browser's headers must not name another site, and
+a request that can change something needs Django's CSRF token, as with REST framework's
+``SessionAuthentication``.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from jwt_auth.http.origins import is_cross_site, is_link
 
 
 def require_own_page(request: Request, *, sender: type) -> None:
-    """Refuse a request that may be of another site's making.
+    """Refuse a request that another site's page may have sent.
 
     Raises:
-        CrossSiteRequest: the browser says that another site's page sent it.
-        CSRFTokenRefused: it could change something, and has no CSRF token that fits.
+        CrossSiteRequest: the browser's headers say that another site's page sent it.
+        CSRFTokenRefused: its method can change something, and its CSRF token is missing or wrong.
     """
     if is_cross_site(request) and not is_link(request):
         report(request, sender=sender, reason="origin")
         raise CrossSiteRequest
-    check = CSRFCheck(lambda request: HttpResponse())  # as a check, it asks for none
+    check = CSRFCheck(lambda request: HttpResponse())  # the response is never asked for
     if check.process_view(request, None, (), {}) is not None:  # type: ignore[arg-type]  # as in DRF
         report(request, sender=sender, reason="csrf_token")
         raise CSRFTokenRefused
@@ -44,19 +45,20 @@ def report(request: Request, *, sender: type, reason: str) -> None:
 
 
 def renew_csrf_secret(request: Request) -> None:
-    """Begin a log-in with a new CSRF secret, as Django's ``login()`` does: somebody else may have
-    planted the one before.
+    """Give a login a new CSRF secret, as Django's ``login()`` does.
+
+    An attacker may have planted the former secret in this browser.
     """
     if conf.access_cookie_name is not None:
         rotate_token(request._request)
 
 
 def vary_on_cookie(request: Request) -> None:
-    """Keep caches from giving one visitor's answer to another.
+    """Keep shared caches from serving one visitor's response to another.
 
-    For an ``Authorization`` header shared caches know it by themselves (RFC 9111 §3.5), for a
-    cookie they must be told, and an authentication class gets no response to say it on but the
-    headers that its view has ready.
+    Shared caches don't store responses to requests with an ``Authorization`` header (RFC 9111
+    §3.5). For a cookie, the response has to say it, with ``Vary``. An authentication class has no
+    response to set it on, so it goes into the headers that the view sends with its response.
     """
     view: Any = request.parser_context.get("view")
     headers = getattr(view, "headers", None)

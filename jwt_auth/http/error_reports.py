@@ -1,7 +1,7 @@
-"""What Django's error reports show of a request that carries passwords or tokens: nothing of them.
+"""Keep passwords and tokens out of Django's error reports.
 
-An error in a project's receiver or callable is mailed to ``ADMINS`` with the form's fields, and as
-HTML with the cookies and the local variables of every frame too.
+If a project's receiver or callable raises an error, Django mails a report to ``ADMINS``. It shows
+the form's fields and, as HTML, also the cookies and the local variables of every frame.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ View = Callable[..., HttpResponseBase]
 
 
 def hide_secrets(view: View) -> View:
-    """Mark all that a view is given, and all that is made of it, as sensitive.
+    """Mark everything that a view receives, and everything made from it, as sensitive.
 
-    Django's decorators alone don't suffice: the nearest ``sensitive_variables`` counts, which in
-    ``authenticate()`` doesn't name the password that a backend gets; middlewares and the renderer
-    have frames outside of the view; and of a JSON body and a cookie Django knows nothing.
+    Django's decorators alone don't suffice. Only the nearest ``sensitive_variables`` applies to a
+    frame, and the one of ``authenticate()`` doesn't name the password that a backend receives. The
+    frames of middleware and of the renderer are outside of the view. And Django doesn't treat JSON
+    bodies and cookies as sensitive.
     """
 
     @sensitive_post_parameters()
@@ -39,9 +40,9 @@ def hide_secrets(view: View) -> View:
 
 @lru_cache(maxsize=8)
 def _hiding(former: Any) -> Any:
-    """Extend the filter that the project has, by which it decides when to hide anything."""
+    """Extend the project's own filter, which still decides when anything is hidden."""
 
-    class Hiding(former):  # type: ignore[misc]  # whichever it is
+    class Hiding(former):  # type: ignore[misc]  # a class known at run time only
         def get_safe_cookies(self, request: HttpRequest) -> dict[str, Any]:
             return dict.fromkeys(request.COOKIES, self.cleansed_substitute)
 

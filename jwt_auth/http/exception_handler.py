@@ -1,5 +1,6 @@
-"""From our errors to HTTP answers, in one place: ``{"detail": …, "code": …}`` with the right status
-and headers.
+"""The exception handler of all endpoints: turn every error into ``{"detail": …, "code": …}``.
+
+This is the only place that decides which status and headers an error of the package gets.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ _STATUS: Final[dict[type[JWTAuthError], int]] = {
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer an error as every endpoint of this package does; usable as REST framework's
-    ``EXCEPTION_HANDLER``.
+    """Answer an error as every endpoint of this package does.
+
+    A project can also name it as REST framework's ``EXCEPTION_HANDLER``.
     """
     match exc:
         case JWTAuthError() if type(exc) in _STATUS:
@@ -53,15 +55,16 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
             logger.error("%s: %s", type(exc).__name__, exc)
             exc = Unavailable()
         case DatabaseError():
-            # With the request: what a mail of it must not show is told there (error_reports).
-            told = {"request": getattr(context.get("request"), "_request", None)}
-            logger.error("%s", remedy(exc), exc_info=exc, extra=told)
+            # With the request, because its filter (error_reports) keeps secrets out of the mail
+            # that Django may send for this record.
+            extra = {"request": getattr(context.get("request"), "_request", None)}
+            logger.error("%s", remedy(exc), exc_info=exc, extra=extra)
             exc = Unavailable()
         case Http404():
             exc = exceptions.NotFound()
         case PermissionDenied():
             exc = exceptions.PermissionDenied()
-        case SuspiciousOperation() | UnreadablePostError():  # the latter of a client that hung up
+        case SuspiciousOperation() | UnreadablePostError():  # the latter: the client disconnected
             exc = exceptions.ParseError("The request is malformed.")
     response = default_exception_handler(exc, context)
     if response is not None and isinstance(exc, APIException):
@@ -86,7 +89,7 @@ def _answer(exc: JWTAuthError) -> Response:
 
 
 def _body(exc: APIException) -> dict[str, Any]:
-    # As other packages raise them, which want REST framework's handler to answer the code, too.
+    # Other packages raise such details, so that REST framework's own handler answers a code, too.
     if isinstance(exc.detail, dict) and {"detail", "code"} <= exc.detail.keys():
         return exc.detail
     if isinstance(exc, exceptions.ValidationError):

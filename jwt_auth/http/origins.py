@@ -1,9 +1,9 @@
-"""Requests that a browser sends for another site's page are refused before anything is done (login
-CSRF and its like).
+"""Recognize requests that a browser sends for another site's page, such as login CSRF.
 
-``Sec-Fetch-Site`` is set by the browser and by no script (W3C Fetch Metadata). Where it says
-anything but ``same-origin`` or ``none``, an ``Origin`` header must be there and decides (RFC 6454
-§7). Without it an ``Origin`` decides that is there; a client that is no browser sends neither.
+The browser sets ``Sec-Fetch-Site``, and scripts can't change it (W3C Fetch Metadata). If its value
+is neither ``same-origin`` nor ``none``, the ``Origin`` header decides and has to be present (RFC
+6454 §7). If ``Sec-Fetch-Site`` is missing, ``Origin`` decides if it is present. A client that sends
+neither header isn't a browser.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
 def is_cross_site(request: HttpRequest) -> bool:
-    """Whether a browser sent this for another site's page, or for a page that it doesn't name."""
+    """Whether a browser sent this for another site's page, or doesn't say for which page."""
     site = request.headers.get("Sec-Fetch-Site")
     if site in _OWN:
         return False
@@ -31,9 +31,10 @@ def is_cross_site(request: HttpRequest) -> bool:
 
 
 def is_link(request: HttpRequest) -> bool:
-    """Whether the visitor leaves another site's page for this one, which then learns nothing.
+    """Whether the visitor follows a link from another site's page, which can't read the response.
 
-    Images, scripts and frames of that page are loaded without an ``Origin``, too.
+    A missing ``Origin`` alone doesn't show that: browsers load images, scripts and frames of that
+    page without one, too.
     """
     headers = request.headers
     return (
@@ -45,12 +46,12 @@ def is_link(request: HttpRequest) -> bool:
 
 
 def is_trusted_origin(origin: str) -> bool:
-    """Whether ``CSRF_TRUSTED_ORIGINS`` names it, by itself or with a wildcard."""
+    """Whether ``CSRF_TRUSTED_ORIGINS`` contains the origin, literally or by a wildcard."""
     return any(origin_matches(origin, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
 
 
 def origin_matches(origin: str, trusted: str) -> bool:
-    """Whether one entry of ``CSRF_TRUSTED_ORIGINS`` means this origin."""
+    """Whether one entry of ``CSRF_TRUSTED_ORIGINS`` matches the origin."""
     if origin == trusted:
         return True
     try:

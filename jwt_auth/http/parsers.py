@@ -1,4 +1,4 @@
-"""Request bodies: small, UTF-8, and nothing in one is worth a 500."""
+"""Parsers for request bodies, which are small and in UTF-8. No body may cause a 500."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jwt_auth.http.api_exceptions import BodyTooLarge
 
 MAX_BYTES: Final = 16 * 1024
 
-#: More than any honest Content-Length has.
+#: More digits than any genuine Content-Length has.
 _DIGITS: Final = 20
 
 Context = Mapping[str, Any] | None
@@ -57,12 +57,13 @@ def refuse_large_body(request: Request) -> None:
     """Refuse a body over 16 KiB before it is parsed.
 
     Raises:
-        BodyTooLarge: by its announced or by its real length.
+        BodyTooLarge: the announced or the actual length is over the limit.
+        ParseError: the announced length is not a number.
     """
     announced = request.META.get("CONTENT_LENGTH") or "0"
     if not announced.isdecimal():
         raise ParseError("Content-Length is not a number.")
-    # By its digits first: Python refuses to make a number of thousands of them.
+    # The number of digits first: int() raises ValueError for thousands of digits.
     if len(announced) > _DIGITS or int(announced) > MAX_BYTES:
         raise BodyTooLarge
     plain = request._request
@@ -72,11 +73,11 @@ def refuse_large_body(request: Request) -> None:
     except RequestDataTooBig:
         raise BodyTooLarge from None
     except RawPostDataException:
-        # A middleware has read it, no further than announced. REST framework takes the form that
-        # Django has made of it, if only one was made.
+        # Middleware has already read the body, up to the announced length. REST framework then
+        # uses the form data that Django has parsed from it, so make Django parse it.
         _ = plain.POST
 
 
 def _utf8(context: Context) -> dict[str, Any]:
-    # Whatever charset the Content-Type claims: Python knows some ("zlib") that are no text at all.
+    # Ignore the charset that Content-Type names: some of Python's codecs aren't for text ("zlib").
     return {**(context or {}), "encoding": "utf-8"}

@@ -1,4 +1,4 @@
-"""The bodies that the endpoints take and give."""
+"""The request and response bodies of the endpoints."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from jwt_auth.models import RefreshTokenFamily
 
 
 class TextField(serializers.CharField):
-    """A JSON string as it stands: not trimmed, no number or boolean made into one, none that can't
-    be encoded.
+    """A JSON string, taken literally.
+
+    It isn't trimmed. Numbers and booleans are refused instead of being converted, and so is a
+    string that UTF-8 can't encode.
     """
 
     def __init__(self, **named: Any) -> None:
@@ -30,7 +32,7 @@ class TextField(serializers.CharField):
 
 
 class UsernameField(TextField):
-    """A user name in the form in which Django's own log-in form looks it up (NFKC)."""
+    """A user name, normalized as in Django's login form (NFKC)."""
 
     def to_internal_value(self, data: object) -> str:
         form_field = forms.UsernameField(max_length=self.max_length, required=False)
@@ -52,7 +54,7 @@ class PasswordChangeSerializer(serializers.Serializer[Any]):
 
 
 class UTCDateTimeField(serializers.DateTimeField):
-    """A moment in UTC that says so, whatever the time zones and formats of the project."""
+    """A time in UTC, marked with ``Z``, whatever time zone and format the project has set."""
 
     def to_representation(self, value: datetime) -> str:
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,5 +1,8 @@
-"""How tokens travel: the refresh token in a cookie that no script reads, or in the body for clients
-without a cookie jar; the access token in the body, and in a cookie besides where the project wants.
+"""How tokens travel between client and server.
+
+The refresh token travels in a cookie that scripts can't read, or, for clients without a cookie jar,
+in the body. The access token is in the response's body, and in a cookie as well if the project has
+turned that on.
 """
 
 from __future__ import annotations
@@ -24,11 +27,10 @@ from jwt_auth.http.serializers import RefreshTokenSerializer
 
 
 class Transport(ABC):
-    """Reads the refresh tokens of a request, of which there should be one, and writes a
-    response's tokens.
-    """
+    """Read the refresh tokens of a request (normally one), and write the tokens of a response."""
 
-    #: Whether a browser attaches the token by itself, so that other sites' pages must be kept out.
+    #: Whether a browser attaches the token automatically, so that requests from other sites' pages
+    #: must be refused.
     is_ambient: ClassVar[bool]
 
     @abstractmethod
@@ -52,8 +54,8 @@ class CookieTransport(Transport):
     def write(self, response: Response, issued: Issued, *, request: Request, route: str) -> None:
         set_token_cookies(response, issued, mount=mount_of(request, route))
         if conf.access_cookie_name is not None:
-            # A page can't read the token's cookie on another origin, nor with CSRF_COOKIE_HTTPONLY
-            # or CSRF_USE_SESSIONS on any.
+            # A page on another origin can't read the CSRF cookie, and with CSRF_COOKIE_HTTPONLY or
+            # CSRF_USE_SESSIONS no page can.
             response.data["csrf_token"] = get_token(request._request)
 
     def forget(self, response: Response, *, request: Request, route: str) -> None:
@@ -62,9 +64,7 @@ class CookieTransport(Transport):
 
 
 class BodyTransport(Transport):
-    """For mobile and command line clients, which keep the token in their platform's own secret
-    store.
-    """
+    """For mobile and command-line clients, which keep the token in the platform's secret store."""
 
     is_ambient = False
 
@@ -79,4 +79,4 @@ class BodyTransport(Transport):
         response.data["refresh_expires_in"] = issued.refresh_expires_in
 
     def forget(self, response: Response, *, request: Request, route: str) -> None:
-        """There is nothing at the client that a response could delete."""
+        """Do nothing: a response can't delete what the client has stored itself."""

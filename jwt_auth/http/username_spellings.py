@@ -1,8 +1,10 @@
-"""What a user name's attempts are counted by, so that every spelling that finds an account counts
-for it.
+"""Count login attempts once for all spellings of a user name that find the same account.
 
-It follows from the name alone, whether there is such an account or not: a count that depends on the
-account would tell a guesser which names exist.
+A database that ignores case or accents finds the account "boss" by "Boss" and "böss", too. Counted
+one by one, each spelling would give an attacker further guesses at the same password.
+
+The counts depend only on the name, not on whether the account exists: otherwise an attacker could
+find out which names exist.
 """
 
 from __future__ import annotations
@@ -15,35 +17,43 @@ from django.db import DatabaseError, connections
 
 from jwt_auth.models import write_database
 
-#: Unicode's categories of what only changes or hides beside a letter: marks, formats, controls.
-_NO_LETTERS: Final = frozenset({"Mn", "Me", "Cf", "Cc"})
+#: Unicode's categories of characters that only modify a letter or are invisible: marks, format and
+#: control characters.
+_IGNORED: Final = frozenset({"Mn", "Me", "Cf", "Cc"})
 
 
 def count_names(username: str) -> list[str]:
-    """What the name is counted by: its letters, and its weight where the database compares so."""
+    """Return the keys that attempts with this user name are counted under.
+
+    One is made from the name's letters. On MariaDB and MySQL, another one is the collation's weight
+    of the name.
+    """
     weight = _weigh(username)
     letters = f"letters {_letters_of(username)}"
     return [letters] if weight is None else [letters, f"weight {weight}"]
 
 
 def _letters_of(username: str) -> str:
-    """The bare letters in one case: what case-insensitive look-ups, ``citext``, other backends and
-    the collations of PostgreSQL and SQLite may take for equal.
+    """Return the name's letters without case and accents.
+
+    Names with the same letters may be equal to a case-insensitive lookup, to ``citext``, to another
+    authentication backend, or under a collation of PostgreSQL or SQLite.
     """
     letters = "".join(
         letter
         for letter in unicodedata.normalize("NFKD", username)
-        if unicodedata.category(letter) not in _NO_LETTERS
+        if unicodedata.category(letter) not in _IGNORED
     )
-    # By upper case first: PostgreSQL's UPPER() makes one letter of "i" and of the "i" without dot.
+    # To upper case first: PostgreSQL's UPPER() gives "i" and the dotless i the same letter.
     return letters.strip().upper().casefold()
 
 
 def _weigh(username: str) -> str | None:
-    """What MariaDB and MySQL compare instead of the name, in hex; other databases have no such.
+    """Return, in hex, the weight that MariaDB and MySQL compare instead of the name itself.
 
-    By its collation the column takes "boss", "böss" and "boßs" for one name, and another one takes
-    "boß" for it. The blanks at the end don't count there.
+    Which names are equal depends on the column's collation: one takes "boss", "böss" and "boßs" for
+    the same name, another one "boss" and "boß". Trailing blanks are ignored. For other databases,
+    the weight is ``None``.
     """
     model = get_user_model()
     connection = connections[write_database(model)]
@@ -52,7 +62,7 @@ def _weigh(username: str) -> str | None:
     field: Any = model._meta.get_field(model.USERNAME_FIELD)
     quote = connection.ops.quote_name
     column, table = quote(field.column), quote(field.model._meta.db_table)
-    # The union gives the name the column's collation, whatever that is. No row is read.
+    # The union gives the name the collation of the column. No row is read.
     sql = (
         "SELECT HEX(WEIGHT_STRING(name)), HEX(WEIGHT_STRING(blank)) FROM "  # noqa: S608  quoted
         f"(SELECT {column} AS name, {column} AS blank FROM {table} "
@@ -63,7 +73,9 @@ def _weigh(username: str) -> str | None:
             cursor.execute(sql, [username])
             weight, blank = cursor.fetchone()
     except DatabaseError:
-        return None  # the column has no form for the name, or the log-in fails a moment later
+        # The column's character set can't represent the name, or the database is down, and then
+        # the login itself fails a moment later.
+        return None
     while blank and weight.endswith(blank):
         weight = weight.removesuffix(blank)
     return str(weight)

@@ -1,7 +1,8 @@
-"""The endpoints, refresh token in a cookie: ``path("api/auth/", include("jwt_auth.urls"))``.
+"""The endpoints for browsers, with the refresh token in a cookie.
 
-``jwt_auth.urls.body`` has the same for clients without a cookie jar, ``jwt_auth.urls.well_known``
-the public keys. Every path works with and without its trailing slash.
+Mount them with ``path("api/auth/", include("jwt_auth.urls"))``. ``jwt_auth.urls.body`` has the same
+endpoints for clients without a cookie jar, ``jwt_auth.urls.well_known`` the public keys. Every path
+works with and without its trailing slash.
 """
 
 from jwt_auth.http.transports import CookieTransport

@@ -1,6 +1,6 @@
-"""The endpoints, refresh token in request and response bodies: for clients that have no cookie jar.
+"""The endpoints for clients without a cookie jar, with the refresh token in the body.
 
-Not for browsers: what a page's script can read, an injected script can steal.
+They are not for browsers: an injected script could steal a token that the page's script can read.
 """
 
 from jwt_auth.http.transports import BodyTransport

@@ -1,4 +1,4 @@
-"""One list of endpoints for every transport."""
+"""The list of endpoints, which ``jwt_auth.urls`` and ``jwt_auth.urls.body`` share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jwt_auth.http.views import account, login_and_refresh
 
 
 def endpoints(transport: Transport) -> list[URLPattern]:
-    """The URL patterns of all endpoints, with the refresh token travelling by ``transport``."""
+    """Return the URL patterns of all endpoints, whose refresh tokens travel by ``transport``."""
     views = {
         "login": (r"^login/?$", login_and_refresh.LoginView),
         "refresh": (r"^refresh/?$", login_and_refresh.RefreshView),

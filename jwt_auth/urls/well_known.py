@@ -1,4 +1,4 @@
-"""The public keys: ``path(".well-known/", include("jwt_auth.urls.well_known"))``."""
+"""The JWK Set: mount it with ``path(".well-known/", include("jwt_auth.urls.well_known"))``."""
 
 from django.urls import re_path
 

@@ -197,7 +197,7 @@ def test_lock_that_is_waited_for_is_no_missing_table(
 
 def test_command_that_waits_for_a_lock_asks_for_no_migration(locked_table: None) -> None:
     """One sentence, and what the database said."""
-    with pytest.raises(CommandError, match=r"database is busy.*It said: ") as raised:
+    with pytest.raises(CommandError, match=r"database is busy.*The database said: ") as raised:
         call_command("revoke_tokens", "--all")
     assert "migrate" not in str(raised.value)
 

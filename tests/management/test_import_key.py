@@ -180,7 +180,7 @@ def test_kid_that_is_there_is_refused(folder: Path) -> None:
     """One kid, one key."""
     file = written(folder, jwk_to_pem(generated("ES256")))
     call_command("import_key", file, verbosity=0)
-    refuse(file, "--now", match="has a key of that kid.*list_keys")
+    refuse(file, "--now", match="has a key with this kid.*list_keys")
 
 
 def test_second_key_waits_for_the_first_to_sign(folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""The endpoints; only ``jwt_auth.urls`` imports them."""
+"""The views of the endpoints; only ``jwt_auth.urls`` imports them."""

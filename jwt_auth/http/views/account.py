@@ -1,6 +1,4 @@
-"""What a logged-in user does with their own account: look, see and end sessions, change the
-password.
-"""
+"""The endpoints for logged-in users: profile, list and end sessions, change the password."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ from jwt_auth.http.serializers import PasswordChangeSerializer, SessionSerialize
 from jwt_auth.http.views.base import BearerView
 from jwt_auth.models import Reason
 
-#: How many sessions a list shows: no person looks at more.
+#: How many sessions a list shows at most; longer lists are of no use to a person.
 _MOST_SESSIONS: Final = 200
 
 
@@ -33,8 +31,7 @@ class LogoutAllView(BearerView):
         user_id = request.user.pk
         flows.log_out_everywhere(user_id, client=client_of(request), now=self.now)
         response = Response(status=status.HTTP_204_NO_CONTENT)
-        # Somebody else may have logged in in this browser meanwhile: their cookie is not ours to
-        # delete.
+        # Another user may have logged in with this browser in the meantime: keep their cookie.
         if self.transport.is_ambient and any(
             is_of_another_user(token, user_id) for token in self.transport.read(request)
         ):
@@ -95,8 +92,7 @@ class PasswordChangeView(BearerView):
         body.is_valid(raise_exception=True)
         client = client_of(request)
         user: Any = request.user
-        # Whoever has stolen an access token could else guess the password here as often as they
-        # like.
+        # Otherwise a thief of an access token could guess the password here without limit.
         throttling.count_login(user.get_username(), client, now=self.now.timestamp())
         retry_key = find_retry_key(request)
         presented = self.transport.read(request) if retry_key else []

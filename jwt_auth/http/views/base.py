@@ -1,4 +1,8 @@
-"""What all endpoints share, set here so that no setting of REST framework changes it."""
+"""The base classes of all endpoints: ``AuthView`` and, for logged-in users, ``BearerView``.
+
+They set everything that REST framework would otherwise take from the project's settings, so that a
+project's defaults (parsers, renderers, throttles, permissions) can't change the endpoints.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ from jwt_auth.http.transports import CookieTransport, Transport
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """Whatever a client accepts, it gets JSON rather than a 406."""
+    """Respond with JSON, whatever ``Accept`` says, instead of with a 406."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return next((p for p in parsers if _matches(p.media_type, request.content_type)), None)
@@ -38,15 +42,16 @@ class AlwaysJSON(BaseContentNegotiation):
 
 
 class AuthView(APIView):
-    """An endpoint that authenticates by what it is given itself, so never by the bearer token that
-    came along.
+    """An endpoint that verifies the credentials in the request itself.
+
+    No authentication class runs before it, so an invalid bearer token doesn't get in the way.
     """
 
     #: The endpoint's path below its mount.
     route: ClassVar[str]
-    #: Whether another site's page could gain by having a browser send this.
+    #: Whether requests that another site's page makes a browser send are refused.
     refuses_cross_site: ClassVar[bool] = False
-    #: Whether it must not be put under an authentication class (the deployment checks look).
+    #: Whether the endpoint must work without an authentication class (the deployment checks ask).
     authenticates_itself: ClassVar[bool] = True
     transport: Transport = CookieTransport()
 
@@ -57,13 +62,13 @@ class AuthView(APIView):
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = AlwaysJSON
     versioning_class = None
-    metadata_class = None  # OPTIONS would tell how the endpoint is built
+    metadata_class = None  # otherwise OPTIONS would describe the endpoint's implementation
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
         view = super().as_view(**initkwargs)
-        # Each statement commits by itself: a 401 under ATOMIC_REQUESTS would else roll the
-        # revocation back.
+        # Without ATOMIC_REQUESTS, each flow commits its own transactions. Otherwise a 401 for a
+        # reused refresh token would roll back the revocation of its family.
         for alias in connections:
             view = transaction.non_atomic_requests(using=alias)(view)
         return hide_secrets(view)
@@ -80,7 +85,7 @@ class AuthView(APIView):
         super().initial(request, *args, **kwargs)
 
     def check_body(self, request: Request) -> None:
-        """Refuse a body that is too large, or doesn't come to its end."""
+        """Refuse a body that is too large or incomplete."""
         refuse_large_body(request)
 
     def finalize_response(
@@ -91,7 +96,7 @@ class AuthView(APIView):
         return final
 
     def token_response(self, request: Request, issued: Issued) -> Response:
-        """Answer with an access token (RFC 6749 §5.1), the refresh token by the transport."""
+        """Respond with the access token (RFC 6749 §5.1); the transport adds the refresh token."""
         response = Response(
             {
                 "access_token": issued.access_token.text,
@@ -109,7 +114,7 @@ class AuthView(APIView):
 
 
 class BearerView(AuthView):
-    """An endpoint for whoever has a good access token."""
+    """An endpoint for requests with a valid access token."""
 
     authenticates_itself = False
     authentication_classes = (JWTAuthentication,)

@@ -1,4 +1,4 @@
-"""The public keys, for other services to verify our tokens with (RFC 7517 §5, §8.5)."""
+"""Publish the JWK Set, with which other services verify our tokens (RFC 7517 §5, §8.5)."""
 
 from __future__ import annotations
 
