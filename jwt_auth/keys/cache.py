@@ -101,8 +101,8 @@ class _Load:
 class _Pauses:
     """How often an unknown ``kid`` may start a load when the store can't say that it has changed.
 
-    At once, then after one second, two, four and so on up to ``limit`` seconds. After a pause in
-    which there was no unknown ``kid``, the next one starts a load at once.
+    At first immediately, then after one second, two, four and so on, up to ``limit`` seconds. An
+    unknown ``kid`` that comes after a quiet pause is a first one again.
     """
 
     def __init__(self) -> None:
@@ -192,10 +192,10 @@ class _Cache:
         return self._copy or copy
 
     def _start_load(self, seen: _Copy | None, *, is_guess: bool = False) -> _Load | None:
-        """Start a background load, and give the load under way.
+        """Start a background load, unless there is one, and give it.
 
-        ``None`` if there is none: another request has replaced the copy that this one has ``seen``,
-        a guess would come too early, or there is no thread for it.
+        Give ``None`` if another load has already replaced the copy that the request has ``seen``,
+        if it is too early for a guess, or if no thread is free.
         """
         with self._lock:
             if self._copy not in (seen, None):
@@ -328,7 +328,7 @@ def get_signing_key(now: datetime) -> SigningKey | RemoteSigningKey:
 
     Raises:
         NoSigningKey: the ring has none.
-        KeyFailure: there is no ring, or it can't be loaded.
+        KeyFailure: the ring is missing, or can't be loaded.
     """
     return get_signing_key_and_end(now)[0]
 
@@ -338,7 +338,7 @@ def get_signing_key_and_end(now: datetime) -> tuple[SigningKey | RemoteSigningKe
 
     Raises:
         NoSigningKey: the ring has none.
-        KeyFailure: there is no ring, or it can't be loaded.
+        KeyFailure: the ring is missing, or can't be loaded.
     """
     return _cache.get().loaded.get_signing_key_and_end(now)
 
@@ -347,8 +347,8 @@ def get_verification_key(kid: str, now: datetime) -> VerificationKey:
     """Give the key of that ``kid``.
 
     Raises:
-        UnknownKey: there is none, or it has expired.
-        KeyFailure: there is no ring, or it can't be loaded.
+        UnknownKey: the ring has no such key, or it has expired.
+        KeyFailure: the ring is missing, or can't be loaded.
     """
     copy = _cache.get()
     key = copy.loaded.find_verification_key(kid, now)
@@ -364,7 +364,7 @@ def get_loaded_ring() -> LoadedRing:
     """Give the ring that requests work with, its keys ready for use.
 
     Raises:
-        KeyFailure: there is no ring, or it can't be loaded.
+        KeyFailure: the ring is missing, or can't be loaded.
     """
     return _cache.get().loaded
 
@@ -373,7 +373,7 @@ def get_ring() -> KeyRing:
     """Give the ring that requests work with.
 
     Raises:
-        KeyFailure: there is no ring, or it can't be loaded.
+        KeyFailure: the ring is missing, or can't be loaded.
     """
     return _cache.get().loaded.ring
 
@@ -382,7 +382,7 @@ def get_jwk_set(now: datetime) -> dict[str, list[JWK]]:
     """Give the JWK Set to publish (RFC 7517 §5): public members of the keys that have not expired.
 
     Raises:
-        KeyFailure: there is no ring, or it can't be loaded.
+        KeyFailure: the ring is missing, or can't be loaded.
     """
     return {"keys": [jwk.public_jwk(key.jwk) for key in get_ring().published_keys(now)]}
 

@@ -73,7 +73,7 @@ class LoadedRing:
         return self.signing[key.kid], key.expires_at
 
     def find_verification_key(self, kid: str, now: datetime) -> VerificationKey | None:
-        """Give the key of that ``kid``, unless there is none or it has expired."""
+        """Give the key of that ``kid``, unless it is unknown or has expired."""
         ring_key, key = self.verification.get(kid, (None, None))
         return None if ring_key is None or ring_key.is_expired(now) else key
 

@@ -1,8 +1,8 @@
 """Access tokens: signed JWTs of the profile RFC 9068, issued and verified.
 
 The order of the refusals is the order of the code: length, form, header, key, algorithm, signature,
-claims, times. Nothing is computed with a key before the header has named one that we own and that
-key's one algorithm; no header ever leads anywhere else.
+claims, times. Nothing is computed with a key before the header has named one of our keys and that
+key's only algorithm. No header can make the package fetch or accept any other key.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from jwt_auth.tokens.claims import RESERVED, TOKEN_USE, AccessToken, judge_claim
 
 TYPE: Final = "at+jwt"
 
-#: Header parameters that would have the token bring its own key, or change what is signed (RFC
+#: Header parameters by which a token would bring its key along, or change the signing input (RFC
 #: 7797).
 _FORBIDDEN: Final = frozenset({"b64", "jku", "jwk", "x5u", "x5c"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedAccessToken:
-    """A fresh token: its text, which ``repr`` leaves out, and its lifetime in seconds."""
+    """A new token: its text, which ``repr`` leaves out, and its lifetime in seconds."""
 
     text: str
     expires_in: int
@@ -51,14 +51,15 @@ def issue(
     expires_at: datetime,
     now: datetime,
 ) -> IssuedAccessToken:
-    """Sign an access token that is over at ``expires_at``, or earlier, with its key.
+    """Sign an access token that expires at ``expires_at``, or earlier, together with its key.
 
-    A key's end is written down when its successor is published. Where the lifetime was raised since
-    then, a token could else outlive its key, and be refused before it is over.
+    The expiry of a key is fixed when its successor is published. If the lifetime of tokens was
+    raised since then, a token could outlive its key, and be refused before its ``exp``.
 
     Raises:
-        ClaimsInvalid: the project's claims take a reserved name, have no JSON form or are too
-        large. KeyFailure: there is no key that signs.
+        ClaimsInvalid: the project's claims take a reserved name, can't be written as JSON, or are
+            too large.
+        KeyFailure: no key can sign.
     """
     if not RESERVED.isdisjoint(own_claims):
         raise ClaimsInvalid(f"JWT_AUTH_CLAIMS may not set {sorted(RESERVED & set(own_claims))}.")
@@ -97,20 +98,20 @@ def issue(
 
 
 def verify(token: str, *, now: datetime) -> AccessToken:
-    """Give the token's claims if everything but its revocation is in order.
+    """Give the token's claims if everything is in order. Its revocation is not judged here.
 
     Raises:
         AccessTokenRefused: with the reason.
-        KeyFailure: the keys are not available, so that nothing can be judged.
+        KeyFailure: the keys are not available, so nothing can be judged.
     """
     if len(token) > jws.MAX_LENGTH:
         raise AccessTokenRefused(Refusal.TOO_LONG)
-    # Before the key is looked up: a signature that is verified with a newer ring may be remembered
-    # with an older one, but never the other way round.
+    # The ring is taken before the key is looked up. A newer ring may be loaded in between, and its
+    # memory must not get a signature that was verified with an older one.
     loaded = cache.get_loaded_ring()
     digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
     remembered: AccessToken | None = loaded.verified.get(digest)
-    # A signature is remembered only for as long as its key has not expired.
+    # The ring's keys expire by the clock, without another load. Then the signature proves nothing.
     if remembered is not None and loaded.find_verification_key(remembered.kid, now) is not None:
         judge_claims(remembered, now=now)
         return remembered
@@ -141,8 +142,8 @@ def _key_of(header: dict[str, Any], *, now: datetime) -> VerificationKey:
     if not isinstance(algorithm, str):
         raise AccessTokenRefused(Refusal.HEADER_ALG)
     key = _verification_key(kid, now=now)
-    # The key says how it is used, the token only may agree (CVE-2022-29217): before any
-    # cryptography.
+    # The key determines the algorithm, and the token has to agree before any cryptography
+    # (CVE-2022-29217).
     if not key.accepts(algorithm):
         raise AccessTokenRefused(Refusal.HEADER_ALG)
     return key

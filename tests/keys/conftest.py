@@ -41,7 +41,7 @@ def following(ring: KeyRing, now: datetime) -> KeyRing:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where a file store will make its folder."""
+    """The folder that a file store will make."""
     return tmp_path / "keys"
 
 
@@ -62,7 +62,7 @@ def memory_store(settings: Settings, tmp_path: Path) -> MemoryKeyStore:
     """The settings' store: an empty one in memory that counts its reads."""
     settings.JWT_AUTH_KEY_STORE = {
         "BACKEND": "tests.keys.stores.MemoryKeyStore",
-        "OPTIONS": {"name": str(tmp_path)},  # a value of its own, so an instance of its own
+        "OPTIONS": {"name": str(tmp_path)},  # another value for each test, so another instance
     }
     store = get_key_store()
     assert isinstance(store, MemoryKeyStore)
@@ -71,7 +71,7 @@ def memory_store(settings: Settings, tmp_path: Path) -> MemoryKeyStore:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """The clock of the process's copy, which stands still; a reload has all the time it needs."""
+    """The clock of the process's copy, which stands still. A load has all the time it needs."""
     clock = Clock()
     monkeypatch.setattr(cache, "monotonic", clock)
     monkeypatch.setattr(cache, "PATIENCE", PATIENCE)
@@ -101,5 +101,5 @@ def hanging(memory_store: MemoryKeyStore, clock: Clock) -> Iterator[Hanging]:
 
 @pytest.fixture
 def _no_patience(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No request waits for a reload, as if its two seconds were over."""
+    """No request waits for a load, as if the two seconds had passed."""
     monkeypatch.setattr(cache, "PATIENCE", 0.0)

@@ -1,4 +1,4 @@
-"""The process's copy of the ring as its tests see it: the clock, the threads, what is told."""
+"""Helpers for tests of the process's copy of the ring: clock, loads, stores that hang, events."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ from jwt_auth.exceptions import UnknownKey
 from jwt_auth.keys import cache
 from tests.keys.stores import HELD, MemoryKeyStore
 
-#: Seconds that a request waits at most for a reload. The package's own two may pass on a machine
-#: that is busy. Longer than a store is ever held, so that a request that waits for a held one
-#: comes back when that is over, and is found out.
+#: Seconds that a request waits at most for a load, instead of the package's two, which may pass on
+#: a busy machine. It is longer than a store is held, so that a test notices a request that waits.
 PATIENCE: Final = HELD + 15
 
 #: Requests at once.
@@ -41,8 +40,7 @@ class Clock:
         return self.time
 
 
-#: All background loads of this process: their names would not tell them apart, since the threads
-#: are kept.
+#: The background loads of this process. Its threads can't tell, because they are kept.
 _submitted: list[Future[None]] = []
 
 
@@ -69,7 +67,7 @@ def finish_reloads(futures: Iterable[Future[None]] | None = None) -> None:
 
 
 def use(now: datetime) -> str:
-    """The key that a request signs with; whatever it has begun is over."""
+    """The key that a request signs with. Loads that it has started have ended."""
     kid = cache.get_signing_key(now).kid
     finish_reloads()
     return kid
@@ -84,7 +82,7 @@ def knows(kid: str, now: datetime) -> bool:
 
 
 def at_once(store: MemoryKeyStore, request: Callable[[], object]) -> list[Future[Any]]:
-    """Answer a load only when all of several requests wait; give what has become of each."""
+    """Have several requests wait for one load, and give the outcome of each."""
     with store.held(), ThreadPoolExecutor(REQUESTS, thread_name_prefix="request") as pool:
         outcomes = [pool.submit(request) for _ in range(REQUESTS)]
         end = time.monotonic() + HELD
@@ -156,7 +154,7 @@ class Gate:
 
 @contextmanager
 def told() -> Iterator[list[dict[str, Any]]]:
-    """The events from here on; a receiver that fails changes nothing."""
+    """The events from here on. A receiver that fails must change nothing."""
     events: list[dict[str, Any]] = []
 
     def receive(**event: Any) -> None:
@@ -171,12 +169,12 @@ def told() -> Iterator[list[dict[str, Any]]]:
 
 
 def holds_in_child(check: Callable[[], bool]) -> bool:
-    """Fork, and give what the child has found. A child that hangs is ended."""
+    """Fork, and give the outcome of the check in the child. A child that hangs is killed."""
     with warnings.catch_warnings():
-        # A child of a process with threads may find locks that nobody frees: that is the point.
+        # It warns that the child may have inherited a held lock, which is what the tests are about.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
-    if child == 0:  # pragma: no cover  it ends without a word to anybody
+    if child == 0:  # pragma: no cover  it ends by os._exit()
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(60)
         code = 1

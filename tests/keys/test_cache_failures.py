@@ -134,7 +134,7 @@ def test_setting_that_has_become_wrong_is_named_by_its_class(
 def test_ring_that_a_running_server_has_lost_is_a_refusal(
     loaded_store: MemoryKeyStore, ring: KeyRing, clock: Clock, now: datetime, age: int
 ) -> None:
-    """The server keeps its copy. Before the first key is made, a missing ring is no refusal."""
+    """The server keeps its copy. Before the first key is made, a missing ring isn't a refusal."""
     loaded_store.ring = None
     clock.time += age
     with told() as events:

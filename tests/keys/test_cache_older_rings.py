@@ -1,5 +1,7 @@
-"""The process's copy and a ring that is older: it may be a replica's that lags, and have a key that
-was withdrawn as compromised; or somebody has restored a backup, and means it.
+"""The copy and an older ring.
+
+It may come from a replica that lags, and hold a key that was withdrawn as compromised. Or an
+operator has restored a backup, and wants it to be used.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from tests.keys.stores import MemoryKeyStore
 def withdrawn(
     loaded_store: MemoryKeyStore, ring: KeyRing, following: KeyRing, clock: Clock, now: datetime
 ) -> str:
-    """The kid of a key that was compromised, and is not in the copy any more."""
+    """The kid of a key that was compromised, and has left the copy."""
     loaded_store.ring = following.without(ring.keys[0].kid)
     clock.time += 60
     use(now)
@@ -28,7 +30,7 @@ def withdrawn(
 
 
 def verifies(kid: str, now: datetime) -> bool:
-    """Whether the key is known; whatever was begun for the answer is over."""
+    """Whether the key is known. Loads that this has started have ended."""
     try:
         return knows(kid, now)
     finally:
@@ -47,7 +49,7 @@ def test_older_ring_brings_no_withdrawn_key_back(
     now: datetime,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A replica lags, and both rings come by turns; each return of the older one is told."""
+    """A replica lags, and both rings are loaded in turn. Each return of the older one is logged."""
     newer = loaded_store.ring
     for _ in range(3):
         for loaded_store.ring in (ring, newer):
@@ -59,7 +61,7 @@ def test_older_ring_brings_no_withdrawn_key_back(
     assert cache.get_ring() == newer
 
 
-def test_older_ring_is_told_with_both_versions(
+def test_older_ring_is_logged_with_both_versions(
     loaded_store: MemoryKeyStore,
     ring: KeyRing,
     withdrawn: str,
@@ -67,7 +69,7 @@ def test_older_ring_is_told_with_both_versions(
     now: datetime,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Once, however often it comes."""
+    """Once, however often it is loaded."""
     loaded_store.ring = ring
     for _ in range(2):
         clock.time += 29.9
@@ -92,7 +94,7 @@ def test_older_ring_that_stays_is_taken_after_the_interval(
 def test_further_older_ring_does_not_start_the_interval_anew(
     loaded_store: MemoryKeyStore, ring: KeyRing, withdrawn: str, clock: Clock, now: datetime
 ) -> None:
-    """Whatever has become of the restored one since: nobody waits for it to stand still."""
+    """Commands may have changed the restored ring since."""
     further = ring.without("none")
     for loaded_store.ring, age in ((ring, 60), (further, 30), (ring, 29.9)):
         clock.time += age
@@ -106,7 +108,7 @@ def test_further_older_ring_does_not_start_the_interval_anew(
 def test_newer_ring_in_between_starts_the_interval_anew(
     loaded_store: MemoryKeyStore, ring: KeyRing, withdrawn: str, clock: Clock, now: datetime
 ) -> None:
-    """It was a replica's."""
+    """The older one came from a replica."""
     copy = cache.get_ring()
     for loaded_store.ring in (ring, copy, ring):
         clock.time += 60
@@ -122,7 +124,7 @@ def test_compromised_key_of_a_restored_ring_is_gone_within_the_interval(
     now: datetime,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The ring that it leaves is an older one still; its key is younger than all that were."""
+    """The ring without it is still older than the copy, but its new key is the youngest."""
     kept, compromised = following.keys[0].kid, following.keys[1].kid
     loaded_store.ring = replace(following, version=9)
     clock.time += 60
@@ -131,7 +133,7 @@ def test_compromised_key_of_a_restored_ring_is_gone_within_the_interval(
     clock.time += 60
     assert verifies(compromised, now)
     later = now + timedelta(seconds=1)
-    # Another process does it: in this one there is nothing to be followed.
+    # As if in another process: a change in this process would reset the copy.
     done = lifecycle.replace_compromised(
         loaded_store, kid=compromised, algorithm=None, now=later, dry_run=True
     )
@@ -152,7 +154,7 @@ def test_older_ring_of_another_store_is_taken_at_once(
     now: datetime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its versions have nothing to do with the former store's."""
+    """Its versions can't be compared with those of the former store."""
     loaded_store.ring = ring
     monkeypatch.setattr(loaded_store, "describe", lambda: "another")
     clock.time += 60
@@ -162,7 +164,7 @@ def test_older_ring_of_another_store_is_taken_at_once(
 def test_older_ring_is_taken_at_once_after_a_reset(
     loaded_store: MemoryKeyStore, ring: KeyRing, withdrawn: str, now: datetime
 ) -> None:
-    """As after a restart: there is nothing to hold it against."""
+    """As after a restart, there is nothing to compare it with."""
     loaded_store.ring = ring
     cache.reset()
     assert verifies(withdrawn, now)
@@ -171,7 +173,7 @@ def test_older_ring_is_taken_at_once_after_a_reset(
 def test_ring_of_before_a_reset_has_its_interval_again(
     loaded_store: MemoryKeyStore, ring: KeyRing, withdrawn: str, clock: Clock, now: datetime
 ) -> None:
-    """How long it was there in an earlier life says nothing."""
+    """The time for which the store had it before the reset is forgotten."""
     newer = loaded_store.ring
     loaded_store.ring = ring
     clock.time += 60
@@ -184,7 +186,7 @@ def test_ring_of_before_a_reset_has_its_interval_again(
     assert not verifies(withdrawn, now)
 
 
-def test_same_ring_of_a_store_that_was_renamed_is_held_against_its_older_ones(
+def test_same_ring_of_a_renamed_store_is_compared_with_its_older_ones(
     loaded_store: MemoryKeyStore,
     ring: KeyRing,
     withdrawn: str,
@@ -192,7 +194,7 @@ def test_same_ring_of_a_store_that_was_renamed_is_held_against_its_older_ones(
     now: datetime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is that store's from then on."""
+    """The copy belongs to the renamed store from then on."""
     monkeypatch.setattr(loaded_store, "describe", lambda: "another")
     clock.time += 60
     use(now)
@@ -204,7 +206,7 @@ def test_same_ring_of_a_store_that_was_renamed_is_held_against_its_older_ones(
 def test_older_ring_is_not_read_for_every_request(
     loaded_store: MemoryKeyStore, ring: KeyRing, withdrawn: str, clock: Clock, now: datetime
 ) -> None:
-    """A load that brings it counts like any other."""
+    """A load that gives it is followed by half an interval without loads, like any other."""
     loaded_store.ring = ring
     loads = loaded_store.loads
     clock.time += 60
@@ -216,7 +218,7 @@ def test_older_ring_is_not_read_for_every_request(
 def test_older_ring_is_not_read_for_every_unknown_kid(
     loaded_store: MemoryKeyStore, ring: KeyRing, withdrawn: str, now: datetime
 ) -> None:
-    """Its stamp is another one than the copy's, for as long as it is not taken."""
+    """Its stamp differs from that of the copy for as long as it is not taken."""
     loaded_store.ring = ring
     loads = loaded_store.loads
     for n in range(100):

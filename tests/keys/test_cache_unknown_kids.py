@@ -1,5 +1,7 @@
-"""The process's copy and a kid that it does not know: another process may have rotated, or somebody
-makes kids up, which must drive neither reads nor waits.
+"""The copy and a kid that it does not know.
+
+Another process may have rotated the keys. Or an attacker invents kids, which must cause neither
+reads nor waits.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ def new_kid(following: KeyRing) -> str:
 def test_new_kid_is_known_at_once(
     loaded_store: MemoryKeyStore, following: KeyRing, new_kid: str, now: datetime
 ) -> None:
-    """Another process has rotated."""
+    """Another process has rotated the keys."""
     loaded_store.ring = following
     assert knows(new_kid, now)
     assert loaded_store.loads == 2
@@ -49,7 +51,7 @@ def test_new_kid_is_known_at_once(
 def test_unknown_kids_read_nothing(
     loaded_store: MemoryKeyStore, clock: Clock, now: datetime
 ) -> None:
-    """One look at the stamp, however many are made up; also once the ring was loaded again."""
+    """The stamp is enough, however many kids are invented, and after a further load as well."""
     for loads in (1, 2):
         assert not any(knows(f"made up {n}", now) for n in range(100))
         assert loaded_store.loads == loads
@@ -61,7 +63,7 @@ def test_unknown_kids_read_nothing(
 def test_ring_that_was_written_anew_is_read_once(
     loaded_store: MemoryKeyStore, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is the same, only its stamp is another one."""
+    """The ring is the same, and only its stamp differs."""
     monkeypatch.setattr(loaded_store, "stamp", lambda: "written anew")
     assert not any(knows(f"made up {n}", now) for n in range(10))
     assert loaded_store.loads == 2
@@ -70,7 +72,7 @@ def test_ring_that_was_written_anew_is_read_once(
 def test_unknown_kids_do_not_keep_out_a_new_key(
     file_store: FileKeyStore, ring: KeyRing, following: KeyRing, new_kid: str, clock: Clock
 ) -> None:
-    """Whatever came before in the same second."""
+    """Whatever was asked before in the same second."""
     now = ring.keys[0].created_at
     file_store.save(ring, expected_version=None)
     assert not any(knows("made up", now) for _ in range(100))
@@ -81,7 +83,7 @@ def test_unknown_kids_do_not_keep_out_a_new_key(
 def test_ring_that_can_not_be_loaded_is_not_read_for_every_unknown_kid(
     loaded_store: MemoryKeyStore, following: KeyRing, new_kid: str, clock: Clock, now: datetime
 ) -> None:
-    """Ever more seldom, but what was wrong may have been put right."""
+    """The pauses between the loads double. The ring may be repaired in the meantime."""
     loaded_store.ring, loaded_store.failure = following, KeyRingTorn()
     for _ in range(100):
         assert not knows("made up", now)
@@ -97,7 +99,7 @@ def test_ring_that_can_not_be_loaded_is_not_read_for_every_unknown_kid(
 def test_stamp_of_a_ring_that_failed_once_counts_again_when_it_was_loaded(
     loaded_store: MemoryKeyStore, ring: KeyRing, following: KeyRing, clock: Clock, now: datetime
 ) -> None:
-    """The store was down for a moment."""
+    """The store was down for a moment, and the ring is the one of before."""
     loaded_store.failure = KeyStoreError("It is down.")
     clock.time += 30
     use(now)
@@ -111,7 +113,7 @@ def test_stamp_of_a_ring_that_failed_once_counts_again_when_it_was_loaded(
 def test_load_that_began_before_the_change_is_followed_by_another(
     loaded_store: MemoryKeyStore, following: KeyRing, new_kid: str, clock: Clock, now: datetime
 ) -> None:
-    """The thread that was at it has read the ring from before."""
+    """The load under way has read the former ring."""
     clock.time += 30
     with loaded_store.held(), ThreadPoolExecutor(1) as pool:
         cache.get_signing_key(now)
@@ -129,17 +131,17 @@ def test_load_that_began_before_the_change_is_followed_by_another(
 def test_store_without_stamps_has_its_new_key_known_at_once(
     loaded_store: MemoryKeyStore, following: KeyRing, new_kid: str, now: datetime
 ) -> None:
-    """Where nobody has made up kids before; all that come with it wait for the one load."""
+    """If no kids were invented before. All requests with the new kid wait for the one load."""
     loaded_store.stamped, loaded_store.ring = False, following
     uses = at_once(loaded_store, partial(knows, new_kid, now))
     assert all(use.result() for use in uses)
     assert loaded_store.loads == 2
 
 
-def test_store_without_stamps_is_asked_ever_more_seldom(
+def test_pauses_between_loads_from_a_store_without_stamps_double(
     loaded_store: MemoryKeyStore, clock: Clock, now: datetime
 ) -> None:
-    """However many kids are made up, and for how long."""
+    """However many kids are invented, and for however long."""
     loaded_store.stamped = False
     loads = []
     with override_settings(JWT_AUTH_KEY_RELOAD_INTERVAL=timedelta(days=1)):
@@ -151,10 +153,28 @@ def test_store_without_stamps_is_asked_ever_more_seldom(
     assert loads == [0, 1, 3, 7, 15, 31, 63, 127, 255]
 
 
-def test_guesses_are_free_again_after_a_reset(
+def test_store_without_stamps_is_asked_immediately_when_no_kids_are_invented_any_more(
+    loaded_store: MemoryKeyStore, following: KeyRing, new_kid: str, clock: Clock, now: datetime
+) -> None:
+    """After two quiet intervals, however long it had lasted before."""
+    loaded_store.stamped = False
+    for _ in range(300):
+        assert not knows("made up", now)
+        finish_reloads()
+        clock.time += 1
+    for _ in range(13):
+        clock.time += 10
+        use(now)
+    assert not knows("made up", now)
+    loaded_store.ring = following
+    clock.time += 1
+    assert knows(new_kid, now)
+
+
+def test_pauses_start_again_after_a_reset(
     loaded_store: MemoryKeyStore, following: KeyRing, new_kid: str, now: datetime
 ) -> None:
-    """It may be another store."""
+    """The store may be another one."""
     loaded_store.stamped = False
     assert not knows("made up", now)
     cache.reset()
@@ -170,7 +190,7 @@ def test_guesses_are_free_again_after_a_reset(
 def test_unknown_kid_does_not_wait_for_a_store_that_has_failed_or_was_slow(
     loaded_store: MemoryKeyStore, clock: Clock, now: datetime, is_slow: bool
 ) -> None:
-    """So that made-up kids hold no threads up."""
+    """Otherwise invented kids would occupy the server's threads."""
     loaded_store.stamped = False
     loaded_store.failure = None if is_slow else KeyStoreError("It is down.")
     clock.time += 30
@@ -187,7 +207,7 @@ def test_unknown_kid_does_not_wait_for_a_store_that_has_failed_or_was_slow(
 def test_unknown_kid_waits_again_for_a_store_that_is_quick_again(
     loaded_store: MemoryKeyStore, following: KeyRing, new_kid: str, clock: Clock, now: datetime
 ) -> None:
-    """One load shows it."""
+    """One quick load is enough."""
     loaded_store.stamped = False
     for loaded_store.failure in (KeyStoreError("It is down."), None):
         clock.time += 30
@@ -205,7 +225,7 @@ def test_request_that_is_overtaken_takes_what_the_other_one_has_loaded(
     monkeypatch: pytest.MonkeyPatch,
     stamped: bool,
 ) -> None:
-    """Both came with the new kid; here the first one stands still when it asks for the stamp."""
+    """Both have the new kid. The first one stops at the stamp until the other one has loaded."""
     loaded_store.stamped, loaded_store.ring = stamped, following
     stamp, go_on, asked = loaded_store.stamp, Event(), Event()
 

@@ -57,7 +57,7 @@ def test_issued_token_is_verified(algorithm: str, settings: Settings) -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS[:-1])
 def test_issued_token_is_verified_by_another_library(algorithm: str, settings: Settings) -> None:
-    """Whoever has the published key can verify a token, and finds the profile's header."""
+    """A holder of the published key can verify a token, and finds the profile's header."""
     settings.JWT_AUTH_KEY_STORE = key_store_of(algorithm)
     (public,) = cache.get_jwk_set(NOW)["keys"]
     decoded = jwt.decode_complete(
@@ -77,7 +77,7 @@ def test_lifetime_is_given_in_seconds() -> None:
 
 
 def test_two_tokens_of_one_moment_differ() -> None:
-    """Each token has a ``jti`` of its own, of 128 random bits."""
+    """Each token has a different ``jti`` of 128 random bits."""
     one, other = (access.verify(_issue().text, now=NOW).jti for _ in range(2))
     assert one != other
     assert len(bytes.fromhex(one)) == 16
@@ -97,7 +97,7 @@ def test_reserved_claim_of_the_project_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, float("nan"), b"bytes"])
 def test_claim_without_a_json_form_is_refused(value: object) -> None:
-    """No token is issued that nobody could read; the text doesn't quote the value."""
+    """Such a token could not be read. The error doesn't quote the value."""
     with pytest.raises(ClaimsInvalid, match="JWT_AUTH_CLAIMS gave a value"):
         _issue(own_claims={"x": value})
 
@@ -114,7 +114,7 @@ def test_claims_that_make_a_token_too_long_are_refused() -> None:
 
 # The order of the refusals
 
-#: What can be wrong with a header, in the order in which it is refused.
+#: Faults of a header, in the order in which they are refused.
 HEADER_FAULTS: list[tuple[Refusal, dict[str, Any]]] = [
     (Refusal.HEADER_CRIT, {"crit": ["exp"]}),
     (Refusal.HEADER_FORBIDDEN, {"jku": "https://evil.example/jwks.json"}),
@@ -173,7 +173,7 @@ def test_claims_are_refused_for_their_first_fault(first: int, forge: Forge) -> N
 
 @pytest.mark.parametrize("payload", ["{}", "not JSON", '{"a": 1, "a": 2}'])
 def test_claims_are_not_read_before_the_signature_is_good(payload: str, forge: Forge) -> None:
-    """What a stranger wrote is not even parsed."""
+    """A stranger's payload is not even parsed."""
     token = forge.token(claims=payload)
     signature = token.rpartition(".")[2]
     other = signature[:-8] + ("AAAAAAAA" if signature[-8:] != "AAAAAAAA" else "AAAABBBA")
@@ -207,7 +207,7 @@ def test_critical_extension_is_refused_whatever_it_says(value: object, forge: Fo
 
 @pytest.mark.parametrize("typ", [MISSING, None, "", "JWT", "AT+JWT", "at+jwt ", ["at+jwt"]])
 def test_token_of_another_type_is_refused(typ: object, forge: Forge) -> None:
-    """An ID token or a logout token of the same issuer is no access token (RFC 9068 §4)."""
+    """An ID token or a logout token of the same issuer isn't an access token (RFC 9068 §4)."""
     assert refusal_of(forge.token(header=forge.header(typ=typ))) == Refusal.HEADER_TYP
 
 
@@ -224,7 +224,7 @@ def test_alg_that_is_no_text_is_refused(alg: object, forge: Forge) -> None:
 
 
 def test_unknown_header_parameter_is_passed_over(forge: Forge) -> None:
-    """What nothing is decided by is ignored (RFC 7515 §4)."""
+    """A parameter that decides nothing is ignored (RFC 7515 §4)."""
     assert refusal_of(forge.token(header=forge.header(cty="x", x="y"))) is None
 
 
@@ -242,7 +242,7 @@ def test_unknown_header_parameter_is_passed_over(forge: Forge) -> None:
 def test_key_has_exactly_one_algorithm(
     algorithm: str, name: str, refusal: Refusal | None, settings: Settings
 ) -> None:
-    """An RSA key for one scheme is none for the other; Ed25519 has two names (RFC 9864)."""
+    """An RSA key serves one scheme only. Ed25519 has two names (RFC 9864)."""
     settings.JWT_AUTH_KEY_STORE = key_store_of(algorithm)
     forge = take_key()
     assert refusal_of(forge.token(header=forge.header(alg=name))) == refusal
@@ -273,7 +273,7 @@ def test_spoilt_signature_is_refused(
 
 
 def test_public_key_verifies_what_its_private_half_signed(forge: Forge) -> None:
-    """The forger's key is the ring's: else every refusal here would be for nothing."""
+    """The forger's key is the ring's. Otherwise the refusals above would prove nothing."""
     assert refusal_of(forge.token()) is None
     assert "d" not in public_jwk(forge.jwk)
     with pytest.raises(UnknownKey):
