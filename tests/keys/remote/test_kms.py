@@ -40,6 +40,7 @@ from tests.keys.remote.waiting import let_deadline_pass, threads_of, wait_until
 require("boto3", "django-jwt-sessions[aws]")
 require("moto.server", "moto[server]")
 
+from jwt_auth.keys import aws_clients  # noqa: E402
 from jwt_auth.keys.signers import aws  # noqa: E402
 
 pytestmark = pytest.mark.remote
@@ -645,6 +646,15 @@ def test_credential_is_refreshed_in_the_background(
         return signed_with(service) == "AKIASECOND"
 
     wait_until(uses_the_second)
+
+
+def test_client_is_kept_while_its_credential_is() -> None:
+    """A new client costs a tenth of a second and a new connection."""
+    config = aws_clients.make_config(connect_timeout=1, read_timeout=1, attempts=1)
+    session = aws_clients.open_session(config, region_name=REGION)
+    client = aws_clients.RenewableClient(session=session, service="kms", endpoint_url=None)
+    renewed = client.renewed()
+    assert renewed.renewed() is renewed
 
 
 def test_credential_that_expired_in_an_idle_process_is_renewed(
