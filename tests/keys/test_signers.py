@@ -295,7 +295,7 @@ def test_key_that_only_the_servers_may_use_is_not_tried(
     LocalSigner.failure = DENIED
     done = lifecycle.rotate(store, algorithm=None, now=now)
     assert done.after.keys[-1].jwk == public_part("made-1")
-    assert "was not tried: It is denied. Run `manage.py check --deploy`" in log.text
+    assert "was not tried: It is denied. Once it signs, run `manage.py check --deploy`" in log.text
 
 
 def test_key_that_is_used_is_not_named(
@@ -320,7 +320,7 @@ def test_dropped_key_is_named_to_whoever_drops_it(
     settings.JWT_AUTH_KEY_SIGNER = None
     store.ring = _expired(ring)
     call_command("rotate_keys", "--retire")
-    assert "Disable the key at local, too." in capsys.readouterr().out
+    assert "Disable the key in local, too." in capsys.readouterr().out
 
 
 def _expired(ring: KeyRing) -> KeyRing:

@@ -1,12 +1,8 @@
-"""Keys in AWS KMS: made there, signing there, never anywhere else.
+"""Keys in AWS KMS, which makes them and signs with them. They never leave it.
 
-The RSA and ECDSA keys are given the message's digest, which has no upper length and shows AWS no
-claims. Ed25519 needs the message itself, of 4096 bytes at most: KMS has only the pre-hashed variant
-besides (``ED25519_PH_SHA_512``), which is another algorithm than a JWT's EdDSA.
-
-The client's time-outs are those of its own requests to KMS. The credential behind them is got and
-renewed by others (STS, the endpoint of the container or the machine), whose time-outs are minutes.
-So each question has a deadline of its own, too.
+KMS gets the message's digest for RSA and ECDSA keys. A digest has no upper length and shows AWS no
+claims. Ed25519 needs the message itself, of at most 4096 bytes. KMS's pre-hashed variant
+(``ED25519_PH_SHA_512``) is another algorithm than a JWT's EdDSA.
 
 https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html
 """
@@ -16,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
-from threading import Lock
 from time import monotonic, sleep
 from typing import Any, Final, TypeVar
 
@@ -26,39 +20,41 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import InvalidKey, KeySignerError
-from jwt_auth.keys.aws_logging import hush_loggers, hushed
-from jwt_auth.keys.bounded_call import BoundedExecutor, StillWaiting
+from jwt_auth.keys.aws_clients import (
+    SIGNER_THREAD,
+    RenewableClient,
+    code_of,
+    explain,
+    make_config,
+    open_session,
+)
+from jwt_auth.keys.bounded_call import StillWaiting
 from jwt_auth.keys.pem import public_jwk_from_der
+from jwt_auth.keys.remote_client import SEE_TABLE, RemoteClient
 from jwt_auth.keys.ring import SignerReference
 from jwt_auth.keys.signers.base import KeySigner, NewKey, SigningDenied
 
-try:
-    from boto3.session import Session
-    from botocore import exceptions
-    from botocore.config import Config
-    from botocore.parsers import ResponseParserError
-except ImportError as error:
-    message = 'AWSKMSSigner needs boto3: pip install "django-jwt-sessions[aws]"'
-    raise ImportError(message) from error
-
-#: Seconds for connecting. KMS answers within some 10 ms; a log-in waits for it.
+#: Seconds to connect. KMS answers within some 10 ms, and a login waits for it.
 _CONNECT_TIMEOUT: Final = 1.0
 
-#: Seconds for an answer to a command. A key is made once, without a second attempt: nobody knows
-#: what became of a request that was not answered, and each key is paid for.
-_PATIENCE: Final = 20.0
+#: Seconds for an answer to a management command.
+_COMMAND_TIMEOUT: Final = 20.0
 
-#: Seconds of the deadline, for each attempt, beside its own time-outs: a pause before the next
-#: one, and the credential.
+#: Seconds of the deadline for each attempt, in addition to its time-outs: for a pause before the
+#: next attempt, and for the credential.
 _SPARE: Final = 1.0
 
-#: Questions at a time. At KMS's 10 ms that is more than its quota for a key allows; where nothing
-#: answers, it is how many threads hang.
+#: Calls at a time. At KMS's 10 ms that is more than its quota for a key allows. If nothing answers,
+#: it is the number of threads that hang.
 _PLACES: Final = 16
 
 #: Seconds after a time-out during which no other caller waits for KMS. Otherwise every worker would
-#: soon hang there, even those that only have to verify.
+#: soon hang there, and requests that only verify a token would find none.
 _COOL_DOWN: Final = 5.0
+
+#: Seconds between two looks at the credential. A look costs nothing until the credential is within
+#: 15 minutes of its end.
+_CREDENTIAL_INTERVAL: Final = 60.0
 
 #: A new key is not known everywhere at once (KMS is eventually consistent).
 _NEW_KEY_ATTEMPTS: Final = 6
@@ -70,35 +66,6 @@ _MAX_MESSAGE: Final = 4096
 #: Length of r and of s in a signature of ES256 (RFC 7518 §3.4).
 _ES256_HALF: Final = 32
 
-_REASONS: Final = {
-    "AccessDeniedException": "access is denied: see the IAM policy in docs/how-to/sign-with-kms.md",
-    "DisabledException": "the key is disabled: run `aws kms enable-key`, or rotate",
-    "InvalidKeyUsageException": "the key is not for signing with this algorithm",
-    "KMSInvalidStateException": "the key is pending deletion or not usable: cancel that, or rotate",
-    "NotFoundException": "there is no such key in this region and account",
-    "ThrottlingException": "KMS is throttling: ask AWS for a higher quota",
-    "LimitExceededException": "a quota of KMS is used up",
-    "TagException": "it refuses the tags",
-    "ExpiredTokenException": "the AWS credentials have expired",
-    "UnrecognizedClientException": "the AWS credentials are not valid",
-    "InvalidSignatureException": "the AWS credentials are not valid, or the clock is wrong",
-}
-
-#: Nobody answered: not there, not in time, or cut off.
-_SILENCE: Final = (exceptions.ConnectionError, exceptions.HTTPClientError)
-
-#: There are no AWS credentials, or their source does not answer.
-_NO_CREDENTIAL: Final = (exceptions.NoCredentialsError, exceptions.CredentialRetrievalError)
-
-#: What else may go wrong before and after an answer. ``RuntimeError``: no more threads.
-_FAULTS: Final = (
-    exceptions.BotoCoreError,
-    ResponseParserError,
-    KeyError,
-    ValueError,
-    RuntimeError,
-)
-
 T = TypeVar("T")
 
 
@@ -106,12 +73,13 @@ class _NotFound(KeySignerError):
     """KMS knows no such key, or not yet."""
 
 
+#: Codes of answers that a caller tells from the others.
 _REFUSALS: Final = {"NotFoundException": _NotFound, "AccessDeniedException": SigningDenied}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Method:
-    """What KMS calls an algorithm of ours."""
+    """How KMS names one of our algorithms."""
 
     key_spec: str
     signing_algorithm: str
@@ -134,7 +102,7 @@ _METHODS: Final = {
 class AWSKMSSigner(KeySigner):
     """Signs with AWS KMS. Credentials and region come as all of AWS's SDKs find them.
 
-    ``TIMEOUT`` is in seconds, for one answer; ``ATTEMPTS`` includes the first.
+    ``TIMEOUT`` is in seconds, for one answer. ``ATTEMPTS`` includes the first.
     """
 
     name = "aws-kms"
@@ -151,54 +119,64 @@ class AWSKMSSigner(KeySigner):
     ) -> None:
         if not TIMEOUT > 0 or not ATTEMPTS >= 1:
             raise ValueError("TIMEOUT and ATTEMPTS must be positive")
-        self._named = {"region_name": REGION, "profile_name": PROFILE}
-        self._session: Session | None = None
+        self._session_options = {"region_name": REGION, "profile_name": PROFILE}
         self._endpoint_url = ENDPOINT_URL
-        self._config = _config(TIMEOUT, ATTEMPTS)
-        self._clients: dict[Config, Any] = {}
-        self._making_client = Lock()
-        self._executor = BoundedExecutor(_PLACES, name="jwt_auth-key-signer")
+        self._deadline = _deadline(TIMEOUT, ATTEMPTS)
+        self._remote = RemoteClient(
+            lambda: self._connect(TIMEOUT, ATTEMPTS),
+            explain=explain,
+            places=_PLACES,
+            name=SIGNER_THREAD,
+        )
         self._silent_until = 0.0
+        self._next_look = monotonic() + _CREDENTIAL_INTERVAL
 
     def sign(self, key: str, *, algorithm: str, message: bytes) -> bytes:
         method = _METHODS[algorithm]
         if not method.takes_digest and len(message) > _MAX_MESSAGE:
             raise KeySignerError(
-                "The token is too long for a key of Ed25519 in AWS KMS, which signs 4096 bytes."
+                "The token is too long for an Ed25519 key in AWS KMS, which signs up to 4096 bytes."
+                " Put less into its claims, or rotate to a key of another algorithm."
             )
         if monotonic() < self._silent_until:
-            raise KeySignerError("AWS KMS gave no answer a moment ago, and is not asked again yet.")
-        signature: bytes = self._ask(
-            lambda client: client.sign(
+            raise KeySignerError(
+                f"AWS KMS didn't answer within the last {_COOL_DOWN:g} seconds. It is asked again"
+                " after them."
+            )
+
+        def request(client: RenewableClient) -> Any:
+            return client.api.sign(
                 KeyId=key,
                 Message=sha256(message).digest() if method.takes_digest else message,
                 MessageType="DIGEST" if method.takes_digest else "RAW",
                 SigningAlgorithm=method.signing_algorithm,
-            )["Signature"],
-            self._config,
-        )
+            )["Signature"]
+
+        signature: bytes = self._call(lambda: self._remote.attempt(request), seconds=self._deadline)
+        self._look_at_credential()
         return _joined(signature) if algorithm == "ES256" else signature
 
     def create(self, algorithm: str) -> NewKey:
         issuer = str(conf.issuer)[:256]
-        arn: str = self._ask(
-            lambda client: client.create_key(
-                KeySpec=_METHODS[algorithm].key_spec,
-                KeyUsage="SIGN_VERIFY",
-                Description=f"Signs access tokens ({algorithm}) of {issuer}"[:8192],
-                Tags=[
-                    {"TagKey": "application", "TagValue": "django-jwt-sessions"},
-                    {"TagKey": "issuer", "TagValue": _tag_value(issuer)},
-                ],
-            )["KeyMetadata"]["Arn"],
-            _config(_PATIENCE, attempts=1),
+        # In one attempt: a request that was not answered may have made a key, and each is paid for.
+        answer = self._command(
+            "create_key",
+            attempts=1,
+            KeySpec=_METHODS[algorithm].key_spec,
+            KeyUsage="SIGN_VERIFY",
+            Description=f"Signs access tokens ({algorithm}) of {issuer}"[:8192],
+            Tags=[
+                {"TagKey": "application", "TagValue": "django-jwt-sessions"},
+                {"TagKey": "issuer", "TagValue": _tag_value(issuer)},
+            ],
         )
+        arn: str = answer["KeyMetadata"]["Arn"]
         try:
             new = self._new_key(self._once_known(lambda: self._public_key(arn)), algorithm)
-            with suppress(SigningDenied):  # whoever makes keys need not be let sign
+            with suppress(SigningDenied):  # the job that makes keys need not be allowed to sign
                 self._once_known(lambda: self.sign(arn, algorithm=algorithm, message=b"a trial"))
         except KeySignerError as error:
-            raise KeySignerError(f"{error} The key is made: {self.how_to_end(arn)}") from None
+            raise KeySignerError(f"{error} The key was made: {self.how_to_end(arn)}") from None
         return new
 
     def adopt(self, key: str, *, algorithm: str | None) -> NewKey:
@@ -212,15 +190,13 @@ class AWSKMSSigner(KeySigner):
         )
 
     def _new_key(self, answer: dict[str, Any], algorithm: str) -> NewKey:
-        # The ARN of the key itself: an alias, which somebody may have given, can be moved.
+        # The ARN of the key itself: an alias, which an operator may have given, can be moved.
         reference = SignerReference(backend=self.name, key=answer["KeyId"])
         jwk = public_jwk_from_der(answer["PublicKey"], algorithm=algorithm)
         return NewKey(jwk=jwk, signer=reference)
 
     def _public_key(self, key: str) -> dict[str, Any]:
-        return self._ask(
-            lambda client: client.get_public_key(KeyId=key), _config(_PATIENCE, attempts=3)
-        )
+        return self._command("get_public_key", attempts=3, KeyId=key)
 
     def _once_known(self, question: Callable[[], T]) -> T:
         for _ in range(_NEW_KEY_ATTEMPTS - 1):
@@ -230,80 +206,60 @@ class AWSKMSSigner(KeySigner):
                 sleep(_NEW_KEY_PAUSE)
         return question()
 
-    def _ask(self, question: Callable[[Any], T], config: Config) -> T:
-        """Ask KMS. Its own words are not repeated: they name accounts and roles."""
+    def _command(self, operation: str, *, attempts: int, **arguments: Any) -> dict[str, Any]:
+        """Do what a management command needs, with a patient client that is made for it."""
+
+        def request() -> Any:
+            client = self._connect(_COMMAND_TIMEOUT, attempts)
+            return getattr(client.api, operation)(**arguments)
+
+        answer: dict[str, Any] = self._call(request, seconds=_deadline(_COMMAND_TIMEOUT, attempts))
+        return answer
+
+    def _call(self, function: Callable[[], T], *, seconds: float) -> T:
+        """Call KMS within the deadline; errors are ours, with nothing of what KMS said."""
         try:
-            return self._executor.call(
-                lambda: self._answer(question, config), seconds=_deadline(config)
-            )
-        except exceptions.ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            refusal = _REFUSALS.get(code, KeySignerError)
-            raise refusal(f"AWS KMS: {_REASONS.get(code, 'it has failed')}.") from None
-        except StillWaiting:
-            raise KeySignerError(
-                f"AWS KMS, or what gives the AWS credentials, does not answer: {_PLACES} questions"
-                " still wait for it."
-            ) from None
-        except TimeoutError:
-            self._cool_down()
-            raise KeySignerError(
-                "AWS KMS, or what gives the AWS credentials, did not answer in time."
-            ) from None
-        except _NO_CREDENTIAL:
-            # A client looks for its credential once, when it is made: this one never gets any.
-            self._clients.pop(config, None)
-            self._cool_down()
-            raise KeySignerError("AWS KMS: there are no AWS credentials, or no region.") from None
-        except exceptions.NoRegionError:
-            raise KeySignerError("AWS KMS: there are no AWS credentials, or no region.") from None
-        except _SILENCE:
-            self._cool_down()
-            raise KeySignerError("AWS KMS could not be reached, or not heard in time.") from None
-        except _FAULTS as error:
-            raise KeySignerError(f"AWS KMS can't be asked: {type(error).__name__}.") from None
+            return self._remote.call(function, seconds=seconds)
+        except Exception as error:  # noqa: BLE001  a client may raise anything, and quote anything
+            fault, code = self._remote.explain(error, seconds=seconds), code_of(error)
+        if fault.passes and not code:
+            self._silent_until = monotonic() + _COOL_DOWN
+        kind = _REFUSALS.get(code, KeySignerError)
+        raise kind(f"The call to AWS KMS failed: {fault.reason}. {SEE_TABLE}")
 
-    def _answer(self, question: Callable[[Any], T], config: Config) -> T:
-        client = self._get_client(config)
-        with hushed():
-            return question(client)
+    def _connect(self, timeout: float, attempts: int) -> RenewableClient:
+        config = make_config(
+            connect_timeout=_CONNECT_TIMEOUT, read_timeout=timeout, attempts=attempts
+        )
+        session = open_session(config, **self._session_options)
+        return RenewableClient(
+            session=session, service="kms", endpoint_url=self._endpoint_url
+        ).renewed()
 
-    def _cool_down(self) -> None:
-        self._silent_until = monotonic() + _COOL_DOWN
+    def _look_at_credential(self) -> None:
+        """Refresh the credential in the background if it ends soon, so that no login waits."""
+        now = monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _CREDENTIAL_INTERVAL
+        with suppress(StillWaiting, RuntimeError):  # the next look tries again
+            self._remote.submit(self._renew_client)
 
-    def _get_client(self, config: Config) -> Any:
-        with self._making_client:  # a session must not be used by two threads
-            if self._session is None:
-                self._session = Session(**self._named)
-            if config not in self._clients:
-                self._clients[config] = self._session.client(
-                    "kms", endpoint_url=self._endpoint_url, config=config
-                )
-                hush_loggers()
-            return self._clients[config]
+    def _renew_client(self) -> None:
+        client = self._remote.get_client()
+        self._remote.replace_client(client, client.renewed())
 
 
-@cache
-def _config(timeout: float, attempts: int) -> Config:
-    return Config(
-        connect_timeout=_CONNECT_TIMEOUT,
-        read_timeout=timeout,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        user_agent_extra="django-jwt-sessions",
-    )
-
-
-def _deadline(config: Config) -> float:
-    """Seconds in which all attempts are over, whatever they wait for."""
-    attempts: int = config.retries["total_max_attempts"]
-    seconds: float = attempts * (config.connect_timeout + config.read_timeout + _SPARE)
-    return seconds
+def _deadline(timeout: float, attempts: int) -> float:
+    """Seconds for all attempts together."""
+    return attempts * (_CONNECT_TIMEOUT + timeout + _SPARE)
 
 
 def _choose(offered: list[str], algorithm: str | None) -> str:
     possible = [name for name, method in _METHODS.items() if method.signing_algorithm in offered]
     if not possible:
-        raise InvalidKey("The key in AWS KMS has no algorithm that is known here.")
+        names = ", ".join(sorted(_METHODS))
+        raise InvalidKey(f"The key in AWS KMS signs with none of {names}. Make one that does.")
     if algorithm is None and len(possible) > 1:
         raise InvalidKey(f"The key can be for {' or '.join(possible)}: say for which.")
     chosen = algorithm or possible[0]
@@ -313,12 +269,15 @@ def _choose(offered: list[str], algorithm: str | None) -> str:
 
 
 def _joined(der: bytes) -> bytes:
-    """From the DER of X9.62 to the two numbers side by side (RFC 7518 §3.4)."""
+    """Put the two numbers of X9.62's DER side by side (RFC 7518 §3.4)."""
     try:
         r, s = decode_dss_signature(der)
         return r.to_bytes(_ES256_HALF, "big") + s.to_bytes(_ES256_HALF, "big")
     except (ValueError, OverflowError):
-        raise KeySignerError("AWS KMS gave a signature that is none of P-256.") from None
+        raise KeySignerError(
+            "AWS KMS answered something else than a P-256 signature. Check ENDPOINT_URL, and that"
+            " the key's spec is ECC_NIST_P256."
+        ) from None
 
 
 def _tag_value(text: str) -> str:

@@ -1,8 +1,8 @@
-"""The contract of a signer, the one that the settings name, and the keys that it signs with.
+"""The contract of a signer, the signer that the settings name, and the keys that it signs with.
 
-The ring has the public part of such a key and a reference; a process that verifies never asks the
-signer. What a signer gives is verified before it is used: a wrong key behind the reference, or a
-fault there, must not become tokens that everybody refuses.
+The ring has the public part of such a key and a reference. A process that verifies never calls the
+signer. Each signature is verified before it is used: a wrong key behind the reference, or a fault
+of the signer, must not become tokens that every verifier refuses.
 """
 
 from __future__ import annotations
@@ -27,70 +27,70 @@ from jwt_auth.keys.ring import RingKey, SignerReference
 
 logger: Final = logging.getLogger("jwt_auth")
 
-#: What a signer signs before its key is used; no token.
+#: The message that a signer signs before its key is used. It can't be taken for a token.
 _TRIAL: Final = b"jwt_auth tries a key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
-    """A key for the ring: a private JWK, or a public one and who signs with it."""
+    """A key for the ring: a private JWK, or a public one with the signer of its private part."""
 
     jwk: JWK = field(repr=False)
     signer: SignerReference | None = None
 
 
 class SigningDenied(KeySignerError):
-    """This process may not sign, whoever else may."""
+    """The signer denies this process a signature. Others may be allowed to sign."""
 
 
 class KeySigner(ABC):
     """Signs with keys that never leave it. ``OPTIONS`` are the constructor's keyword arguments.
 
-    Used by many threads at once.
+    Many threads use one signer at once.
     """
 
-    #: What the ring calls this signer.
+    #: The signer's name in the ring.
     name: ClassVar[str]
 
-    #: Of the key's algorithms those that it can have a key for.
+    #: The algorithms that it can have a key for.
     algorithms: ClassVar[frozenset[str]]
 
     @abstractmethod
     def sign(self, key: str, *, algorithm: str, message: bytes) -> bytes:
-        """Give the signature over ``message`` as a JWS has it (RFC 7515 §3).
+        """Return the signature over ``message`` in the form of a JWS (RFC 7515 §3).
 
-        A request waits for it: the time that it may take is bounded.
+        A request waits for it, so the time is bounded.
 
         Raises:
-            KeySignerError: with the reason, and without what the service said (``SigningDenied``:
-                this process may not).
+            KeySignerError: with the reason, and without the service's own message.
+            SigningDenied: this process isn't allowed to sign.
         """
 
     @abstractmethod
     def create(self, algorithm: str) -> NewKey:
-        """Make a key there.
+        """Make a key in the signer.
 
         Raises:
-            KeySignerError: it can't.
+            KeySignerError: the signer failed or refused.
         """
 
     @abstractmethod
     def adopt(self, key: str, *, algorithm: str | None) -> NewKey:
-        """Find a key that is there already; ``algorithm`` may be ``None`` where there is one only.
+        """Find a key that the signer has. ``None`` takes the key's algorithm, if it has only one.
 
         Raises:
-            InvalidKey: it does not fit.
-            KeySignerError: it is not there, or can't be used.
+            InvalidKey: the key does not fit.
+            KeySignerError: the key is missing, or can't be used.
         """
 
     @abstractmethod
     def how_to_end(self, key: str) -> str:
-        """Say in a sentence how to end a key that no ring has any more."""
+        """Say in one or two sentences how to end a key that has left every ring."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteSigningKey:
-    """A key that somebody else signs with; it looks like :class:`jwt_auth.keys.jwk.SigningKey`."""
+    """A key that a signer signs with, used like :class:`jwt_auth.keys.jwk.SigningKey`."""
 
     kid: str
     algorithm: str
@@ -101,17 +101,20 @@ class RemoteSigningKey:
         """Have the signer sign.
 
         Raises:
-            KeySignerError: it does not, or not with the key that the ring has.
+            KeySignerError: it failed, or signed with another key than the ring's.
         """
         signer = get_signer_of(self.signer)
         signature = signer.sign(self.signer.key, algorithm=self.algorithm, message=message)
         if not self.verification.verify(message, signature):
-            raise KeySignerError(f"What {signer.name} signed does not verify with key {self.kid}.")
+            raise KeySignerError(
+                f"The signature of {signer.name} does not verify with key {self.kid}. Check that"
+                f" {self.signer.key} is the key that the ring names, or rotate."
+            )
         return signature
 
 
 def prepare_ring_key(key: RingKey) -> SigningKey | RemoteSigningKey:
-    """Prepare a key of the ring for signing; nothing is asked of a signer yet.
+    """Prepare a key of the ring for signing. This doesn't call a signer.
 
     Raises:
         InvalidKey: with the reason.
@@ -127,11 +130,11 @@ def prepare_ring_key(key: RingKey) -> SigningKey | RemoteSigningKey:
 
 
 def make_key(algorithm: str) -> NewKey:
-    """Make a key where ``JWT_AUTH_KEY_SIGNER`` says, else here.
+    """Make a key in the signer of ``JWT_AUTH_KEY_SIGNER``, or in this process without one.
 
     Raises:
-        InvalidKey: there is no such algorithm, or the signer has none.
-        KeySignerError: the signer makes none.
+        InvalidKey: the algorithm is unknown, or the signer can't have a key for it.
+        KeySignerError: the signer failed or refused.
     """
     signer = find_key_signer()
     if signer is None:
@@ -145,11 +148,11 @@ def make_key(algorithm: str) -> NewKey:
 def try_out(new: NewKey) -> None:
     """Have the signer of a new key sign once, before a ring gets the key.
 
-    A key without a signer was tried when it was read. Where only the servers may sign, the log says
-    that nothing was tried: they verify each signature before they use it.
+    A key without a signer was tried when it was read. If only the servers are allowed to sign, the
+    log says that the key was not tried: the servers verify each signature before they use it.
 
     Raises:
-        KeySignerError: it does not, or not with that key.
+        KeySignerError: the signer failed, or signed with another key.
     """
     if new.signer is None:
         return
@@ -164,33 +167,33 @@ def try_out(new: NewKey) -> None:
         key.sign(_TRIAL)
     except SigningDenied as denied:
         logger.warning(
-            "Key %s was not tried: %s Run `manage.py check --deploy` as the user that the server"
-            " runs as once it signs.",
+            "Key %s was not tried: %s Once it signs, run `manage.py check --deploy` as the server's"
+            " user.",
             key.kid,
             denied,
         )
 
 
 def get_signer_of(reference: SignerReference) -> KeySigner:
-    """The signer that a key of the ring belongs to.
+    """Return the signer that a key of the ring belongs to.
 
     Raises:
-        KeySignerError: it is not the one that the settings name.
+        KeySignerError: the settings name another signer, or none.
     """
     signer = find_key_signer()
     if signer is None or signer.name != reference.backend:
         raise KeySignerError(
-            f"The signing key is with {reference.backend}: set JWT_AUTH_KEY_SIGNER to it."
+            f"The signing key is in {reference.backend}: set JWT_AUTH_KEY_SIGNER to that signer."
         )
     return signer
 
 
 def how_to_end(reference: SignerReference) -> str:
-    """Say how to end a key that the ring has no more: a signer goes on signing with it."""
+    """Say how to end a key that has left the ring. Until then the signer still signs with it."""
     try:
         return get_signer_of(reference).how_to_end(reference.key)
     except KeySignerError:
-        return f"Disable {reference.key} at {reference.backend}, too."
+        return f"Disable {reference.key} in {reference.backend}, too."
 
 
 _built: tuple[dict[str, Any], KeySigner] | None = None

@@ -1,9 +1,9 @@
 """The key ring in a secret of Azure Key Vault.
 
-Key Vault compares nothing when it sets a secret: every write becomes a version, and the last one
-is what a plain reader gets. Which version is the ring, so that of two writers exactly one wins and
-the other is told, :mod:`.azure_versions` says. A save takes some seconds for it; a load is one
-request, unless a save is under way or was cut short.
+Key Vault compares nothing when it sets a secret: every write becomes a version, and a plain reader
+gets the last one. :mod:`.azure_versions` decides which version is the ring, so that of two writers
+exactly one wins and the other is told. For that a save takes some seconds. A load is one request,
+unless a save is under way or was cut short.
 
 https://learn.microsoft.com/rest/api/keyvault/secrets
 """
@@ -20,6 +20,7 @@ from typing import Any, Final
 from django.core.checks import CheckMessage
 from django.utils.module_loading import import_string
 
+from jwt_auth.keys.remote_client import Fault
 from jwt_auth.keys.stores.azure_versions import (
     FOLLOWS,
     LOST,
@@ -29,10 +30,10 @@ from jwt_auth.keys.stores.azure_versions import (
     Version,
 )
 from jwt_auth.keys.stores.remote import (
+    PAUSES,
     Overtaken,
     RemoteKeyStore,
     Stored,
-    Trouble,
     Unsure,
     check_address,
     option_error,
@@ -51,87 +52,27 @@ except ImportError as error:
 
 _NAME: Final = re.compile(r"[0-9A-Za-z-]{1,127}")
 
-_STATUSES: Final = {
-    401: Trouble(
-        reason="the credential was refused (401)",
-        advice="Look at the identity and its secret; the vault must belong to the same tenant.",
-        credential=True,
-    ),
-    403: Trouble(
-        reason="permission denied (403)",
-        advice="Give the identity the role Key Vault Secrets User on the secret, and to whoever"
-        " changes keys Key Vault Secrets Officer; and have the vault's firewall let it in.",
-    ),
-    404: Trouble(reason="there is nothing at that address (404)", advice="Look at VAULT_URL."),
-    409: Trouble(
-        reason="the secret was deleted and can be recovered, or is just being so (409)",
-        advice="Run `az keyvault secret recover`, or purge it.",
-    ),
-    429: Trouble(
-        reason="too many requests at the moment (429)",
-        advice="Look at the vault's service limits, and raise JWT_AUTH_KEY_RELOAD_INTERVAL.",
-        passes=True,
-    ),
-}
-_FAILED: Final = Trouble(reason="the service failed", passes=True, unsure=True)
-_REFUSED: Final = Trouble(
-    reason="the service can't work with the request", advice="Look at VAULT_URL and NAME."
-)
+#: The form of Key Vault's error codes. Any other text may come from a proxy, and quote anything.
+_CODE: Final = re.compile(r"[A-Za-z]{3,64}")
 
-_TROUBLES: Final = (
-    (
-        exceptions.ClientAuthenticationError,
-        Trouble(
-            reason="there is no credential, or none that is taken",
-            advice="Give the machine a managed identity, or set AZURE_TENANT_ID, AZURE_CLIENT_ID"
-            " and AZURE_CLIENT_SECRET.",
-            credential=True,
-            # A metadata endpoint that is away for a moment looks like a machine without identity.
-            passes=True,
-        ),
-    ),
-    (
-        (exceptions.ServiceRequestTimeoutError,),
-        Trouble(reason="no connection in time", passes=True),
-    ),
-    (
-        exceptions.ServiceRequestError,
-        Trouble(
-            reason="no connection",
-            advice="Look at VAULT_URL, the network and the server's certificate.",
-            passes=True,
-        ),
-    ),
-    (
-        exceptions.ServiceResponseTimeoutError,
-        Trouble(reason="no answer in time", passes=True, unsure=True),
-    ),
-    (
-        (exceptions.ServiceResponseError, exceptions.DecodeError),
-        Trouble(reason="no connection, or one that broke", passes=True, unsure=True),
-    ),
-    (
-        (exceptions.AzureError, AttributeError, KeyError, TypeError, ValueError),
-        Trouble(
-            reason="that is no answer of Key Vault",
-            advice="Look at VAULT_URL.",
-            passes=True,
-            unsure=True,
-        ),
-    ),
-)
+_REFUSED: Final = HTTPStatus.UNAUTHORIZED
+_TOO_MANY: Final = HTTPStatus.TOO_MANY_REQUESTS
+
+#: The vault or the source of the tokens didn't answer, or not as it should. A metadata endpoint
+#: that is unavailable for a moment looks like a machine without an identity
+#: (``ClientAuthenticationError``).
+_PASSING: Final = (exceptions.AzureError, AttributeError, KeyError, TypeError, ValueError)
 
 
 class AzureKeyVaultKeyStore(RemoteKeyStore):
     """Keeps the ring in the secret ``NAME`` of the vault at ``VAULT_URL``.
 
-    The identity is found by ``DefaultAzureCredential``, unless the options name a service principal
-    or, by a dotted path, a callable that gives a credential. ``SETTLE`` is the pause, in seconds,
-    in which a save waits for others that were written at the same time.
+    ``DefaultAzureCredential`` finds the identity, unless the options name a service principal or
+    the dotted path of a callable that returns a credential. ``SETTLE`` is the pause in seconds in
+    which a save waits for others that were written at the same time.
     """
 
     limit = 25_600
-    troubles = _TROUBLES
 
     def __init__(
         self,
@@ -182,7 +123,7 @@ class AzureKeyVaultKeyStore(RemoteKeyStore):
         elif self._credential is not None and not _is_callable(self._credential):
             yield option_error(
                 "E035",
-                "CREDENTIAL is not the dotted path of a callable that gives a credential",
+                "CREDENTIAL is not the dotted path of a callable that returns a credential",
                 '"CREDENTIAL": "azure.identity.WorkloadIdentityCredential"',
             )
         if type(self._settle) not in (int, float) or not 1 < self._settle < self._deadline:
@@ -203,7 +144,7 @@ class AzureKeyVaultKeyStore(RemoteKeyStore):
     def _make_credential(self) -> Any:
         if self._credential is not None:
             return import_string(self._credential)()
-        # Its own requests are not the client's, and wait for five minutes unless they are told.
+        # The credential's requests don't use the client's time-outs; by default they take minutes.
         limits: dict[str, Any] = {
             "connection_timeout": self._timeout,
             "read_timeout": self._timeout,
@@ -241,14 +182,14 @@ class AzureKeyVaultKeyStore(RemoteKeyStore):
         version = Version.of(made.properties).id
         sleep(self._settle)
         try:
-            history = self._attempt(self._read_history)
+            history = self._remote.attempt(self._read_history, pauses=PAUSES)
         except Exception as error:
             raise Unsure from error
         if history.has_won(version):
             self._mark(client, version, tags=tags | {SETTLED: "yes"})
         else:
-            # The last version is what other programs read: they had better see that something is
-            # wrong than a ring that nobody uses.
+            # Other programs read the last version. An error is better for them than a ring that is
+            # not in use.
             self._mark(client, version, enabled=False, tags=tags | {LOST: "yes"})
             raise Overtaken
 
@@ -257,18 +198,30 @@ class AzureKeyVaultKeyStore(RemoteKeyStore):
         return History(map(Version.of, versions))
 
     def _mark(self, client: SecretClient, version: str, **properties: Any) -> None:
-        """Tell readers what was found out, which without it they find out themselves."""
+        """Save readers the work. Without the mark they come to the same result by the list."""
         with suppress(exceptions.AzureError):
             client.update_secret_properties(self._name, version, **properties)
 
-    def _explain(self, error: Exception) -> Trouble | None:
+    def _explain(self, error: Exception) -> Fault:
         status = error.status_code if isinstance(error, exceptions.HttpResponseError) else None
-        if status in _STATUSES:
-            return _STATUSES[status]
-        # What gives the tokens answers with statuses of its own.
-        if status is None or isinstance(error, exceptions.ClientAuthenticationError):
-            return super()._explain(error)
-        return _FAILED if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _REFUSED
+        has_no_token = (
+            isinstance(error, exceptions.ClientAuthenticationError) and status != _REFUSED
+        )
+        if status is None or has_no_token:
+            return Fault(
+                reason=type(error).__name__,
+                passes=isinstance(error, _PASSING),
+                credential=has_no_token,
+                refused=has_no_token,
+            )
+        code = _code(error) or ""
+        name = code if _CODE.fullmatch(code) else type(error).__name__
+        return Fault(
+            reason=f"{name} (HTTP status {status})",
+            passes=status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == _TOO_MANY,
+            credential=status == _REFUSED,
+            refused=HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR,
+        )
 
 
 def _is_callable(path: Any) -> bool:
@@ -282,7 +235,7 @@ def _stored(secret: KeyVaultSecret) -> Stored:
     return Stored(text=secret.value or "", version=Version.of(secret.properties).id)
 
 
-def _code(refused: exceptions.HttpResponseError) -> str | None:
-    """The innermost of the error codes; a page of a proxy has none."""
+def _code(refused: Any) -> str | None:
+    """The innermost of the error codes. A proxy's page has none."""
     inner: Mapping[str, Any] = getattr(refused.error, "innererror", None) or {}
     return inner.get("code") or getattr(refused.error, "code", None)

@@ -1,16 +1,16 @@
-"""Which of a secret's versions is the ring, where the service compares and swaps nothing.
+"""The rule that picks the ring among a secret's versions, in a service without compare-and-swap.
 
-Azure Key Vault takes every write as a new version, and its time of creation has whole seconds. So
-each version that a store writes names the one it was made from, and of all that follow one and the
-same version the first counts: it was written before the others, or in the same second with the
-smaller id. A version that somebody wrote by hand names none; it counts from its time on, and who
-was about to write just then has lost to it.
+Azure Key Vault takes every write as a new version, whose time of creation has whole seconds. So
+each version that a store writes names the version it was made from, and of the versions that follow
+the same one, the first counts: it was written before the others, or in the same second with the
+smaller id. A version that an operator wrote by hand names no other. It counts from its time on, and
+a store that was about to write at that moment has lost to it.
 
-A writer waits before it looks who was first, for longer than the clocks of the service's machines
-are apart: whatever is written after that look is later by its time, too. The one that was first is
-then marked as settled, so that a reader need not look at the others.
+A writer waits before it checks which version was first, for longer than the clocks of the service's
+machines differ. Any version that is written after the check then has a later time as well. The
+first version is marked as settled, so that a reader need not read the others.
 
-Pure: what to do with the answer is the store's business.
+The rule is pure. :mod:`.azure` acts on its result.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from typing import Any, Final, Self
 #: The tag that names the version that this one was made from.
 FOLLOWS: Final = "jwt-auth-follows"
 
-#: What the first ring follows.
+#: The value of that tag on the first ring.
 NOTHING: Final = "nothing"
 
 #: The tag of a version that was the first to follow its own.
 SETTLED: Final = "jwt-auth-settled"
 
-#: The tag of one that was not. It is disabled, too, as are those that an operator takes back.
+#: The tag of one that was not the first. The store disables it as well. Without the tag it would
+#: look like a version that an operator has disabled.
 LOST: Final = "jwt-auth-lost"
 
 
@@ -45,7 +46,7 @@ class Version:
         """Read an ``azure.keyvault.secrets.SecretProperties``.
 
         Raises:
-            ValueError: the service has left out what it always says.
+            ValueError: the version's id or its time of creation is missing.
         """
         if not properties.version or properties.created_on is None:
             raise ValueError("no version")
@@ -62,7 +63,7 @@ class Version:
 
     @property
     def is_certain(self) -> bool:
-        """True where it counts whatever others there are."""
+        """True if the version counts regardless of the others."""
         return self.follows is None or SETTLED in self.tags
 
     @property
@@ -71,13 +72,13 @@ class Version:
 
 
 class History:
-    """All versions of a secret. One that is disabled is not the ring, whatever became of it."""
+    """All versions of a secret. A disabled version is never the ring."""
 
     def __init__(self, versions: Iterable[Version]) -> None:
         self._versions = {version.id: version for version in versions}
 
     def find_current(self) -> Version | None:
-        """The newest of those that count and that none of those follows."""
+        """Return the newest version that counts and that no counting version follows."""
         counting = [version for version in self._enabled() if self._counts(version)]
         followed = {version.follows for version in counting}
         ends = [version for version in counting if version.id not in followed]
@@ -88,7 +89,7 @@ class History:
         return version is not None and version.enabled and self._counts(version)
 
     def _counts(self, version: Version) -> bool:
-        """True where it was the first, and what it follows was, and so on."""
+        """True if the version was the first, and so was the one that it follows, and so on."""
         link: Version | None = version
         while link is not None and not link.is_certain:
             if LOST in link.tags or any(rival.order < link.order for rival in self._rivals(link)):
@@ -97,7 +98,7 @@ class History:
         return True
 
     def _rivals(self, version: Version) -> Iterator[Version]:
-        """The others that follow the same, and those written by hand since that one."""
+        """The others that follow the same version, and those written by hand since that version."""
         former = self._former(version)
         for other in self._enabled():
             by_hand = other.follows is None and (former is None or other.created > former.created)

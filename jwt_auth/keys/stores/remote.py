@@ -1,27 +1,17 @@
-"""What the stores behind a network have in common: time-outs, retries, and errors that say what to
-do.
+"""The common part of the stores behind a network: one deadline, and errors that say what to do.
 
-A subclass finds the ring, swaps it and explains its client's errors. The rest is here:
+A subclass connects, finds the ring, swaps it and explains its client's errors. The calls are made
+by :mod:`jwt_auth.keys.remote_client`. A read is made again while its error passes by itself. A
+write is sent once: an unanswered write may have happened, so the error says so.
 
-- A load takes at most ``DEADLINE`` seconds, whatever the service does
-  (:mod:`jwt_auth.keys.bounded_call`).
-- What will pass is tried again within them, for reading only: nobody knows what became of a write
-  that was not answered, so it is reported.
-- A forked process makes a client of its own: on a connection that two processes share, each would
-  read the other's answers.
-- A refused credential is read anew, once: tokens expire, and files that hold them are rewritten.
-- No text of a client is repeated: it may quote a request, a header or a secret.
-
-There is no stamp: to ask the service costs as much as a load.
+No store has a stamp, because asking the service for one would cost as much as a load.
 """
 
 from __future__ import annotations
 
-import random
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from time import sleep
 from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -34,61 +24,41 @@ from jwt_auth.exceptions import (
     KeyStoreError,
     KeyStoreUnavailable,
 )
-from jwt_auth.forks import after_fork_in_child
-from jwt_auth.keys.bounded_call import BoundedExecutor, StillWaiting
+from jwt_auth.keys.remote_client import SEE_TABLE, Fault, RemoteClient
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import KeyStore, read_document
 
-#: The longest time-out, in seconds: the commands wait for it.
+#: The longest time-out, in seconds: the management commands wait for it.
 _LONGEST: Final = 60
 
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
-#: Seconds before each further attempt to read, give or take a half.
-_PAUSES: Final = (0.2, 0.6)
+#: Seconds before the second and the third attempt to read.
+PAUSES: Final = (0.2, 0.6)
 
 #: A swap is several requests.
 _SWAP_DEADLINES: Final = 2
-
-_UNSURE: Final = "It may have been saved all the same: `manage.py list_keys` shows it."
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What lies in the ring's place; ``text`` is ``None`` where nothing does."""
+    """The content of the ring's place; ``text`` is ``None`` if the place is empty."""
 
     text: str | None = field(repr=False)
-    #: What the service calls it, for the swap.
+    #: The service's name for this content, for the swap.
     version: Any = None
-    #: Why there is nothing, where there was something once.
+    #: Why the place is empty, if it once held a ring.
     absence: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """What a client's error means."""
-
-    reason: str
-    advice: str = ""
-    #: Likely over in a moment.
-    passes: bool = False
-    #: The credential was refused; another one may have come in its place.
-    credential: bool = False
-    #: Nobody knows whether the service has done what it was asked to.
-    unsure: bool = False
-
-
-_UNKNOWN: Final = Trouble(reason="the client failed", unsure=True)
-
-
 class Overtaken(Exception):
-    """Somebody else has swapped the ring since it was found."""
+    """Another writer has swapped the ring since it was found."""
 
 
 class Unsure(Exception):
-    """A write was taken, and what would have shown its outcome has failed, with the cause."""
+    """A write was accepted, but the request that shows its outcome failed, with the cause."""
 
 
 class RemoteKeyStore(KeyStore):
@@ -97,30 +67,35 @@ class RemoteKeyStore(KeyStore):
     #: The most bytes that the service takes.
     limit: ClassVar[int]
 
-    #: What the client's errors mean; the first that fits counts.
-    troubles: ClassVar[Sequence[tuple[type[Exception] | tuple[type[Exception], ...], Trouble]]]
-
     def __init__(self, *, timeout: float, deadline: float) -> None:
         self._timeout = timeout
         self._deadline = deadline
-        self._executor = BoundedExecutor(1, name="jwt_auth-key-store")
-        self._connected: Any | None = None
-        after_fork_in_child(self._forget_client)
+        self._remote = RemoteClient(
+            self._connect, explain=self._explain, places=1, name="jwt_auth-key-store"
+        )
 
     @abstractmethod
     def _connect(self) -> Any:
-        """Make a client, with ``self._timeout`` on connecting and on every answer."""
+        """Make a client, with ``self._timeout`` on connecting and on every answer.
+
+        The requests that fetch its credential have the same time-outs.
+        """
+
+    @abstractmethod
+    def _explain(self, error: Exception) -> Fault:
+        """Explain an error of the client, or of :meth:`_connect`."""
 
     @abstractmethod
     def _find(self, client: Any) -> Stored:
-        """Read what lies in the ring's place."""
+        """Read the content of the ring's place."""
 
     @abstractmethod
     def _swap(self, client: Any, stored: Stored, text: str) -> None:
         """Put ``text`` in the place of what was found, in one step.
 
         Raises:
-            Overtaken: it is not there any more.
+            Overtaken: the place has another content now.
+            Unsure: the write was accepted, and its outcome is unknown.
         """
 
     def check(self) -> list[CheckMessage]:
@@ -136,33 +111,37 @@ class RemoteKeyStore(KeyStore):
             yield option_error("E037", "TIMEOUT is longer than DEADLINE", '"DEADLINE": 10')
 
     def load(self) -> KeyRing:
-        return self._parse(self._request(self._find))
+        return self._parse(self._read(self._find))
 
     def save(self, ring: KeyRing, *, expected_version: int | None) -> None:
         text = ring.to_json()
         overtaken = KeyRingExists if expected_version is None else KeyRingConflict
         if len(text.encode()) > self.limit:
             raise KeyStoreError(
-                f"{self.describe()} takes {self.limit} bytes at most, and the key ring is larger:"
-                " run `manage.py rotate_keys --retire`, or make keys of another algorithm."
+                f"{self.describe()} takes {self.limit} bytes at most, and the key ring is larger."
+                " Run `manage.py rotate_keys --retire`, or make keys of another algorithm."
             )
 
-        stored = self._request(self._find)
+        stored = self._read(self._find)
         found = None if stored.text is None else self._parse(stored).version
         if found != expected_version:
             raise overtaken
         try:
             self._call(
-                lambda: self._swap(self._client(), stored, text),
+                lambda: self._swap(self._remote.get_client(), stored, text),
                 seconds=_SWAP_DEADLINES * self._deadline,
                 done="written",
             )
         except Overtaken:
             raise overtaken from None
 
-    def _request(self, request: Callable[[Any], T]) -> T:
+    def _read(self, request: Callable[[Any], T]) -> T:
         """Make a request that changes nothing, within the deadline."""
-        return self._call(lambda: self._attempt(request), seconds=self._deadline, done="read")
+        return self._call(
+            lambda: self._remote.attempt(request, pauses=PAUSES),
+            seconds=self._deadline,
+            done="read",
+        )
 
     def _parse(self, stored: Stored) -> KeyRing:
         if stored.text is None:
@@ -174,57 +153,23 @@ class RemoteKeyStore(KeyStore):
 
     def _call(self, function: Callable[[], T], *, seconds: float, done: str) -> T:
         try:
-            return self._executor.call(function, seconds=seconds)
+            return self._remote.call(function, seconds=seconds)
         except Overtaken:
             raise
         except Exception as error:  # noqa: BLE001  a client may raise anything, and quote a secret
-            trouble = self._trouble(error, seconds)
-        text = f"{self.describe()} can't be {done}: {trouble.reason}. {trouble.advice}"
-        if done == "written" and trouble.unsure:
-            text += f" {_UNSURE}"
-        kind = KeyStoreUnavailable if trouble.passes else KeyStoreError
-        raise kind(" ".join(text.split()))
+            fault = self._judge(error, seconds)
+        text = f"{self.describe()} can't be {done}: {fault.reason}. {SEE_TABLE}"
+        if done == "written" and not fault.refused:
+            text += (
+                " The key ring may have been saved all the same: `manage.py list_keys` shows it."
+            )
+        raise (KeyStoreUnavailable if fault.passes else KeyStoreError)(text)
 
-    def _trouble(self, error: Exception, seconds: float) -> Trouble:
+    def _judge(self, error: Exception, seconds: float) -> Fault:
         match error:
-            case StillWaiting():
-                return Trouble(reason="an earlier request has not been answered yet", passes=True)
-            case TimeoutError():
-                reason = f"no answer within {seconds:g} seconds"
-                return Trouble(reason=reason, passes=True, unsure=True)
             case Unsure(__cause__=Exception() as cause):
-                return replace(self._trouble(cause, seconds), unsure=True)
-        unknown = replace(_UNKNOWN, reason=f"{_UNKNOWN.reason} ({type(error).__name__})")
-        return self._explain(error) or unknown
-
-    def _explain(self, error: Exception) -> Trouble | None:
-        return next((means for kind, means in self.troubles if isinstance(error, kind)), None)
-
-    def _attempt(self, request: Callable[[Any], T]) -> T:
-        """Make a request that changes nothing: again where that may help."""
-        may_renew = self._connected is not None
-        pauses = iter(_PAUSES)
-        while True:
-            try:
-                return request(self._client())
-            except Exception as error:
-                trouble = self._explain(error) or _UNKNOWN
-                if trouble.credential and may_renew:
-                    self._connected, may_renew = None, False
-                    continue
-                pause = next(pauses, None) if trouble.passes else None
-                if pause is None:
-                    raise
-            sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  no secret
-
-    def _client(self) -> Any:
-        client = self._connected
-        if client is None:
-            client = self._connected = self._connect()
-        return client
-
-    def _forget_client(self) -> None:
-        self._connected = None
+                return replace(self._judge(cause, seconds), refused=False)
+        return self._remote.explain(error, seconds=seconds)
 
 
 def option_error(number: str, reason: str, line: str) -> Error:
@@ -236,7 +181,7 @@ def option_error(number: str, reason: str, line: str) -> Error:
 
 
 def check_address(option: str, address: str) -> Iterator[CheckMessage]:
-    """Judge a service's address: the keys travel there and back."""
+    """Check a service's address. The private keys travel to it and back."""
     line = f'"{option}": "https://…"'
     try:
         parts = urlsplit(address)
@@ -250,7 +195,7 @@ def check_address(option: str, address: str) -> Iterator[CheckMessage]:
     elif parts.scheme == "http" and parts.hostname not in _LOCAL:
         yield Warning(
             f"JWT_AUTH_KEY_STORE: {option} is plain HTTP: the private keys and the credential can"
-            " be read on their way.",
+            " be read on the network.",
             hint=f"Write in its OPTIONS {line}",
             id="jwt_auth.W045",
         )

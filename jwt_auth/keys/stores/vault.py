@@ -1,10 +1,10 @@
 """The key ring in HashiCorp Vault's KV secrets engine, version 2.
 
-The secret's data is the ring's document itself. It is swapped with the engine's check-and-set
+The secret's data is the ring's document itself. A save swaps it with the engine's check-and-set
 option, which compares the number of the secret's current version. That number also counts versions
-that were deleted or destroyed since, so that a deleted ring can be made anew, and never by two at
-once. The ring's own version stands in the document: a secret that was removed altogether starts
-counting at 1 again.
+that have been deleted or destroyed, so that a deleted ring can be made anew, and by one process
+only. The ring's version is in the document as well, because a secret that was removed altogether
+starts counting at 1 again.
 
 https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2
 """
@@ -20,11 +20,11 @@ from typing import Any, Final
 from django.core.checks import CheckMessage, Warning  # noqa: A004  the framework's own name
 
 from jwt_auth.exceptions import KeyFailure
+from jwt_auth.keys.remote_client import Fault
 from jwt_auth.keys.stores.remote import (
     Overtaken,
     RemoteKeyStore,
     Stored,
-    Trouble,
     check_address,
     option_error,
 )
@@ -40,130 +40,57 @@ except ImportError as error:
 #: Where Kubernetes puts the token of the pod's service account.
 _SERVICE_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
-#: What the engine answers to a check-and-set that failed, with status 400.
+#: The engine's answer to a check-and-set that failed, with status 400.
 _MISMATCH: Final = "check-and-set parameter did not match the current version"
 
 
 class NoToken(Exception):
-    """Nothing to show to Vault."""
+    """No source has a token."""
 
 
-class LogInRefused(Exception):
-    """Vault has not let us in."""
+class VaultLoginRefused(Exception):
+    """Vault answered 403 to the login.
+
+    It also does so while it can't ask Kubernetes about the pod's token, and for as long as it has
+    locked the role out. So the refusal may pass, unlike that of a token.
+    """
 
 
-_TROUBLES: Final = (
-    (
-        NoToken,
-        Trouble(
-            reason="there is no token",
-            advice="Set VAULT_TOKEN, or one of the options TOKEN_FILE, ROLE_ID with SECRET_ID, and"
-            " KUBERNETES_ROLE.",
-        ),
-    ),
-    (
-        LogInRefused,
-        Trouble(
-            reason="permission denied at the log-in (403)",
-            advice="Look at the role, AUTH_MOUNT_POINT, and into Vault's audit log.",
-            # Vault says so, too, while it can't ask Kubernetes whose token it is, and for as long
-            # as it has locked the role out. A token that is refused stays so.
-            passes=True,
-        ),
-    ),
-    (
-        (exceptions.Forbidden, exceptions.Unauthorized),
-        Trouble(
-            reason="permission denied, or the token is no longer good (403)",
-            advice="Its policy needs `read` on that path, and for the commands that change keys"
-            " `create` and `update`, too.",
-            credential=True,
-        ),
-    ),
-    (
-        exceptions.InvalidRequest,
-        Trouble(
-            reason="Vault refused the request (400)",
-            advice="Look at ROLE_ID and SECRET_ID, and into Vault's audit log.",
-        ),
-    ),
-    (
-        exceptions.InvalidPath,
-        Trouble(
-            reason="there is nothing at that path (404)",
-            advice="MOUNT_POINT must name a KV engine of version 2, AUTH_MOUNT_POINT the auth"
-            " method.",
-        ),
-    ),
-    (
-        exceptions.VaultDown,
-        Trouble(
-            reason="Vault is sealed, or down for maintenance (503)",
-            advice="Where `vault status` says sealed, run `vault operator unseal`.",
-            passes=True,
-            unsure=True,
-        ),
-    ),
-    (
-        exceptions.RateLimitExceeded,
-        Trouble(
-            reason="Vault takes no more requests at the moment (429)",
-            advice="Look at its rate limit quotas.",
-            passes=True,
-        ),
-    ),
-    (
-        exceptions.VaultNotInitialized,
-        Trouble(reason="Vault is not initialized (501)", advice="Run `vault operator init`."),
-    ),
-    (exceptions.VaultError, Trouble(reason="Vault failed", passes=True, unsure=True)),
-    (
-        requests.exceptions.SSLError,
-        Trouble(
-            reason="the server's certificate is not trusted",
-            advice="Set VAULT_CACERT or the option CA_CERT.",
-        ),
-    ),
-    (requests.ConnectTimeout, Trouble(reason="no connection in time", passes=True)),
-    (requests.Timeout, Trouble(reason="no answer in time", passes=True, unsure=True)),
-    (
-        requests.ConnectionError,
-        Trouble(
-            reason="no connection",
-            advice="Look at VAULT_ADDR or the option URL.",
-            passes=True,
-            unsure=True,
-        ),
-    ),
-    (requests.RequestException, Trouble(reason="the request failed", passes=True, unsure=True)),
-    (
-        OSError,  # which the client's errors above are, too
-        Trouble(
-            reason="the token's file can't be read",
-            advice="Look at TOKEN_FILE or KUBERNETES_TOKEN_FILE.",
-            passes=True,  # Vault Agent, which writes it, may have started with the server
-        ),
-    ),
-    (
-        (AttributeError, KeyError, TypeError, ValueError),
-        Trouble(
-            reason="that is no answer of a KV engine of version 2",
-            advice="Look at VAULT_ADDR and MOUNT_POINT.",
-        ),
-    ),
+#: ``OSError``: the client's network errors, and a token's file that can't be read. Vault Agent,
+#: which writes that file, may have started at the same time as the server.
+_PASSING: Final = (exceptions.VaultError, VaultLoginRefused, OSError)
+
+#: The ones among those that an operator has to mend.
+_LASTING: Final = (
+    exceptions.Forbidden,
+    exceptions.Unauthorized,
+    exceptions.InvalidRequest,
+    exceptions.InvalidPath,
+    exceptions.VaultNotInitialized,
+    requests.exceptions.SSLError,
+)
+
+#: Vault did nothing of what it was asked to.
+_REFUSED: Final = (
+    NoToken,
+    VaultLoginRefused,
+    exceptions.Forbidden,
+    exceptions.Unauthorized,
+    exceptions.InvalidRequest,
+    exceptions.InvalidPath,
+    exceptions.RateLimitExceeded,
 )
 
 
 class VaultKeyStore(RemoteKeyStore):
     """Keeps the ring in the secret ``PATH`` of the engine mounted at ``MOUNT_POINT``.
 
-    Address, namespace and token come from ``VAULT_ADDR``, ``VAULT_NAMESPACE``, ``VAULT_TOKEN`` and
-    ``~/.vault-token``, as with Vault's own command, unless the options name others.
+    Unless the options name others, address, namespace and token come from ``VAULT_ADDR``,
+    ``VAULT_NAMESPACE``, ``VAULT_TOKEN`` and ``~/.vault-token``, as with Vault's command.
     """
 
     #: Half of what Consul takes, the smallest of Vault's storages; Vault's own limit is 32 MiB.
     limit = 256 * 1024
-    troubles = _TROUBLES
 
     def __init__(
         self,
@@ -218,11 +145,11 @@ class VaultKeyStore(RemoteKeyStore):
             yield option_error("E048", "ROLE_ID and SECRET_ID go together", "both")
 
     def check_server(self) -> list[CheckMessage]:
-        """Warn of an engine that deletes versions when they are old, and so the ring in use."""
+        """Warn of an engine that deletes old versions: some day that is the ring in use."""
         try:
-            answer = self._request(self._read)
+            answer = self._read(self._get_secret)
         except KeyFailure:
-            return []  # named by the check of the ring
+            return []  # the check of the ring names it
         if not answer["data"]["metadata"]["deletion_time"]:
             return []
         return [
@@ -247,10 +174,18 @@ class VaultKeyStore(RemoteKeyStore):
         try:
             self._log_in(client)
         except (exceptions.Forbidden, exceptions.Unauthorized):
-            raise LogInRefused from None
+            raise VaultLoginRefused from None
         if not client.token:
             raise NoToken
         return client
+
+    def _explain(self, error: Exception) -> Fault:
+        return Fault(
+            reason=type(error).__name__,
+            passes=isinstance(error, _PASSING) and not isinstance(error, _LASTING),
+            credential=isinstance(error, exceptions.Forbidden | exceptions.Unauthorized),
+            refused=isinstance(error, _REFUSED),
+        )
 
     def _log_in(self, client: hvac.Client) -> None:
         if self._role_id is not None:
@@ -266,23 +201,23 @@ class VaultKeyStore(RemoteKeyStore):
 
     def _read_token(self) -> str | None:
         if self._role_id is not None or self._kubernetes_role is not None:
-            return ""  # not one from the environment, which a log-in would send along
+            return ""  # not the environment's token, which the login would send along
         if self._token_file is not None:
             return Path(self._token_file).read_text().strip()
         return self._token
 
     def _find(self, client: hvac.Client) -> Stored:
         try:
-            answer = self._read(client)
+            answer = self._get_secret(client)
         except exceptions.InvalidPath as missing:
-            # Of a secret that is not there Vault has nothing to say, and says so in JSON.
+            # For a missing secret Vault answers JSON without errors. Other causes have errors.
             if missing.errors or not isinstance(missing.json, dict):
                 raise
             return _missing(missing.json)
         data = answer["data"]
         return Stored(text=json.dumps(data["data"]), version=data["metadata"]["version"])
 
-    def _read(self, client: hvac.Client) -> Any:
+    def _get_secret(self, client: hvac.Client) -> Any:
         return client.secrets.kv.v2.read_secret_version(
             self._path, mount_point=self._mount_point, raise_on_deleted_version=True
         )
@@ -299,7 +234,7 @@ class VaultKeyStore(RemoteKeyStore):
 
 
 def _missing(body: dict[str, Any]) -> Stored:
-    """Tell a secret that never was from one whose latest version was deleted or destroyed."""
+    """Tell a secret that never existed from one whose latest version was deleted or destroyed."""
     metadata = (body.get("data") or {}).get("metadata")
     if not metadata:
         return Stored(text=None, version=0)

@@ -8,14 +8,14 @@ from unittest.mock import patch
 
 import pytest
 
-from jwt_auth.keys.stores import remote
+from jwt_auth.keys import remote_client
 
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds between attempts that would have been waited for."""
     pauses: list[float] = []
-    monkeypatch.setattr(remote, "sleep", pauses.append)
+    monkeypatch.setattr(remote_client, "sleep", pauses.append)
     return pauses
 
 

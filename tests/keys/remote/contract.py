@@ -59,9 +59,9 @@ class RemoteStorage(Storage):
     denied: Answer
     failed: Answer = Answer(status=500)
 
-    #: What the errors name: the permission to ask for, and what to do about too many requests.
-    permission: str
-    throttle: str
+    #: The error's name or code in the messages about these answers.
+    throttled_reason: str
+    denied_reason: str
 
     @abstractmethod
     def options(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class RemoteContract(KeyStoreContract):
     ) -> None:
         """Each of three attempts."""
         with storage.service.holding():
-            assert "in time" in self.refuse(storage.open(TIMEOUT=0.1), storage, ring)
+            assert "Timeout" in self.refuse(storage.open(TIMEOUT=0.1), storage, ring)
         assert len(pauses) == 2
 
     def test_load_ends_at_the_deadline_whatever_the_time_outs(
@@ -166,7 +166,7 @@ class RemoteContract(KeyStoreContract):
                 assert f"within {DEADLINE} seconds" in self.refuse(saved, storage, ring)
             threads = threads_of(THREAD)
             for _ in range(5):
-                assert "earlier request" in self.refuse(saved, storage, ring)
+                assert "earlier requests" in self.refuse(saved, storage, ring)
             assert threads_of(THREAD) <= threads
         wait_until(lambda: answers(saved))
         assert saved.load() == ring
@@ -203,17 +203,17 @@ class RemoteContract(KeyStoreContract):
         saved.load()
         asked = len(storage.service.requests)
         with storage.answering(storage.throttled):
-            assert storage.throttle in self.refuse(saved, storage, ring)
+            assert storage.throttled_reason in self.refuse(saved, storage, ring)
         assert len(storage.service.requests) - asked == 3
 
-    def test_denied_load_names_the_permission(
+    def test_denied_load_says_so(
         self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
     ) -> None:
         """And knocks at most once more, with a credential that was read anew."""
         saved.load()
         asked = len(storage.service.requests)
         with storage.answering(storage.denied):
-            assert storage.permission in self.refuse(saved, storage, ring)
+            assert storage.denied_reason in self.refuse(saved, storage, ring)
         assert len(storage.service.requests) - asked <= 2
         assert saved.load() == ring
 

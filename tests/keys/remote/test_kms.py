@@ -40,6 +40,7 @@ from tests.keys.remote.waiting import let_deadline_pass, threads_of, wait_until
 require("boto3", "django-jwt-sessions[aws]")
 require("moto.server", "moto[server]")
 
+from jwt_auth.keys import aws_clients  # noqa: E402
 from jwt_auth.keys.signers import aws  # noqa: E402
 
 pytestmark = pytest.mark.remote
@@ -213,8 +214,8 @@ def test_key_that_is_there_is_adopted_by_its_alias(client: Any) -> None:
     [
         ({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"}, None, "PS256 or RS256: say"),
         ({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"}, "ES256", "can't be for ES256"),
-        ({"KeySpec": "ECC_NIST_P384", "KeyUsage": "SIGN_VERIFY"}, None, "no algorithm"),
-        ({"KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"}, "RS256", "no algorithm"),
+        ({"KeySpec": "ECC_NIST_P384", "KeyUsage": "SIGN_VERIFY"}, None, "signs with none of"),
+        ({"KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"}, "RS256", "signs with none of"),
         # Two keys of one curve: what signs is said by the usage, not by the numbers.
         ({"KeySpec": "ECC_SECG_P256K1", "KeyUsage": "SIGN_VERIFY"}, None, "P-256"),
     ],
@@ -230,7 +231,7 @@ def test_key_that_does_not_fit_is_not_adopted(
 
 def test_key_that_is_not_there_can_not_be_adopted(service: Service) -> None:
     """The text says where it was looked for."""
-    with pytest.raises(KeySignerError, match="no such key in this region"):
+    with pytest.raises(KeySignerError, match="NotFoundException"):
         signer().adopt("1234abcd-12ab-34cd-56ef-1234567890ab", algorithm=None)
 
 
@@ -243,7 +244,8 @@ def _schedule_deletion(kms: Any, key_id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "match"), [(_disable, "is disabled"), (_schedule_deletion, "pending deletion")]
+    ("change", "match"),
+    [(_disable, "DisabledException"), (_schedule_deletion, "KMSInvalidStateException")],
 )
 def test_key_in_another_state_signs_nothing_and_still_verifies(
     change: Callable[[Any, str], None], match: str, client: Any
@@ -259,23 +261,17 @@ def test_key_in_another_state_signs_nothing_and_still_verifies(
     assert access.verify(token, now=now).kid == key.kid
 
 
-@pytest.mark.parametrize(
-    ("code", "match"),
-    [
-        ("AccessDeniedException", "access is denied"),
-        ("ThrottlingException", "is throttling"),
-        ("ExpiredTokenException", "have expired"),
-        ("SomethingNewException", "has failed"),
-    ],
-)
-def test_refusal_is_told_in_our_words(code: str, match: str, service: Service) -> None:
-    """What KMS says names accounts and roles, and goes nowhere."""
+@pytest.mark.parametrize("code", ["AccessDeniedException", "SomethingNewException"])
+def test_refusal_is_told_by_its_code(code: str, service: Service) -> None:
+    """KMS's message names accounts and roles, and goes nowhere."""
     make_ring()
     service.always = refusal(code)
-    with pytest.raises(KeySignerError, match=match) as refused:
+    with pytest.raises(
+        KeySignerError, match=rf"{code} \(Sign\)\. See .*remote-key-stores"
+    ) as refused:
         issue(datetime.now(UTC))
-    assert "hunter2" not in f"{refused.value!r}{refused.value.__cause__!r}"
-    assert refused.value.__suppress_context__
+    assert "hunter2" not in f"{refused.value!r}"
+    assert refused.value.__cause__ is refused.value.__context__ is None
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "KMSInternalException"])
@@ -307,7 +303,7 @@ def test_slow_kms_is_not_waited_for(
     make_ring()
     renew_signer(settings, TIMEOUT=0.1)
     monkeypatch.setattr(aws, "_SPARE", 60.0)  # the deadline is not what ends it
-    with service.holding(), pytest.raises(KeySignerError, match="not heard in time"):
+    with service.holding(), pytest.raises(KeySignerError, match="ReadTimeoutError"):
         issue(datetime.now(UTC))
     assert len(pauses) == 1
     assert pauses[0] <= 1
@@ -330,7 +326,7 @@ def test_signature_has_a_deadline(service: Service, monkeypatch: pytest.MonkeyPa
 def test_kms_that_is_away_is_told(service: Service) -> None:
     """Connections end without a word."""
     make_ring()
-    with service.being_away(), pytest.raises(KeySignerError, match="could not be reached"):
+    with service.being_away(), pytest.raises(KeySignerError, match="ConnectionClosedError"):
         issue(datetime.now(UTC))
     now = datetime.now(UTC)
     assert access.verify(issue(now), now=now).subject == "1"
@@ -339,11 +335,11 @@ def test_kms_that_is_away_is_told(service: Service) -> None:
 def test_silent_kms_is_let_be_for_a_moment(service: Service, cool_down: Clock) -> None:
     """Else every worker would soon wait there, also for those that only verify."""
     make_ring()
-    with service.being_away(), pytest.raises(KeySignerError, match="reached"):
+    with service.being_away(), pytest.raises(KeySignerError, match="ConnectionClosedError"):
         issue(datetime.now(UTC))
     service.requests.clear()
     cool_down.time += 4.9
-    with pytest.raises(KeySignerError, match="not asked again yet"):
+    with pytest.raises(KeySignerError, match="asked again after"):
         issue(datetime.now(UTC))
     assert service.requests == []
     cool_down.time += 0.1
@@ -359,11 +355,11 @@ LONG = b64encode(bytes.fromhex("3026022101" + "00" * 32 + "020101")).decode()
     [
         (
             Answer(body=b"<html>", headers={"Content-Type": "application/x-amz-json-1.1"}),
-            "can't be asked",
+            "KeyError",
         ),
-        (Answer.json({}), "can't be asked: KeyError"),
-        (Answer.json({"Signature": "AAAA"}), "none of P-256"),
-        (Answer.json({"Signature": LONG}), "none of P-256"),
+        (Answer.json({}), "KeyError"),
+        (Answer.json({"Signature": "AAAA"}), "something else than a P-256"),
+        (Answer.json({"Signature": LONG}), "something else than a P-256"),
         (Answer.json({"Signature": "MAYCAQECAQE="}), "does not verify"),
     ],
     ids=["html", "empty", "no-der", "long", "wrong"],
@@ -425,13 +421,13 @@ def test_missing_credentials_are_named(
 ) -> None:
     """Also a missing region."""
     settings.JWT_AUTH_KEY_SIGNER = {"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}
-    with pytest.raises(KeySignerError, match="no AWS credentials, or no region"):
+    with pytest.raises(KeySignerError, match="NoRegionError"):
         signer().adopt("a", algorithm=None)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     settings.JWT_AUTH_KEY_SIGNER = {**settings.JWT_AUTH_KEY_SIGNER, "OPTIONS": {"TIMEOUT": 1}}
-    with pytest.raises(KeySignerError, match="no AWS credentials, or no region"):
+    with pytest.raises(KeySignerError, match="NoCredentialsError"):
         signer().adopt("a", algorithm=None)
 
 
@@ -444,7 +440,7 @@ def test_option_that_only_the_sdk_can_judge_is_told(
         **settings.JWT_AUTH_KEY_SIGNER,
         "OPTIONS": {"REGION": REGION, **options},
     }
-    with pytest.raises(KeySignerError, match=r"can't be asked: (ProfileNotFound|ValueError)"):
+    with pytest.raises(KeySignerError, match=r"ProfileNotFound|ValueError"):
         signer().adopt("a", algorithm=None)
 
 
@@ -499,11 +495,11 @@ def test_policies_of_the_documentation_suffice_and_give_no_more(
     now = datetime.now(UTC)
     become(job)
     key = make_ring()
-    with pytest.raises(KeySignerError, match="access is denied"):
+    with pytest.raises(KeySignerError, match="AccessDeniedException"):
         issue(now)
     become(server)
     assert access.verify(issue(now), now=now).kid == key.kid
-    with pytest.raises(KeySignerError, match="access is denied"):
+    with pytest.raises(KeySignerError, match="AccessDeniedException"):
         signer().create("ES256")
 
 
@@ -516,7 +512,33 @@ def test_many_threads_share_the_client(service: Service) -> None:
     assert len({access.verify(token, now=now).jti for token in tokens}) == 24
 
 
+def test_signatures_share_a_thread_and_a_connection(service: Service, settings: Settings) -> None:
+    """None of them but the first starts a thread or makes a client."""
+    make_ring()
+    renew_signer(settings)
+    before = threads_of(THREAD)
+    service.requests.clear()
+    for _ in range(10):
+        issue(datetime.now(UTC))
+    assert len(threads_of(THREAD) - before) == 1
+    assert len({request.connection for request in service.requests}) == 1
+
+
 # ---- The credential, which somebody else gives
+
+
+def credential(key_id: str, *, minutes: int) -> Answer:
+    """What STS answers to a pod: a credential that expires in that time."""
+    expiration = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
+    return Answer(
+        body=(
+            "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>"
+            f"<AccessKeyId>{key_id}</AccessKeyId><SecretAccessKey>{SECRET}</SecretAccessKey>"
+            f"<SessionToken>hunter2</SessionToken><Expiration>{expiration}</Expiration>"
+            "</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+        ).encode(),
+        headers={"Content-Type": "text/xml"},
+    )
 
 
 @pytest.fixture
@@ -565,9 +587,9 @@ def test_credential_that_does_not_come_is_not_waited_for(
 ) -> None:
     """boto3 would wait for minutes. Here nobody does, and the next ones not at all."""
     with four_that_wait_in_vain(sts, monkeypatch) as told:
-        assert all("did not answer in time" in text for text in told)
+        assert all("no answer within" in text for text in told)
         hanging = threads_of(THREAD)
-        assert "not asked again yet" in refuse_to_sign()
+        assert "asked again after" in refuse_to_sign()
         assert threads_of(THREAD) <= hanging
 
 
@@ -577,7 +599,7 @@ def test_credential_that_does_not_come_costs_so_many_threads(
     """Once they all hang, nobody waits for one; whoever comes when they are back asks anew."""
     with four_that_wait_in_vain(sts, monkeypatch):
         hanging = threads_of(THREAD)
-        assert "4 questions still wait" in refuse_to_sign()
+        assert "still wait" in refuse_to_sign()
         assert threads_of(THREAD) <= hanging
     wait_until(lambda: "still wait" not in refuse_to_sign())
 
@@ -591,21 +613,73 @@ def test_credential_that_comes_late_is_found(
     with monkeypatch.context() as patched:
         patched.delenv("AWS_ACCESS_KEY_ID")
         patched.delenv("AWS_SECRET_ACCESS_KEY")
-        with pytest.raises(KeySignerError, match="no AWS credentials"):
+        with pytest.raises(KeySignerError, match="NoCredentialsError"):
             issue(datetime.now(UTC))
-        with pytest.raises(KeySignerError, match="not asked again yet"):
+        with pytest.raises(KeySignerError, match="asked again after"):
             issue(datetime.now(UTC))
     cool_down.time += 5
     assert issue(datetime.now(UTC))
 
 
-def test_debug_log_has_no_token(
-    service: Service, settings: Settings, caplog: pytest.LogCaptureFixture
+def signed_with(service: Service) -> str:
+    """The access key id with which KMS was asked for the last signature."""
+    return str(service.requests[-1].headers["Authorization"]).split("Credential=")[1].split("/")[0]
+
+
+def test_credential_is_refreshed_in_the_background(
+    service: Service, cool_down: Clock, sts: Service
 ) -> None:
-    """With Ed25519 KMS is sent the whole token and answers its signature: together they log in."""
+    """Once it is about to expire. A login doesn't wait for STS, which may hang."""
+    sts.always = credential("AKIAFIRST", minutes=5)
+    make_ring()
+    sts.always = credential("AKIASECOND", minutes=60)
+    with sts.holding():
+        sts.asked.clear()
+        cool_down.time += 60
+        assert issue(datetime.now(UTC))
+        assert sts.asked.wait(60)
+        assert issue(datetime.now(UTC))
+        assert signed_with(service) == "AKIAFIRST"
+
+    def uses_the_second() -> bool:
+        issue(datetime.now(UTC))
+        return signed_with(service) == "AKIASECOND"
+
+    wait_until(uses_the_second)
+
+
+def test_client_is_kept_while_its_credential_is() -> None:
+    """A new client costs a tenth of a second and a new connection."""
+    config = aws_clients.make_config(connect_timeout=1, read_timeout=1, attempts=1)
+    session = aws_clients.open_session(config, region_name=REGION)
+    client = aws_clients.RenewableClient(session=session, service="kms", endpoint_url=None)
+    renewed = client.renewed()
+    assert renewed.renewed() is renewed
+
+
+def test_credential_that_expired_in_an_idle_process_is_renewed(
+    service: Service, sts: Service
+) -> None:
+    """Nothing has looked at it for hours. The login that meets its end still succeeds."""
+    sts.always = credential("AKIAFIRST", minutes=60)
+    make_ring()
+    sts.always = credential("AKIASECOND", minutes=60)
+    service.next.append(refusal("ExpiredTokenException"))
+    assert issue(datetime.now(UTC))
+    assert signed_with(service) == "AKIASECOND"
+
+
+def test_debug_log_has_no_token(
+    service: Service, client: Any, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With Ed25519 KMS gets the whole token and answers its signature: together they log in.
+
+    The DEBUG records of other clients in the process stay.
+    """
     make_ring("EdDSA")
     renew_signer(settings)
     caplog.set_level(logging.DEBUG)
+    client.list_keys()
     signed, _, signature = issue(datetime.now(UTC)).rpartition(".")
     answer = service.requests[-1].json["Message"]
     assert answer == b64encode(signed.encode()).decode()  # that is what would be there

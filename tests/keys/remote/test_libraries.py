@@ -16,7 +16,7 @@ from jwt_auth.keys.stores.base import get_key_store
     ("path", "library", "extra"),
     [
         ("vault.VaultKeyStore", "hvac", "vault"),
-        ("aws.AWSSecretsManagerKeyStore", "boto3", "aws"),
+        ("aws.AWSSecretsManagerKeyStore", "boto3.session", "aws"),
         ("azure.AzureKeyVaultKeyStore", "azure.identity", "azure"),
         ("azure.AzureKeyVaultKeyStore", "azure.keyvault.secrets", "azure"),
     ],
@@ -27,6 +27,7 @@ def test_missing_library_says_what_to_install(
     """At the start, by the check of the setting; without the setting nobody needs it."""
     settings.JWT_AUTH_KEY_STORE = {"BACKEND": f"jwt_auth.keys.stores.{path}", "OPTIONS": {}}
     monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delitem(sys.modules, "jwt_auth.keys.aws_clients", raising=False)
     monkeypatch.delitem(
         sys.modules, f"jwt_auth.keys.stores.{path.partition('.')[0]}", raising=False
     )
@@ -48,6 +49,7 @@ def test_missing_boto3_is_named_by_the_signer(
         "OPTIONS": {"REGION": "of-this-test"},
     }
     monkeypatch.setitem(sys.modules, "boto3.session", None)
+    monkeypatch.delitem(sys.modules, "jwt_auth.keys.aws_clients", raising=False)
     monkeypatch.delitem(sys.modules, "jwt_auth.keys.signers.aws", raising=False)
     (problem,) = [message for message in check_settings(None) if message.id == "jwt_auth.E050"]
     assert 'pip install "django-jwt-sessions[aws]"' in problem.msg

@@ -37,12 +37,12 @@ KEY = ("", "example/keys")
 class VaultStorage(RemoteStorage):
     backend = "jwt_auth.keys.stores.vault.VaultKeyStore"
     secrets = (TOKEN,)
-    outage = "no connection"
+    outage = "ConnectionError"
     throttled = errors(429, 'request path "secret/data": rate limit quota exceeded')
     denied = errors(403, "1 error occurred:\n\t* permission denied\n\n")
     failed = errors(500, "internal error hunter2")
-    permission = "needs `read`"
-    throttle = "rate limit quotas"
+    throttled_reason = "RateLimitExceeded"
+    denied_reason = "Forbidden"
 
     def __init__(self, vault: Vault, service: Service) -> None:
         self.vault = vault
@@ -152,7 +152,7 @@ def test_sealed_vault_says_so(storage: VaultStorage, ring: KeyRing) -> None:
     storage.put_ring(ring)
     store = storage.open()
     storage.vault.sealed = True
-    with pytest.raises(KeyStoreError, match=r"sealed.*vault operator unseal"):
+    with pytest.raises(KeyStoreError, match="VaultDown"):
         store.load()
     storage.vault.sealed = False
     assert store.load() == ring
@@ -161,18 +161,16 @@ def test_sealed_vault_says_so(storage: VaultStorage, ring: KeyRing) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (errors(400, "hunter2"), "refused the request"),
-        (errors(404, "no handler for route hunter2"), "KV engine of version 2"),
-        (errors(412, "required state not present"), "Vault failed"),
-        (errors(472, "hunter2"), "Vault failed"),
-        (errors(473, "hunter2"), "Vault failed"),
-        (errors(501, "hunter2"), "vault operator init"),
-        (errors(502, "hunter2"), "Vault failed"),
+        (errors(400, "hunter2"), "InvalidRequest"),
+        (errors(404, "no handler for route hunter2"), "InvalidPath"),
+        (errors(412, "required state not present"), "UnexpectedError"),
+        (errors(501, "hunter2"), "VaultNotInitialized"),
+        (errors(502, "hunter2"), "BadGateway"),
     ],
     ids=lambda value: str(getattr(value, "status", "")),
 )
-def test_status_is_explained(storage: VaultStorage, answer: Any, reason: str) -> None:
-    """By what the documentation says of it; none is quoted."""
+def test_error_is_named_by_its_class(storage: VaultStorage, answer: Any, reason: str) -> None:
+    """Its message isn't quoted."""
     with storage.answering(answer), pytest.raises(KeyStoreError, match=reason) as refused:
         storage.open().load()
     assert "hunter2" not in str(refused.value)
@@ -181,7 +179,7 @@ def test_status_is_explained(storage: VaultStorage, answer: Any, reason: str) ->
 def test_reader_can_not_save(storage: VaultStorage, ring: KeyRing) -> None:
     """A server's policy needs no more than to read; the text names what a command needs."""
     storage.vault.tokens[TOKEN] = READ
-    with pytest.raises(KeyStoreError, match="`create` and `update`"):
+    with pytest.raises(KeyStoreError, match=r"written: Forbidden\."):
         storage.put_ring(ring)
 
 
@@ -191,7 +189,7 @@ def test_write_that_is_refused_for_another_reason_is_no_conflict(
     """Else `rotate_keys --if-due` would try it again and again."""
     with (
         storage.refusing(storage.is_write, errors(400, "hunter2")),
-        pytest.raises(KeyStoreError, match="refused the request"),
+        pytest.raises(KeyStoreError, match="InvalidRequest"),
     ):
         storage.put_ring(ring)
 
@@ -239,13 +237,13 @@ def test_token_file_that_was_rewritten_is_read_again(
 def test_token_file_that_is_missing_is_named(storage: VaultStorage, tmp_path: Path) -> None:
     """By the option."""
     store = storage.open(TOKEN=None, TOKEN_FILE=str(tmp_path / "none"))
-    with pytest.raises(KeyStoreError, match="Look at TOKEN_FILE"):
+    with pytest.raises(KeyStoreError, match="FileNotFoundError"):
         store.load()
 
 
 def test_no_token_says_which_to_set(storage: VaultStorage) -> None:
     """Nothing is asked."""
-    with pytest.raises(KeyStoreError, match=r"no token\. Set VAULT_TOKEN"):
+    with pytest.raises(KeyStoreError, match="NoToken"):
         storage.open(TOKEN=None).load()
     assert storage.service.requests == []
 
@@ -279,7 +277,7 @@ def test_approle_does_not_send_a_token_that_lies_about(
 def test_approle_that_is_refused_says_what_to_look_at(storage: VaultStorage) -> None:
     """Without either of them."""
     store = storage.open(TOKEN=None, ROLE_ID="role-1", SECRET_ID="hunter-secret")
-    with pytest.raises(KeyStoreError, match="Look at ROLE_ID and SECRET_ID") as refused:
+    with pytest.raises(KeyStoreError, match="InvalidRequest") as refused:
         store.load()
     assert "hunter" not in str(refused.value)
 
@@ -303,7 +301,7 @@ def test_kubernetes_logs_in_with_the_service_account(
 def test_auth_mount_point_that_is_not_there_is_denied(storage: VaultStorage) -> None:
     """As Vault does, which gives nothing away."""
     store = storage.open(TOKEN=None, ROLE_ID="r", SECRET_ID="s", AUTH_MOUNT_POINT="none")
-    with pytest.raises(KeyStoreError, match="permission denied"):
+    with pytest.raises(KeyStoreError, match="VaultLoginRefused"):
         store.load()
     assert storage.service.requests[-1].path == "/v1/auth/none/login"
 
@@ -316,7 +314,7 @@ def test_log_in_that_is_refused_is_waited_for(
     file = tmp_path / "service-account"
     file.write_text("a.b.c")
     store = storage.open(TOKEN=None, KUBERNETES_ROLE="web", KUBERNETES_TOKEN_FILE=str(file))
-    with pytest.raises(KeyStoreUnavailable, match="permission denied at the log-in"):
+    with pytest.raises(KeyStoreUnavailable, match="VaultLoginRefused"):
         store.load()
     storage.vault.kubernetes["web"] = ("a.b.c", READ)
     assert store.load() == ring
@@ -328,7 +326,7 @@ def test_token_file_that_comes_late_is_waited_for(
     """By a start: Vault Agent may have started with the server."""
     storage.put_ring(ring)
     store = storage.open(TOKEN=None, TOKEN_FILE=str(tmp_path / "token"))
-    with pytest.raises(KeyStoreUnavailable, match="Look at TOKEN_FILE"):
+    with pytest.raises(KeyStoreUnavailable, match="FileNotFoundError"):
         store.load()
     (tmp_path / "token").write_text(TOKEN)
     assert store.load() == ring
@@ -366,7 +364,7 @@ def test_policies_of_the_documentation_suffice_and_give_no_more(
         storage.vault.secrets.clear()
         store.save(ring, expected_version=None)
     else:
-        with pytest.raises(KeyStoreError, match="`create` and `update`"):
+        with pytest.raises(KeyStoreError, match=r"written: Forbidden\."):
             store.save(ring, expected_version=1)
 
 
