@@ -38,7 +38,7 @@ class Change:
 
     @property
     def removed_keys(self) -> list[RingKey]:
-        """The keys that are no longer in the ring."""
+        """The keys that the change has taken out of the ring."""
         return [key for key in self.before.keys if self.after.find(key.kid) is None]
 
 

@@ -13,6 +13,7 @@ from jwt_auth.encoding import InvalidJSON, base64url_decode, parse_json_object
 from jwt_auth.exceptions import InvalidKey
 from jwt_auth.keys import jwk as jwks
 from jwt_auth.keys.jwk import JWK
+from jwt_auth.keys.jwk_format import algorithms_for, is_private, is_symmetric
 from jwt_auth.keys.strength import refuse_long_exponent, refuse_weak_secret
 
 #: The name that RFC 9864 §2.2 gives to EdDSA with Ed25519.
@@ -44,14 +45,14 @@ def adopt(members: Mapping[str, Any], *, algorithm: str | None) -> JWK:
         InvalidKey: with the reason.
     """
     algorithm = _algorithm_of(members, algorithm)
-    if not jwks.is_private(members):
+    if not is_private(members):
         raise InvalidKey("A public key can't sign: give the private key that belongs to it.")
     named = {**members, "alg": algorithm, "kid": _kid_of(members)}
-    if not jwks.is_symmetric(algorithm):
+    if not is_symmetric(algorithm):
         # Before the key signs for a trial: this reason says more than a failed trial.
         _refuse_long_exponent(jwks.public_jwk(named))
     jwk = jwks.private_jwk(named)
-    if jwks.is_symmetric(algorithm):
+    if is_symmetric(algorithm):
         refuse_weak_secret(base64url_decode(jwk["k"]))
     return jwk
 
@@ -69,7 +70,7 @@ def adopt_public(members: Mapping[str, Any], *, algorithm: str) -> JWK:
 
 
 def _algorithm_of(members: Mapping[str, Any], wanted: str | None) -> str:
-    possible = jwks.algorithms_for(members)
+    possible = algorithms_for(members)
     if not possible:
         raise InvalidKey(
             "The key is neither RSA, P-256, Ed25519 nor a secret: nothing here can use it."

@@ -27,6 +27,7 @@ from jwt_auth.exceptions import (
 )
 from jwt_auth.keys import jwk as jwks
 from jwt_auth.keys.changes import Change, apply_change, save_first
+from jwt_auth.keys.jwk_format import is_same_key
 from jwt_auth.keys.ring import KeyRing, RingKey
 from jwt_auth.keys.signers.base import NewKey, how_to_end, make_key, try_out
 from jwt_auth.keys.stores.base import KeyStore, load_ring
@@ -222,7 +223,7 @@ def replace_compromised(
             raise UnknownKey
         kept = ring
         for key in ring.keys:
-            if key.is_waiting(now) or jwks.is_same_key(key.jwk, lost.jwk):
+            if key.is_waiting(now) or is_same_key(key.jwk, lost.jwk):
                 kept = kept.without(key.kid)
         # A node whose clock is behind would otherwise sign with a former key for a while.
         return _with_key(kept, maker.make(algorithm), now, now - CLOCK_DIFFERENCE)

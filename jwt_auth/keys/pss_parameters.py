@@ -1,8 +1,8 @@
 """The restriction that an RSA key in PKCS#8 may carry: to RSASSA-PSS, and to certain hashes
 (RFC 4055 §1.2 and §3.1, RFC 5958 §2).
 
-Libraries pass over it and give the key as any other. The DER is read here only after one of them
-has read it: it is well-formed.
+``cryptography`` ignores the restriction and gives the key like any other. The DER is read here only
+after ``cryptography`` has read it, so that it is well-formed.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _Elements = list[tuple[int, bytes]]
 
 
 def allowed_algorithms(pem: bytes, passphrase: bytes | None) -> frozenset[str] | None:
-    """The algorithms that the key lets itself be used for; ``None``: it says nothing.
+    """The algorithms that the key may be used for, or ``None`` if it names no restriction.
 
-    Of an encrypted key also where it can't be seen: it can with what OpenSSL 3 and ``cryptography``
-    encrypt by default.
+    The restriction of an encrypted key can be seen if it is encrypted as OpenSSL 3 and
+    ``cryptography`` do by default; otherwise the answer is ``None``, too.
     """
     match = _PKCS8.search(pem)
     if match is None:
@@ -68,7 +68,9 @@ def allowed_algorithms(pem: bytes, passphrase: bytes | None) -> frozenset[str] |
 
 
 def _allow_ps256(parameters: _Elements) -> bool:
-    """SHA-256 and a salt of its length; what is left out is SHA-1 and a salt of 20 bytes."""
+    """True for SHA-256 and a salt of its length. A parameter that is left out means SHA-1 or a salt
+    of 20 bytes.
+    """
     if not parameters:
         return True
     ((_, sequence),) = parameters
@@ -79,20 +81,20 @@ def _allow_ps256(parameters: _Elements) -> bool:
     if function != _MGF1 or _elements(generator_hash)[0][1] != _SHA_256:
         return False
     if _SALT_LENGTH not in named:
-        return True  # 20 bytes at least
+        return True  # at least 20 bytes, which PS256's salt has
     return int.from_bytes(_elements(named[_SALT_LENGTH])[0][1], "big") <= _SALT
 
 
 def _algorithm(content: bytes) -> tuple[bytes, bytes]:
-    """The name and the parameters of an AlgorithmIdentifier; empty where it has none."""
+    """The name and the parameters of an AlgorithmIdentifier; empty if it has none."""
     ((_, identifier),) = _elements(content)
     (_, name), *parameters = _elements(identifier)
     return name, parameters[0][1] if parameters else b""
 
 
 def _decrypted(der: bytes, passphrase: bytes) -> bytes | None:
-    """Decrypt PBES2 with PBKDF2, HMAC-SHA-256 and AES in CBC mode (RFC 8018 §6.2); for others give
-    ``None``.
+    """Decrypt PBES2 with PBKDF2, HMAC-SHA-256 and AES in CBC mode (RFC 8018 §6.2). Give ``None``
+    for any other scheme.
     """
     ((_, info),) = _elements(der)
     (_, scheme), (_, encrypted) = _elements(info)
@@ -115,14 +117,14 @@ def _decrypted(der: bytes, passphrase: bytes) -> bytes | None:
 
 
 def _digest(rest: _Elements) -> HashAlgorithm | None:
-    """The hash of PBKDF2; before it there may be the key's length."""
+    """The hash of PBKDF2, which the key's length may precede."""
     if not rest or rest[-1][0] != _SEQUENCE:
-        return None  # SHA-1, of long ago
+        return None  # SHA-1, the default of old versions
     return SHA256() if _elements(rest[-1][1])[0][1] == _HMAC_SHA_256 else None
 
 
 def _elements(content: bytes) -> _Elements:
-    """The tag and the content of each element that stands in it (X.690 §8.1)."""
+    """The tag and the content of each DER element in a row (X.690 §8.1)."""
     found = []
     while content:
         tag, length, start = content[0], content[1], 2

@@ -1,9 +1,9 @@
-"""Errors that leave the private keys behind.
+"""Errors whose tracebacks hold no private keys.
 
-What fails deep in a key store or a parser fails among private keys: they are local variables in the
-frames of the error's traceback, and of the errors that it came from, and error reports show those
-(Django's with ``include_html``, Sentry). So at the boundary the same error is raised anew; its text
-says what there is to know.
+If a key store or a parser fails, private keys are local variables in the frames of the error's
+traceback, and in those of the errors that it came from. Error reports show such variables (Django's
+with ``include_html``, Sentry). So the boundary raises the same error anew, without those frames.
+Its text says all that there is to know.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ T = TypeVar("T")
 
 
 def anew(error: E) -> E:
-    """The same error, by class, text and attributes, that knows nothing of where it came from.
+    """Copy an error with its class, text and attributes, and without traceback, cause and context.
 
-    To be raised outside of the ``except`` block: within it, the former one would be its context.
+    Raise the copy outside of the ``except`` block, which would make the former error its context.
     """
-    # Not by the class itself, which may take other arguments than those that it has handed on.
+    # Not by calling the class: its arguments may be others than those in ``args``.
     fresh = type(error).__new__(type(error), *error.args)
     fresh.__dict__.update(error.__dict__)
     return fresh
 
 
 def raised_anew(*kinds: type[Exception]) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Have a function's errors of these kinds, whose texts are ours, raised anew."""
+    """Raise a function's errors of these kinds anew. Their texts must be safe to show."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @wraps(function)

@@ -20,7 +20,8 @@ from typing import Final
 
 from jwt_auth.exceptions import NoSigningKey
 from jwt_auth.keys import ring_document
-from jwt_auth.keys.jwk import JWK, is_same_key, is_symmetric
+from jwt_auth.keys.jwk import JWK
+from jwt_auth.keys.jwk_format import is_same_key, is_symmetric
 from jwt_auth.keys.ring_key import RingKey, SignerReference
 
 __all__ = ["KeyRing", "KeyState", "RingKey", "SignerReference", "States", "arrivals", "states"]

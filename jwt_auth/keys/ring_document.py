@@ -12,7 +12,8 @@ from typing import Any, Final, NoReturn
 from jwt_auth.conf import ALGORITHMS
 from jwt_auth.encoding import InvalidJSON, parse_json_object
 from jwt_auth.exceptions import KeyRingTooNew, KeyRingTorn
-from jwt_auth.keys.jwk import JWK, is_private
+from jwt_auth.keys.jwk import JWK
+from jwt_auth.keys.jwk_format import is_private
 from jwt_auth.keys.ring_key import RingKey, SignerReference
 
 #: The highest number of the document's format that this version can read.
@@ -79,7 +80,7 @@ def read_format(document: dict[str, Any], *, newest: int) -> int:
 
     Raises:
         KeyRingTorn: it has none.
-        KeyRingTooNew: it is over ``newest``.
+        KeyRingTooNew: it is higher than ``newest``.
     """
     number = document.get("format")
     if type(number) is not int or number < 1:

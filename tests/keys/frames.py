@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jwt_auth.keys.jwk import is_symmetric
+from jwt_auth.keys.jwk_format import is_symmetric
 from jwt_auth.keys.pem import jwk_to_pem
 
 

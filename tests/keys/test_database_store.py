@@ -27,7 +27,7 @@ from jwt_auth.exceptions import (
     KeyStoreUnavailable,
 )
 from jwt_auth.keys.ring import KeyRing
-from jwt_auth.keys.stores import database as database_store
+from jwt_auth.keys.stores import database_access
 from jwt_auth.keys.stores.base import KeyStore, load_ring, save_ring
 from jwt_auth.keys.stores.database import DatabaseKeyStore
 from jwt_auth.keys.stores.file import FileKeyStore
@@ -281,7 +281,7 @@ def test_row_that_another_transaction_holds_is_not_waited_for(
     is_first: bool,
 ) -> None:
     """A forgotten shell would else have `rotate_keys`, or `generate_keys`, hang without a word."""
-    monkeypatch.setattr(database_store, "_LOCK_SECONDS", 1)
+    monkeypatch.setattr(database_access, "_LOCK_SECONDS", 1)
     if not is_first:
         store.save(ring, expected_version=None)
     expected, following = (None, ring) if is_first else (1, _next(ring, now))

@@ -1,8 +1,8 @@
-"""The contract of a key store, and the one that the settings name.
+"""The contract of a key store, and the store that the settings name.
 
-A store loads and saves the ring's document and knows nothing of keys. Whoever changes the ring
-loads it, computes the next one and saves that with the version it started from: of two who do so at
-once, one wins.
+A store loads and saves the ring's document and knows nothing of keys. A command that changes the
+ring loads it, computes the next one and saves that with the version that it started from. If two
+commands do so at the same time, one of them wins and the other is told.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
@@ -32,7 +32,9 @@ from jwt_auth.keys.redaction import anew
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.startup import this_process
 
-#: What to do about a document that can't be read, in a store that can be written.
+T = TypeVar("T")
+
+#: The advice about a document that can't be read, in a store that can be written.
 MAKE_ANEW: Final = (
     "Restore it from a backup, or move it away and run `manage.py generate_keys`:"
     " sessions go on, access tokens from before do not."
@@ -40,14 +42,14 @@ MAKE_ANEW: Final = (
 
 
 class KeyStore(ABC):
-    """Where one key ring is kept. ``OPTIONS`` are the constructor's keyword arguments."""
+    """Keeps one key ring. ``OPTIONS`` are the constructor's keyword arguments."""
 
     @abstractmethod
     def load(self) -> KeyRing:
         """Read the ring.
 
         Raises:
-            KeyRingMissing: there is none.
+            KeyRingMissing: the store has none.
             KeyRingTorn: what is stored is not a ring.
             KeyStoreExposed: others can read it.
             KeyStoreError: the store can't be reached or read.
@@ -55,44 +57,45 @@ class KeyStore(ABC):
 
     @abstractmethod
     def save(self, ring: KeyRing, *, expected_version: int | None) -> None:
-        """Store the ring in place of the one with ``expected_version``, in one step.
+        """Store the ring in place of the one with ``expected_version``, atomically.
 
         ``None`` stands for no ring.
 
         Raises:
             KeyRingExists: there is a ring where none was expected.
             KeyRingConflict: the stored ring has another version, or is gone.
-            KeyStoreReadOnly: the store is for reading only.
+            KeyStoreReadOnly: the store is read-only.
             KeyStoreError: the store can't be reached or written, or is not fit for private keys.
         """
 
     def exclusive(self) -> AbstractContextManager[None]:
-        """Keep others from saving between what is done in it and a save at its end, where the store
-        has a lock that it would wait for in :meth:`save`.
+        """Hold the lock that :meth:`save` waits for, if the store has one. No other process can
+        save until the end of the ``with`` block.
 
         Raises:
-            KeyStoreUnavailable: somebody else has held the lock for too long; the text says who.
+            KeyStoreUnavailable: another process holds the lock for too long; the text says which.
             KeyStoreError: as :meth:`save`.
         """
         return nullcontext()
 
     @abstractmethod
     def describe(self) -> str:
-        """The store's path or address, for messages and events; no secret."""
+        """The store's path or address, for messages and events. It holds no secret."""
 
     def stamp(self) -> object | None:
-        """Something cheap that changes whenever the stored ring does; ``None``: no such thing.
+        """A value that is cheap to get and changes with the stored ring; ``None`` if the store has
+        no such value.
 
         Never raises: a request with an unknown kid asks for it.
         """
         return None
 
     def check(self) -> list[CheckMessage]:
-        """What is wrong or unwise in the options, without reaching for the storage."""
+        """Say what is wrong or unwise in the options, without access to the storage."""
         return []
 
     def check_server(self) -> list[CheckMessage]:
-        """What is unwise in what the storage holds or runs on (``manage.py check --deploy``)."""
+        """Say what is unwise in the storage or its content (``manage.py check --deploy``)."""
         return []
 
 
@@ -100,13 +103,22 @@ def read_document(document: bytes | str, where: str, *, remedy: str = MAKE_ANEW)
     """Read a ring's document that a store has loaded from ``where``.
 
     Raises:
-        KeyRingTorn: says where it lies and what to do; a ring that is too new is whole, and says
-            so.
+        KeyRingTorn: the document is not a ring; the text says where it lies and what to do.
+        KeyRingTooNew: the ring is intact, but written by a newer version of the package.
     """
+    with located(where, remedy=remedy):
+        try:
+            text = document if isinstance(document, str) else document.decode()
+        except UnicodeDecodeError:
+            raise KeyRingTorn("The key ring is not a JSON document.") from None
+        return KeyRing.from_json(text)
+
+
+@contextmanager
+def located(where: str, *, remedy: str = MAKE_ANEW) -> Iterator[None]:
+    """Add to the errors of a document where it lies, and to those of a torn one what to do."""
     try:
-        return KeyRing.from_json(document if isinstance(document, str) else document.decode())
-    except UnicodeDecodeError:
-        raise torn(where, "The key ring is not a JSON document.", remedy=remedy) from None
+        yield
     except KeyRingTooNew as too_new:
         raise KeyRingTooNew(f"{where}: {too_new}") from None
     except KeyRingTorn as error:
@@ -114,73 +126,60 @@ def read_document(document: bytes | str, where: str, *, remedy: str = MAKE_ANEW)
 
 
 def torn(where: str, fault: str, *, remedy: str = MAKE_ANEW) -> KeyRingTorn:
-    """The error for what is no ring, with its place and the way out."""
+    """The error for a document that is not a ring: where it lies, what is wrong, what to do."""
     return KeyRingTorn(f"{where}: {fault} {remedy}")
 
 
 def load_ring(store: KeyStore, *, known: KeyRing | None = None) -> KeyRing:
-    """Load from the store, and tell so: every access to private keys is an event.
+    """Load from the store, and send an event: every access to private keys is one.
 
-    To find the ring that is ``known`` already is routine, and told as such.
+    The event says ``routine`` if the ring is the ``known`` one.
     """
-    try:
-        ring = store.load()
-    except Exception as error:  # noqa: BLE001  a store's client may raise anything
-        failure, reason = _discreet(store, error), _reason(error)
-    else:
-        send_event("loaded", store, kids=_kids(ring), routine=ring == known)
-        return ring
-    if known is not None or not isinstance(failure, KeyRingMissing):
-        # Else nothing was read, as before the first key is made.
-        send_event("refused", store, operation="load", reason=reason)
-    raise failure
+    # A missing ring is not reported before there is one to know: nothing was read.
+    ring = _ask(store, "load", store.load, expected=KeyRingMissing if known is None else None)
+    send_event("loaded", store, kids=_kids(ring), routine=ring == known)
+    return ring
 
 
 def save_ring(store: KeyStore, ring: KeyRing, *, expected_version: int | None) -> None:
-    """Save to the store, and tell so."""
-    try:
-        store.save(ring, expected_version=expected_version)
-    except Exception as error:  # noqa: BLE001  a store's client may raise anything
-        failure, reason = _discreet(store, error), _reason(error)
-    else:
-        send_event("saved", store, kids=_kids(ring))
-        return
-    send_event("refused", store, operation="save", reason=reason)
-    raise failure
+    """Save to the store, and send an event."""
+    _ask(store, "save", lambda: store.save(ring, expected_version=expected_version))
+    send_event("saved", store, kids=_kids(ring))
 
 
 @contextmanager
 def exclusive(store: KeyStore) -> Iterator[None]:
-    """Hold the store's lock, if it has one, and tell so where it can't be had."""
+    """Hold the store's lock, if it has one. A lock that can't be had is an event."""
     with ExitStack() as held:
-        _hold(store, held)
+        _ask(store, "save", lambda: held.enter_context(store.exclusive()))
         yield
 
 
-def _hold(store: KeyStore, held: ExitStack) -> None:
-    try:
-        held.enter_context(store.exclusive())
-    except Exception as error:  # noqa: BLE001  a store's client may raise anything
-        failure, reason = _discreet(store, error), _reason(error)
-    else:
-        return
-    send_event("refused", store, operation="save", reason=reason)
-    raise failure
+def _ask(
+    store: KeyStore,
+    operation: str,
+    call: Callable[[], T],
+    *,
+    expected: type[KeyFailure] | None = None,
+) -> T:
+    """Call the store. An error is sent as an event, unless ``expected``, and raised anew.
 
-
-def _discreet(store: KeyStore, error: Exception) -> KeyFailure:
-    """The error anew where it is ours; any other one may quote a key or a credential.
-
-    Past the ``except`` block it is told and raised: there it, and what a receiver of the signal
-    raises, would have the store's frames in its context.
+    Errors of this package are raised anew with their text. The text of any other error may quote a
+    key or a credential, so only its class is told.
     """
-    if isinstance(error, KeyFailure):
-        return anew(error)
-    return KeyStoreError(f"{store.describe()} has failed: {type(error).__name__}.")
-
-
-def _reason(error: Exception) -> str:
-    return error.code if isinstance(error, KeyFailure) else type(error).__name__
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001  a store's client may raise anything
+        if isinstance(error, KeyFailure):
+            failure, reason = anew(error), error.code
+        else:
+            reason = type(error).__name__
+            failure = KeyStoreError(f"{store.describe()} has failed: {reason}.")
+    # Not in the block above: the event's receivers and the new error would have the store's error,
+    # with its frames, in their context.
+    if expected is None or not isinstance(failure, expected):
+        send_event("refused", store, operation=operation, reason=reason)
+    raise failure
 
 
 def send_event(
@@ -193,7 +192,7 @@ def send_event(
     reason: str | None = None,
     routine: bool = False,
 ) -> None:
-    """Send :data:`jwt_auth.signals.key_event`, with the process that it happened in."""
+    """Send :data:`jwt_auth.signals.key_event`, with the process that the event is from."""
     signals.key_event.send_robust(
         sender=KeyStore,
         event=event,

@@ -53,8 +53,8 @@ class EnvironmentKeyStore(KeyStore):
         text = os.environ.get(self._variable, "").strip()
         if not text:
             raise KeyRingMissing(
-                f"No key is in {self.describe()}: set it to a private key in PEM, a JWK, or a key"
-                " ring in base64."
+                f"The key is missing in {self.describe()}: set it to a private key in PEM, a JWK,"
+                " or a key ring in base64."
             )
         content = _decoded(text)
         if "-----BEGIN" in content or _is_jwk(content):

@@ -1,11 +1,12 @@
 """The key ring in a file that only its owner can read.
 
-A folder of mode 0700 holds ``ring.json`` (0600), replaced as a whole by a rename, and
-``ring.lock``, which the one who writes holds and names itself in. Several processes of one machine
-share it; so do several machines whose shared file system has ``flock`` and atomic renames.
+A folder of mode 0700 holds two files. ``ring.json`` (0600) is replaced as a whole by a rename. The
+process that writes locks ``ring.lock`` and writes its own name into it. The processes of a machine
+can share the folder, and so can several machines if their shared file system has ``flock`` and
+atomic renames.
 
-``ring.json`` may be a link. Then the ring and its lock lie where it leads, so that whoever comes by
-the link and whoever comes there directly hold the same lock.
+``ring.json`` may be a link. The ring and its lock then lie in the folder that it leads to, so that
+a process that comes by the link takes the same lock as one that comes there directly.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from jwt_auth.keys.stores import private_files
 from jwt_auth.keys.stores.base import KeyStore, read_document, torn
 from jwt_auth.keys.stores.private_files import PrivateFile
 
-#: Hundreds of keys; what is larger is some other file.
+#: Enough for hundreds of keys. A larger file is not a key ring.
 _MAX_BYTES: Final = 1024 * 1024
 
 _LOCK: Final = "ring.lock"
@@ -55,8 +56,14 @@ class FileKeyStore(KeyStore):
         return status.st_ino, status.st_mtime_ns, status.st_size
 
     def load(self) -> KeyRing:
-        with self._translated("read"), self._missing(), private_files.opened(self._path) as file:
-            return self._load(file)
+        with self._translated("read"):
+            try:
+                with private_files.opened(self._path) as file:
+                    return self._load(file)
+            except FileNotFoundError:
+                raise KeyRingMissing(
+                    f"The key ring is missing at {self._path}: run `manage.py generate_keys`."
+                ) from None
 
     def save(self, ring: KeyRing, *, expected_version: int | None) -> None:
         content = ring.to_json().encode()
@@ -72,7 +79,7 @@ class FileKeyStore(KeyStore):
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold ``ring.lock``; a thread that holds it already goes on holding it."""
+        """Lock ``ring.lock``. In a thread that has locked it already this changes nothing."""
         if getattr(self._locked, "file", None) is not None:
             yield
             return
@@ -99,15 +106,6 @@ class FileKeyStore(KeyStore):
         if stored == expected:
             return
         raise KeyRingConflict if expected is not None else KeyRingExists
-
-    @contextmanager
-    def _missing(self) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError:
-            raise KeyRingMissing(
-                f"There is no key ring at {self._path}: run `manage.py generate_keys`."
-            ) from None
 
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:

@@ -1,8 +1,8 @@
-"""A file in a folder that is its owner's alone, reached through descriptors.
+"""A file in a folder that only its owner can use, reached through file descriptors.
 
-A path may lead elsewhere at each look: the folder's owner can put a link there between two steps,
-and root, who may run the commands, would then give away a file of its own. So the folder is opened
-once and judged as it is open, and whatever is done in it is done relative to its descriptor.
+A path can lead to another place at each use: the folder's owner could put a link there between two
+steps. If root runs the command, it would then give away a file of its own. So the folder is opened
+once and judged through its descriptor, and all that follows is relative to that descriptor.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ _MAX_LINKS: Final = 40
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
-
-#: What the holder of a lock writes into it.
+#: The holder's text in a lock file: its process and its host.
 _HOLDER: Final = re.compile(r"(\d+) ([\w.-]+)")
 
-#: Seconds. A ring is written in some 10 ms: who holds its lock for longer hangs, or was stopped.
+#: Seconds. A ring is written in some 10 ms; a process that locks it for this long hangs.
 _LOCK_SECONDS: Final = 10.0
 _LOCK_PAUSE: Final = 0.1
 
@@ -44,11 +43,11 @@ logger: Final = logging.getLogger("jwt_auth")
 
 
 class Busy(Exception):
-    """Somebody else holds the lock; the text says who."""
+    """Another process holds the lock; the text says which."""
 
 
 class PrivateFile:
-    """A file that may not be there yet, by the open folder that it lies in."""
+    """A file, which may not exist yet, in a folder that is open."""
 
     def __init__(self, folder: int, name: str, path: Path) -> None:
         self._folder = folder
@@ -57,13 +56,13 @@ class PrivateFile:
         self._owner = os.fstat(folder)
 
     def read(self, limit: int) -> bytes:
-        """Read it, or the first ``limit`` bytes of it.
+        """Read the first ``limit`` bytes.
 
         Raises:
-            KeyStoreExposed: others can use it.
-            OSError: as the system says.
+            KeyStoreExposed: other users can use the file.
+            OSError: it can't be read.
         """
-        # Not blocking: whoever has put a pipe there would have us wait for ever.
+        # Not blocking: opening a named pipe would otherwise wait for ever.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(self._name, flags, dir_fd=self._folder)
         try:
@@ -78,10 +77,10 @@ class PrivateFile:
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Hold the lock file of that name, which lies beside it; who holds it stands in it.
+        """Lock the file ``name`` in the same folder, and write into it which process that is.
 
         Raises:
-            Busy: somebody else holds it for too long.
+            Busy: another process holds the lock for too long.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o600, dir_fd=self._folder)
@@ -98,7 +97,6 @@ class PrivateFile:
             os.close(descriptor)  # which also unlocks
 
     def _lock(self, descriptor: int, path: Path) -> None:
-        """Take the lock, and wait for it no longer than anybody needs it who lives."""
         end, said = monotonic() + _LOCK_SECONDS, False
         while True:
             try:
@@ -118,7 +116,7 @@ class PrivateFile:
             sleep(_LOCK_PAUSE)
 
     def replace(self, content: bytes) -> None:
-        """Write beside the file and rename: a reader, and a crash, sees the old ring or the new
+        """Write a new file and rename it: a reader, and a crash, see either the old ring or the new
         one.
         """
         self._remove_left_overs()
@@ -140,13 +138,13 @@ class PrivateFile:
     def _remove_left_overs(self) -> None:
         for name in os.listdir(self._folder):  # noqa: PTH208  a path has no descriptor
             if name.startswith(_TEMPORARY):
-                # Of a process that died here; it may hold a key that has been compromised since.
+                # A process died while it wrote this. A key in it may be compromised by now.
                 os.unlink(name, dir_fd=self._folder)
 
     def _give_to_owner(self, descriptor: int) -> None:
-        """Have root, who may run the commands, leave the server a file that the server can read.
+        """Give a file that root has made to the folder's owner, so that the server can read it.
 
-        Never one that has another name, too: that one may stand in a folder of somebody else.
+        A file with a second name is not given away: that name may be in another user's folder.
         """
         if os.geteuid() == 0 and os.fstat(descriptor).st_nlink == 1:
             os.fchown(descriptor, self._owner.st_uid, self._owner.st_gid)
@@ -154,12 +152,12 @@ class PrivateFile:
 
 @contextmanager
 def opened(path: Path) -> Iterator[PrivateFile]:
-    """Open the folder that the file really lies in: the path's own, unless the file is a link.
+    """Open the folder that the file lies in. If the path is a link, that is the target's folder.
 
     Raises:
-        KeyStoreExposed: others can use one of these two folders, or each has another owner, and
-            that of the first could have root write into the second.
-        OSError: as the system says.
+        KeyStoreExposed: other users can use one of the two folders, or they have different owners:
+            the owner of the link could then make root write into the other folder.
+        OSError: a folder can't be opened.
     """
     with ExitStack() as stack:
         named = folder = _open(stack, path.parent)
@@ -184,22 +182,22 @@ def opened(path: Path) -> Iterator[PrivateFile]:
 
 
 def make(folder: Path) -> None:
-    """Make the folder and those above it that are missing, for their owner alone."""
+    """Make the folder and its missing parents, each for its owner only."""
     for path in reversed((folder, *folder.parents)):
-        # Not `parents=True`: it leaves their mode to the umask.
+        # Not `parents=True`: that would leave the mode of the parents to the umask.
         if not path.exists():
             path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _holder(descriptor: int) -> str:
-    """Who holds the lock, as far as the lock file says it."""
+    """Name the process that holds the lock, as far as the lock file does."""
     text = os.pread(descriptor, 300, 0).decode(errors="replace")
     match = _HOLDER.fullmatch(text)
     return "another process" if match is None else f"process {match[1]} on {match[2]}"
 
 
 def _open(stack: ExitStack, folder: str | Path, beside: int | None = None) -> int:
-    # Links on the way are followed (a volume of Kubernetes has one): what they lead to is judged.
+    # A link in the folder's path is followed (Kubernetes' volumes have one) and its target judged.
     descriptor = os.open(folder, _FOLDER, dir_fd=beside)
     stack.callback(os.close, descriptor)
     return descriptor
@@ -209,11 +207,11 @@ def _read_link(folder: int, name: str) -> str | None:
     try:
         return os.readlink(name, dir_fd=folder)
     except OSError:
-        return None  # it is no link, or nothing yet; whatever else is the matter, its opening says
+        return None  # not a link, or not there yet; any other fault shows when it is opened
 
 
 def require_private(path: Path, status: os.stat_result, mode: str) -> None:
-    """Refuse what others can read or write. Root may read everybody's: it could anyway."""
+    """Refuse a file or folder that other users can use. Root may use those of all users."""
     if status.st_uid != os.geteuid() != 0:
         command = f"chown {os.geteuid()} {shlex.quote(str(path))}"
         raise KeyStoreExposed(
