@@ -12,16 +12,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from typing import Any
+from functools import partial
+from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.checks import CheckMessage
-from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.utils.module_loading import import_string
 
+from jwt_auth.backend_settings import BackendSetting
 from jwt_auth.conf import conf
 from jwt_auth.models import RefreshTokenFamily, write_database
 from jwt_auth.tokens.claims import AccessToken
@@ -83,14 +82,17 @@ class RevocationBackend(ABC):
         return []
 
 
+# A forked child keeps the instance: it may know that its copy can't be trusted now.
+_setting: Final = BackendSetting("JWT_AUTH_REVOCATION", RevocationBackend)
+
+
 def get_backend() -> RevocationBackend:
-    """The backend that ``JWT_AUTH_REVOCATION`` names, one per process and value.
+    """The backend that ``JWT_AUTH_REVOCATION`` names, built once for each value of the setting.
 
     Raises:
-        ImproperlyConfigured: it can't be imported, or does not take its options.
+        ImproperlyConfigured: there is no such backend, or it does not accept its options.
     """
-    value = conf.revocation
-    return _build(value["BACKEND"], tuple(sorted(value.get("OPTIONS", {}).items())))
+    return _setting.get_instance(conf.revocation)
 
 
 @contextmanager
@@ -106,20 +108,3 @@ def revoking(denial: Denial) -> Iterator[None]:
     transaction.on_commit(
         partial(backend.confirm, denial), using=write_database(RefreshTokenFamily)
     )
-
-
-@lru_cache(maxsize=8)
-def _build(path: str, options: tuple[tuple[str, Any], ...]) -> RevocationBackend:
-    try:
-        backend = import_string(path)(**dict(options))
-    except ModuleNotFoundError as error:
-        # import_string() says so of a misspelt path, too; the extra is named only where it would
-        # help.
-        extra = error.name in {"django_redis", "redis"}
-        hint = " Run `pip install django-jwt-sessions[redis]`." if extra else ""
-        raise ImproperlyConfigured(f"JWT_AUTH_REVOCATION: {path}: {error}.{hint}") from error
-    except (ImportError, TypeError) as error:
-        raise ImproperlyConfigured(f"JWT_AUTH_REVOCATION: {path}: {error}") from error
-    if not isinstance(backend, RevocationBackend):
-        raise ImproperlyConfigured(f"JWT_AUTH_REVOCATION: {path} is not a RevocationBackend.")
-    return backend

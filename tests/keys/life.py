@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import traceback
@@ -100,10 +101,11 @@ def life_on(open_store: Callable[[], KeyStore], folder: Path) -> Iterator[Life]:
     for logger in loggers:
         logger.setLevel(logging.DEBUG)
         logger.addHandler(collector)
+    opened = functools.cache(open_store)
     config = {"BACKEND": "contract", "OPTIONS": {"PATH": str(folder)}}
     try:
         with (
-            patch.object(base, "_build", lambda _: open_store()),
+            patch.object(base._setting, "get_instance", lambda _: opened()),
             patch.object(flows, "end_all_sessions", return_value=3),
             override_settings(JWT_AUTH_KEY_STORE=config),
         ):

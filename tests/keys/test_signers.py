@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from pytest_django import Settings
 
@@ -343,37 +342,6 @@ def test_list_shows_a_key_of_a_signer(
 
 
 # ---- The setting
-
-
-@pytest.mark.parametrize(
-    ("config", "match"),
-    [
-        ("local", "a dict of BACKEND"),
-        ({**LOCAL, "PATH": "a"}, "a dict of BACKEND"),
-        ({"BACKEND": "tests.keys.signers.Nothing"}, "does not define"),
-        ({"BACKEND": "tests.keys.stores.MemoryKeyStore"}, "not a subclass of KeySigner"),
-        ({**LOCAL, "OPTIONS": ["a"]}, "no dict"),
-        ({**LOCAL, "OPTIONS": {"COLOUR": "hunter2"}}, "unexpected keyword"),
-        ({**LOCAL, "OPTIONS": {"WORDS": "hunter2 hunter2"}}, "a value of its OPTIONS"),
-    ],
-)
-def test_setting_that_can_not_be_used_says_why(
-    config: object, match: str, settings: Settings
-) -> None:
-    """Names are quoted, values are not."""
-    settings.JWT_AUTH_KEY_SIGNER = config
-    with pytest.raises(ImproperlyConfigured, match=match) as refused:
-        find_key_signer()
-    assert "hunter2" not in str(refused.value)
-
-
-def test_signer_is_built_once_for_each_value(settings: Settings) -> None:
-    """It keeps connections."""
-    first = find_key_signer()
-    settings.JWT_AUTH_KEY_SIGNER = dict(LOCAL)
-    assert find_key_signer() is first
-    settings.JWT_AUTH_KEY_SIGNER = {**LOCAL, "OPTIONS": {}}
-    assert find_key_signer() is not first
 
 
 def test_forked_child_builds_its_own() -> None:

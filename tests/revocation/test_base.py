@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, transaction
 from pytest_django import Settings
 
@@ -128,24 +127,3 @@ def test_backend_is_made_once(settings: Settings) -> None:
     settings.JWT_AUTH_REVOCATION = {"BACKEND": "tests.revocation.recording.RecordingRevocation"}
     assert isinstance(get_backend(), RecordingRevocation)
     assert get_backend() is not former
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        {"BACKEND": "nowhere.Backend"},
-        {"BACKEND": "jwt_auth.revocation.database.Nothing"},
-        {"BACKEND": "nothing"},
-        {"BACKEND": "datetime.datetime", "OPTIONS": {"year": 1, "month": 1, "day": 1}},
-        {
-            "BACKEND": "jwt_auth.revocation.database.DatabaseRevocation",
-            "OPTIONS": {"UNKNOWN": 1},
-        },
-    ],
-    ids=["module", "name", "no path", "other class", "option"],
-)
-def test_setting_that_names_no_backend_says_so(settings: Settings, value: dict[str, Any]) -> None:
-    """The setting's name and the path are in the message."""
-    settings.JWT_AUTH_REVOCATION = value
-    with pytest.raises(ImproperlyConfigured, match=f"JWT_AUTH_REVOCATION: {value['BACKEND']}"):
-        get_backend()

@@ -7,17 +7,12 @@ of the signer, must not become tokens that every verifier refuses.
 
 from __future__ import annotations
 
-import copy
-import inspect
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
-from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
-
+from jwt_auth.backend_settings import BackendSetting
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import InvalidKey, KeySignerError
 from jwt_auth.forks import after_fork_in_child
@@ -196,60 +191,16 @@ def how_to_end(reference: SignerReference) -> str:
         return f"Disable {reference.key} in {reference.backend}, too."
 
 
-_built: tuple[dict[str, Any], KeySigner] | None = None
+_setting: Final = BackendSetting("JWT_AUTH_KEY_SIGNER", KeySigner)
+# The parent's signer may have open connections, which two processes can't share.
+after_fork_in_child(_setting.forget_instance)
 
 
 def find_key_signer() -> KeySigner | None:
     """The signer that ``JWT_AUTH_KEY_SIGNER`` names, built once for each value of the setting.
 
     Raises:
-        ImproperlyConfigured: no such backend, or options that it does not take. Only names are
-            quoted.
+        ImproperlyConfigured: there is no such signer, or it does not accept its options.
     """
-    global _built  # noqa: PLW0603
     config = conf.key_signer
-    if config is None:
-        return None
-    built = _built
-    if built is None or built[0] != config:
-        built = _built = (copy.deepcopy(config), _build(config))
-    return built[1]
-
-
-def _forget() -> None:
-    """Have a forked child build its own: two processes can't share a connection."""
-    global _built  # noqa: PLW0603
-    _built = None
-
-
-after_fork_in_child(_forget)
-
-
-def _build(config: object) -> KeySigner:
-    match config:
-        case {"BACKEND": str(path), **rest} if rest.keys() <= {"OPTIONS"}:
-            options = rest.get("OPTIONS", {})
-        case _:
-            raise ImproperlyConfigured("JWT_AUTH_KEY_SIGNER must be a dict of BACKEND and OPTIONS.")
-    try:
-        backend = import_string(path)
-    except ImportError as error:
-        raise ImproperlyConfigured(f"JWT_AUTH_KEY_SIGNER: {error}") from error
-    if not isinstance(backend, type) or not issubclass(backend, KeySigner):
-        raise ImproperlyConfigured("JWT_AUTH_KEY_SIGNER: BACKEND is not a subclass of KeySigner.")
-    return _instance(backend, options)
-
-
-def _instance(backend: type[KeySigner], options: object) -> KeySigner:
-    wrong = f"JWT_AUTH_KEY_SIGNER: the OPTIONS of {backend.__name__} are wrong"
-    if not isinstance(options, Mapping):
-        raise ImproperlyConfigured(f"{wrong}: they are no dict.")
-    try:
-        inspect.signature(backend).bind(**options)
-    except TypeError as error:
-        raise ImproperlyConfigured(f"{wrong}: {error}.") from None
-    try:
-        return backend(**options)
-    except Exception:  # noqa: BLE001  most often of None, from a variable that is not set
-        message = f"JWT_AUTH_KEY_SIGNER: {backend.__name__} can't work with a value of its OPTIONS."
-        raise ImproperlyConfigured(message) from None
+    return None if config is None else _setting.get_instance(config)

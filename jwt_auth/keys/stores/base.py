@@ -7,18 +7,15 @@ commands do so at the same time, one of them wins and the other is told.
 
 from __future__ import annotations
 
-import copy
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from django.core.checks import CheckMessage
-from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
 from jwt_auth import signals
+from jwt_auth.backend_settings import BackendSetting
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import (
     KeyFailure,
@@ -210,58 +207,15 @@ def _kids(ring: KeyRing) -> list[str]:
     return [key.kid for key in ring.keys]
 
 
-_built: tuple[dict[str, Any], KeyStore] | None = None
+_setting: Final = BackendSetting("JWT_AUTH_KEY_STORE", KeyStore)
+# The parent's store may have open connections, which two processes can't share.
+after_fork_in_child(_setting.forget_instance)
 
 
 def get_key_store() -> KeyStore:
     """The store that ``JWT_AUTH_KEY_STORE`` names, built once for each value of the setting.
 
     Raises:
-        ImproperlyConfigured: no such backend, or options that it does not take. Only names are
-            quoted: an option may hold a store's credential.
+        ImproperlyConfigured: there is no such store, or it does not accept its options.
     """
-    global _built  # noqa: PLW0603
-    config = conf.key_store
-    built = _built
-    if built is None or built[0] != config:
-        built = _built = (copy.deepcopy(config), _build(config))
-    return built[1]
-
-
-def _forget() -> None:
-    """Have a forked child build its own: its parent's may have open connections, which two
-    processes can't share.
-    """
-    global _built  # noqa: PLW0603
-    _built = None
-
-
-after_fork_in_child(_forget)
-
-
-def _build(config: object) -> KeyStore:
-    if not isinstance(config, Mapping) or not {"BACKEND"} <= config.keys() <= {
-        "BACKEND",
-        "OPTIONS",
-    }:
-        raise ImproperlyConfigured("JWT_AUTH_KEY_STORE must be a dict of BACKEND and OPTIONS.")
-    try:
-        backend = import_string(config["BACKEND"])
-    except ImportError as error:
-        raise ImproperlyConfigured(f"JWT_AUTH_KEY_STORE: {error}") from error
-    except AttributeError:
-        message = "JWT_AUTH_KEY_STORE: BACKEND is not a dotted path."
-        raise ImproperlyConfigured(message) from None
-    if not isinstance(backend, type) or not issubclass(backend, KeyStore):
-        raise ImproperlyConfigured("JWT_AUTH_KEY_STORE: BACKEND is not a subclass of KeyStore.")
-    options = config.get("OPTIONS", {})
-    try:
-        inspect.signature(backend).bind(**options)
-    except TypeError as error:
-        message = f"JWT_AUTH_KEY_STORE: the OPTIONS of {backend.__name__} are wrong: {error}."
-        raise ImproperlyConfigured(message) from None
-    try:
-        return backend(**options)
-    except Exception:  # noqa: BLE001  most often of None, from a variable that is not set
-        message = f"JWT_AUTH_KEY_STORE: {backend.__name__} can't work with a value of its OPTIONS."
-        raise ImproperlyConfigured(message) from None
+    return _setting.get_instance(conf.key_store)
