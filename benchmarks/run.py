@@ -22,7 +22,7 @@ from benchmarks.keys import requests_by_ring
 from benchmarks.measure import count_statements, interleave
 from benchmarks.wsgi_client import Client
 
-#: In each round. A refresh writes, and takes ten times as long.
+#: Per round. A refresh writes to the database and takes ten times as long as a request.
 REQUESTS, REFRESHES = 50, 10
 
 #: How many requests are profiled, and how many lines of it are shown.
@@ -31,7 +31,7 @@ _PROFILED, _LINES = 2000, 45
 
 @contextmanager
 def scratch_site() -> Iterator[Any]:
-    """Make the database, the keys and a user; delete them at the end."""
+    """Make the database, the keys and a user, and delete them at the end."""
     name = connection.ops.quote_name(str(connection.settings_dict["NAME"]))
     _execute_beside(f"CREATE DATABASE {name}")
     try:
@@ -46,7 +46,7 @@ def scratch_site() -> Iterator[Any]:
 
 
 def measure(user: Any, *, rounds: int, to: Path | None) -> bool:
-    """Run all rounds, show the results and save them; true where all bounds are met."""
+    """Run all rounds, show the results and save them; true if all bounds are met."""
     environment = report.environment(rounds=rounds, requests=REQUESTS, refreshes=REFRESHES)
     client = Client(get_wsgi_application())
     views, exchanges = requests_to_a_view(client, user), refreshes(client, user)
@@ -71,7 +71,7 @@ def measure(user: Any, *, rounds: int, to: Path | None) -> bool:
 
 
 def profile(what: str, user: Any) -> None:
-    """Say where the time of one contender goes."""
+    """Print where one contender spends its time."""
     client = Client(get_wsgi_application())
     views, exchanges = requests_to_a_view(client, user), refreshes(client, user)
     run = exchanges["ours"] if what == "refresh" else views[what]
