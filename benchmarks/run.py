@@ -33,14 +33,14 @@ _PROFILED, _LINES = 2000, 45
 def scratch_site() -> Iterator[Any]:
     """Make the database, the keys and a user, and delete them at the end."""
     name = connection.ops.quote_name(str(connection.settings_dict["NAME"]))
-    _execute_beside(f"CREATE DATABASE {name}")
+    _execute_outside(f"CREATE DATABASE {name}")
     try:
         call_command("migrate", verbosity=0)
         call_command("generate_keys", verbosity=0)
         yield get_user_model().objects.create_user("bench", "bench@example.test")
     finally:
         connection.close()
-        _execute_beside(f"DROP DATABASE {name}")
+        _execute_outside(f"DROP DATABASE {name}")
         for folder in (settings.KEYS, f"{settings.KEYS}-many"):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -81,7 +81,7 @@ def profile(what: str, user: Any) -> None:
     pstats.Stats(profiler).sort_stats("cumulative").print_stats(_LINES)
 
 
-def _execute_beside(statement: str) -> None:
+def _execute_outside(statement: str) -> None:
     """Run a statement that can't be run inside the database that it is about."""
     with connection._nodb_cursor() as cursor:
         cursor.execute(statement)
