@@ -1,12 +1,12 @@
-# Everything runs in .venv, which the first target that needs it makes. All that has to be there
-# is make and Python 3.11 or newer.
+# Everything runs in .venv, which the first target that needs it creates. Only make and Python 3.11
+# or newer have to be installed.
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 ARGS ?=
 
-# Linters and the type checker load the example's settings, which ask for a secret or for DEBUG.
+# Linters and the type checker load the example's settings, which need SECRET_KEY or DEBUG.
 lint types imports docs check: export DEBUG = 1
 
 .DEFAULT_GOAL := help
@@ -21,10 +21,10 @@ demo: .venv/.demo-ready  ## Set up the example project and serve it on 127.0.0.1
 test: .venv/.dev-ready  ## Run the tests that need no server; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m tests.jobs quick $(ARGS)
 
-test-all: .venv/.dev-ready  ## Run those, then all others, on every server found
+test-all: .venv/.dev-ready  ## Run those and all other tests, on every database and Redis server found
 	@$(BIN)/python -m tests.jobs all $(ARGS)
 
-test-product: .venv/.dev-ready  ## Run every test with every database and user model: for a night
+test-product: .venv/.dev-ready  ## Run every test with every database and user model; takes hours
 	@$(BIN)/python -m tests.jobs product $(ARGS)
 
 lint: .venv/.dev-ready  ## Check style, format and spelling
@@ -32,14 +32,14 @@ lint: .venv/.dev-ready  ## Check style, format and spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 
-format: .venv/.dev-ready  ## Mend style and format
+format: .venv/.dev-ready  ## Correct style and format
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 types: .venv/.dev-ready  ## Check the types
 	$(BIN)/mypy
 
-imports: .venv/.dev-ready  ## Check that each layer imports only what stands below it
+imports: .venv/.dev-ready  ## Check that each layer imports only from the layers below it
 	$(BIN)/lint-imports
 
 migrations: .venv/.dev-ready  ## Check that no migration is missing
@@ -51,13 +51,13 @@ docs: .venv/.dev-ready  ## Build the documentation in docs/_build/html
 bench: .venv/.dev-ready  ## Measure side by side with other packages
 	$(BIN)/python -m benchmarks $(ARGS)
 
-check: lint types imports migrations docs  ## All of the checks above, without the tests
+check: lint types imports migrations docs  ## Run all checks above except the tests
 
 dist: .venv/.dev-ready  ## Build the sdist and the wheel
 	rm -rf dist
 	$(BIN)/python -m build
 
-clean:  ## Delete all that was made, .venv and .demo too
+clean:  ## Delete everything that was generated, including .venv and .demo
 	rm -rf .venv .tox .demo .test-results .coverage .coverage.* htmlcov build dist docs/_build \
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -73,8 +73,8 @@ clean:  ## Delete all that was made, .venv and .demo too
 	@$(BIN)/pip install -qq --editable '.[example,redis]'
 	@touch $@
 
-# mysqlclient is compiled here: without a compiler and the client library's headers everything
-# else still works, and the tests say that they go without MariaDB.
+# mysqlclient is compiled here. Without a compiler or the client library's headers, everything else
+# still works, and the tests report that they run without MariaDB.
 .venv/.dev-ready: pyproject.toml | .venv/bin/python
 	@echo "Installing what the tests and tools need into .venv ..."
 	@$(BIN)/pip install -qq --editable '.[argon2,aws,azure,example,postgres,redis,vault]' --group dev

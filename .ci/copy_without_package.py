@@ -1,6 +1,6 @@
 """Copy the repository without the package itself: copy_without_package.py DESTINATION.
 
-Tests that run in the copy can import no package but the one that is installed.
+Tests that run in the copy can import only the installed package.
 """
 
 import shutil
@@ -13,7 +13,7 @@ MADE = shutil.ignore_patterns("__pycache__", "_build")
 
 
 def main(destination: Path) -> None:
-    """Copy what stands at the top, but neither hidden files nor the package."""
+    """Copy the files and folders of the root, except hidden ones and the package."""
     for entry in ROOT.iterdir():
         if entry.name in LEFT_OUT or entry.name.startswith("."):
             continue

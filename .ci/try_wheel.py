@@ -1,7 +1,7 @@
-"""Use the installed package as a new project would: try_wheel.py, in a venv that has only it.
+"""Use the installed package like a new project: try_wheel.py, in a venv with only the package.
 
-Makes a Django project in an empty folder from the README's settings, runs the commands, logs in
-through Django's test client and calls an endpoint with the token.
+It creates a Django project in an empty folder from the README's settings, runs the commands, logs
+in through Django's test client and calls an endpoint with the token.
 """
 
 import os
@@ -75,7 +75,7 @@ assert "site-packages" in package.parts, package
 
 
 def main() -> None:
-    """Stop with a traceback at the first thing that doesn't work."""
+    """Stop with a traceback at the first step that fails."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "settings.py").write_text(SETTINGS)
         (Path(folder) / "urls.py").write_text(URLS)

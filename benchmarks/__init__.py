@@ -1,5 +1,5 @@
-"""What authentication costs a request: jwt_auth beside djangorestframework-simplejwt, in one
-process.
+"""Measure what authentication adds to a request, with jwt_auth and djangorestframework-simplejwt.
 
-`python -m benchmarks` (or `make bench`) measures and writes `benchmarks/results.json`.
+Both are measured in the same process. `python -m benchmarks` (or `make bench`) measures and writes
+`benchmarks/results.json`.
 """

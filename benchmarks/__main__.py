@@ -1,10 +1,10 @@
-"""Measure, print, write `results.json`; exit code 1 where a bound is missed.
+"""Measure, print, and write `results.json`; the exit code is 1 if a bound is missed.
 
     python -m benchmarks [--rounds N] [--user-model M] [--profile simplejwt|ours|refresh]
 
-Each user model is measured in a process of its own, because Django knows one at a time.
+Each user model is measured in a separate process, because a Django process can have only one.
 
-PostgreSQL is looked for as the tests do it: `DATABASE_URL`, else the usual local address.
+PostgreSQL is found as in the tests: by `DATABASE_URL`, otherwise at the usual local address.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ USER_MODELS = ("accounts.User", "auth.User")
 
 
 def main() -> int:
-    """Measure one user model in this process, or each in a child."""
+    """Measure one user model in this process, or each one in a child process."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--user-model", choices=USER_MODELS, help="this one only; saves nothing")
-    parser.add_argument("--profile", choices=PROFILES, help="say where the time goes, and stop")
+    parser.add_argument(
+        "--user-model", choices=USER_MODELS, help="measure only this one; save nothing"
+    )
+    parser.add_argument("--profile", choices=PROFILES, help="print a profile instead of measuring")
     parser.add_argument("--to", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.user_model or arguments.profile:
@@ -52,14 +54,14 @@ def measure_all(rounds: int) -> int:
             codes.append(subprocess.run(command, check=False).returncode)
             text = Path(file.name).read_text()
         if not text:
-            return 1  # the child has said why
+            return 1  # the child process has printed the reason
         results[user_model] = json.loads(text)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     return max(codes)
 
 
 def measure(arguments: argparse.Namespace) -> int:
-    """Prepare Django for a scratch database, then run in it."""
+    """Configure Django for a scratch database, then measure with it."""
     found = find_database(POSTGRESQL)
     if not isinstance(found, Found):
         print(f"There is no PostgreSQL ({found.reason}): {found.hint}.", file=sys.stderr)
@@ -70,7 +72,7 @@ def measure(arguments: argparse.Namespace) -> int:
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
     django.setup()
 
-    from benchmarks import run  # its models need the settings
+    from benchmarks import run  # only now: its models need the settings
 
     with run.scratch_site() as user:
         if arguments.profile:

@@ -1,4 +1,4 @@
-"""Who is measured: each contender makes the requests of a round, as many as it is told."""
+"""The contenders: each is a callable that makes the given number of requests of a round."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from jwt_auth import flows
 from jwt_auth.models import Client as Origin
 from jwt_auth.tokens import access
 
-#: Gives the seconds that so many requests took together.
+#: Makes the given number of requests and returns the seconds that they took together.
 Round = Callable[[int], float]
 
 
 def requests_to_a_view(client: Client, user: Any) -> dict[str, Round]:
-    """The bare view, simplejwt, and ours with a token seen before and with new ones."""
+    """The bare view, simplejwt, and ours, both with a known token and with new ones."""
     session = _log_in(user)
     simple = str(SimpleJWTRefreshToken.for_user(user).access_token)
 
@@ -46,13 +46,13 @@ def requests_to_a_view(client: Client, user: Any) -> dict[str, Round]:
 
 
 def requests_with_one_token(client: Client, user: Any) -> Round:
-    """Ours, with a token seen before."""
+    """Ours, with a token that the process has verified before."""
     token = _log_in(user).access_token.text
     return lambda number: client.total(get("/ours/", token) for _ in range(number))
 
 
 def refreshes(client: Client, user: Any) -> dict[str, Round]:
-    """A refresh by either package: each round goes on with the tokens of the one before."""
+    """Refreshes by both packages: each refresh uses the token that the previous one returned."""
     return {
         "simplejwt": _SimpleJWTRefreshes(client, str(SimpleJWTRefreshToken.for_user(user))),
         "ours": _OurRefreshes(client, _log_in(user).refresh_token.text),
@@ -60,7 +60,7 @@ def refreshes(client: Client, user: Any) -> dict[str, Round]:
 
 
 def _with_redis(run: Round) -> Round:
-    """The same requests, with Redis answering whether the token still counts."""
+    """The same requests, with Redis answering whether the token is revoked."""
 
     def measured(number: int) -> float:
         with override_settings(JWT_AUTH_REVOCATION=settings.REDIS_REVOCATION):

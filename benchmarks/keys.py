@@ -1,4 +1,4 @@
-"""What the key ring costs a request: many keys, a load that takes long, a store that is down."""
+"""Measure what the key ring adds to a request: many keys, a hanging load, a store that is down."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from jwt_auth.keys.ring import KeyRing, RingKey
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.keys.stores.vault import VaultKeyStore
 
-#: Keys of a ring that has never been tidied.
+#: The number of keys in a ring from which expired keys have never been dropped.
 MANY = 20
 
 #: The shortest reload interval; a load begins at half of it.
 _INTERVAL = timedelta(seconds=1)
 
-#: Requests after a pause that do not count.
+#: Requests after a pause that are not measured.
 _WARMING = 10
 
 
 class HangingStore(FileKeyStore):
-    """Gives the ring once; each load after that hangs until it is let go."""
+    """Return the ring once; each later load hangs until `let_go` is set."""
 
     let_go = Event()
     hanging = Event()
@@ -44,7 +44,7 @@ class HangingStore(FileKeyStore):
         return None
 
     def load(self) -> KeyRing:
-        """Give the ring, or hang."""
+        """Return the ring, or hang."""
         if self._has_given:
             self.hanging.set()
             self.let_go.wait()
@@ -53,7 +53,7 @@ class HangingStore(FileKeyStore):
 
 
 class DownStore(FileKeyStore):
-    """Gives the ring once; after that it is a Vault at an address where nobody answers."""
+    """Return the ring once; after that, ask a Vault at an address where no server answers."""
 
     trying = Event()
     _has_given = False
@@ -70,7 +70,7 @@ class DownStore(FileKeyStore):
         return None
 
     def load(self) -> KeyRing:
-        """Give the ring, or fail as a Vault does that is down: after its retries."""
+        """Return the ring, or fail like a Vault that is down: after its retries."""
         if self._has_given:
             self.trying.set()
             return self._vault.load()
@@ -79,7 +79,7 @@ class DownStore(FileKeyStore):
 
 
 def requests_by_ring(client: Client, user: Any) -> Mapping[str, Round]:
-    """The same requests with the one key of the start, and with each of the others."""
+    """The same requests with a ring of one key, with many keys, and with each failing store."""
     ours = requests_with_one_token(client, user)
     many = f"{settings.KEYS}-many"
     _save_many(many)
@@ -111,7 +111,7 @@ def _measured(
         HangingStore.let_go.clear()
         with settings_of():
             try:
-                run(1)  # the first load, which is not what is measured here
+                run(1)  # the first load is not measured
                 _begin(run, under_way)
                 return run(number)
             finally:
@@ -121,19 +121,21 @@ def _measured(
 
 
 def _begin(run: Round, under_way: Event | None) -> None:
-    """Have a load begin. A store that hangs or is down is at it while the requests are measured;
-    the others have paused as long, so that their caches are as cold.
+    """Let a load begin.
+
+    With a store that hangs or is down, the load is under way while the requests are measured. The
+    other contenders pause as long, so that their caches are equally cold.
     """
     if under_way is not None:
         under_way.clear()
     time.sleep(0.6 * _INTERVAL.total_seconds())
     run(_WARMING)
     if under_way is not None and not under_way.wait(5):
-        raise RuntimeError("no load has begun")
+        raise RuntimeError("No load of the key ring has begun within 5 seconds.")
 
 
 def _save_many(path: str) -> None:
-    """Save a ring of many keys, of which the one that signs is that of the start."""
+    """Save a ring of many keys, whose signing key is the key of the original ring."""
     (signing,) = FileKeyStore(settings.KEYS).load().keys
     now = datetime.now(UTC)
     former = [

@@ -1,4 +1,4 @@
-"""Figures to a table for people and a file for whoever compares with an earlier run."""
+"""Report the figures, as tables to read and as data to compare with an earlier run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from benchmarks.measure import Samples
 
 PARTS = ("views", "keys", "refreshes")
 
-#: What authentication by us may cost, as a share of what it costs by simplejwt: by contender.
+#: The time that each contender may add to a request, divided by the time that simplejwt adds.
 MAX_ADDED_RATIOS = {"ours": 0.6, "ours_redis": 0.35, "ours_redis_first": 0.55}
 
-#: What the state of the key ring may make of a request: nothing but noise.
+#: The time of a request in any state of the key ring, divided by the usual time: noise only.
 MAX_KEYS_RATIO = 1.05
 
-#: How many times as many refreshes a second we have to do.
+#: Our refreshes per second must be at least this many times simplejwt's.
 MIN_REFRESH_RATIO = 3.0
 
 _PACKAGES = (
@@ -42,7 +42,7 @@ _PACKAGES = (
 
 
 def environment(*, rounds: int, requests: int, refreshes: int) -> dict[str, Any]:
-    """Say where and of what the figures are."""
+    """Describe the machine, the versions and the run that the figures are from."""
     return {
         "user_model": settings.AUTH_USER_MODEL,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -58,7 +58,7 @@ def environment(*, rounds: int, requests: int, refreshes: int) -> dict[str, Any]
 
 
 def of_views(samples: Samples, statements: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
-    """Sum up what each contender adds to the bare view, in microseconds a request."""
+    """Sum up what each contender adds to the bare view, in microseconds per request."""
     rows: dict[str, Any] = {}
     theirs = median(samples.added("simplejwt", "bare"))
     for name in samples.seconds:
@@ -81,7 +81,7 @@ def of_views(samples: Samples, statements: Mapping[str, tuple[int, int]]) -> dic
 
 
 def of_keys(samples: Samples) -> dict[str, Any]:
-    """Compare each state of the key ring with the plain one, within each round."""
+    """Compare each state of the key ring with the usual one, within each round."""
     rows: dict[str, Any] = {}
     bounds = []
     for name in samples.seconds:
@@ -97,7 +97,7 @@ def of_keys(samples: Samples) -> dict[str, Any]:
 
 
 def of_refreshes(samples: Samples, statements: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
-    """Sum up the refreshes a second."""
+    """Sum up the refreshes per second."""
     rows = {
         name: {
             "us": _us(samples.median(name)),

@@ -22,7 +22,7 @@ from benchmarks.keys import requests_by_ring
 from benchmarks.measure import count_statements, interleave
 from benchmarks.wsgi_client import Client
 
-#: In each round. A refresh writes, and takes ten times as long.
+#: Per round. A refresh writes to the database and takes ten times as long as a request.
 REQUESTS, REFRESHES = 50, 10
 
 #: How many requests are profiled, and how many lines of it are shown.
@@ -31,22 +31,22 @@ _PROFILED, _LINES = 2000, 45
 
 @contextmanager
 def scratch_site() -> Iterator[Any]:
-    """Make the database, the keys and a user; delete them at the end."""
+    """Make the database, the keys and a user, and delete them at the end."""
     name = connection.ops.quote_name(str(connection.settings_dict["NAME"]))
-    _execute_beside(f"CREATE DATABASE {name}")
+    _execute_outside(f"CREATE DATABASE {name}")
     try:
         call_command("migrate", verbosity=0)
         call_command("generate_keys", verbosity=0)
         yield get_user_model().objects.create_user("bench", "bench@example.test")
     finally:
         connection.close()
-        _execute_beside(f"DROP DATABASE {name}")
+        _execute_outside(f"DROP DATABASE {name}")
         for folder in (settings.KEYS, f"{settings.KEYS}-many"):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def measure(user: Any, *, rounds: int, to: Path | None) -> bool:
-    """Run all rounds, show the results and save them; true where all bounds are met."""
+    """Run all rounds, show the results and save them; true if all bounds are met."""
     environment = report.environment(rounds=rounds, requests=REQUESTS, refreshes=REFRESHES)
     client = Client(get_wsgi_application())
     views, exchanges = requests_to_a_view(client, user), refreshes(client, user)
@@ -71,7 +71,7 @@ def measure(user: Any, *, rounds: int, to: Path | None) -> bool:
 
 
 def profile(what: str, user: Any) -> None:
-    """Say where the time of one contender goes."""
+    """Print where one contender spends its time."""
     client = Client(get_wsgi_application())
     views, exchanges = requests_to_a_view(client, user), refreshes(client, user)
     run = exchanges["ours"] if what == "refresh" else views[what]
@@ -81,7 +81,7 @@ def profile(what: str, user: Any) -> None:
     pstats.Stats(profiler).sort_stats("cumulative").print_stats(_LINES)
 
 
-def _execute_beside(statement: str) -> None:
+def _execute_outside(statement: str) -> None:
     """Run a statement that can't be run inside the database that it is about."""
     with connection._nodb_cursor() as cursor:
         cursor.execute(statement)

@@ -1,4 +1,4 @@
-"""One project that has both packages, so that all else is the same for both."""
+"""The settings of a project that has both packages, so that everything else is the same."""
 
 import os
 import secrets
@@ -36,7 +36,7 @@ INSTALLED_APPS = [
     "example_project.accounts",
 ]
 
-# As `django-admin startproject` writes it.
+# The default of `django-admin startproject`.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -47,13 +47,13 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
-# The connection stays open for ever, as in a server's worker.
+# The connection stays open, as in a server's worker process.
 DATABASES: dict[str, Any] = {
     "default": dict(dj_database_url.parse(os.environ["DATABASE_URL"], conn_max_age=None))
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-#: The example's own has TokenVersionMixin; Django's has its version in a table of its own, so that
-#: the statement of a request has one look-up more.
+#: The example's user model has TokenVersionMixin. For Django's user model, the token version is in
+#: a separate table, so that the statement of a request has one more lookup.
 AUTH_USER_MODEL = os.environ["BENCH_USER_MODEL"]
 
 REST_FRAMEWORK: dict[str, Any] = {
@@ -61,7 +61,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_THROTTLE_CLASSES": [],
 }
 
-# jwt_auth as it comes: ES256, DatabaseRevocation.
+# jwt_auth with its defaults: ES256, DatabaseRevocation.
 JWT_AUTH_ISSUER = "https://auth.bench.test"
 JWT_AUTH_AUDIENCE = "bench-api"
 KEYS = str(Path(tempfile.gettempdir()) / f"jwt_auth-bench-{os.getpid()}")
@@ -73,7 +73,8 @@ JWT_AUTH_THROTTLE_RATES = dict.fromkeys(
     ("login_account", "login_address", "refresh", "password_reset")
 )
 
-# simplejwt as it comes, with the same algorithm and lifetimes, and refresh tokens that rotate.
+# simplejwt with its defaults, except for the same algorithm and lifetimes as jwt_auth's, and for
+# refresh tokens that rotate.
 _key = generate_private_key(SECP256R1())
 SIMPLE_JWT = {
     "ALGORITHM": "ES256",
@@ -88,7 +89,7 @@ SIMPLE_JWT = {
 }
 
 
-# Redis, where there is one
+# Redis, if a server is found
 
 REDIS = find_redis()
 REDIS_IS_THERE = isinstance(REDIS, Found)

@@ -1,4 +1,4 @@
-"""The same view behind nothing, behind simplejwt and behind jwt_auth, and both refreshes."""
+"""The same view without authentication, with simplejwt and with jwt_auth, and both refreshes."""
 
 from django.urls import include, path
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -12,25 +12,25 @@ from jwt_auth.authentication import JWTAuthentication
 
 
 class BareView(APIView):
-    """Does nothing, for anybody."""
+    """A view without authentication."""
 
     authentication_classes: list[type] = []
     permission_classes: list[type] = [AllowAny]
 
     def get(self, request: Request) -> Response:
-        """Answer with a small body."""
+        """Respond with a small body."""
         return Response({"ok": True})
 
 
 class SimpleJWTView(BareView):
-    """The same behind simplejwt."""
+    """The same view with simplejwt's authentication."""
 
     authentication_classes = [SimpleJWTAuthentication]
     permission_classes = [IsAuthenticated]
 
 
 class OursView(BareView):
-    """The same behind jwt_auth."""
+    """The same view with jwt_auth's authentication."""
 
     authentication_classes = [JWTAuthentication]
     permission_classes = [IsAuthenticated]

@@ -1,4 +1,4 @@
-"""Requests as a WSGI server makes them: an environ dict in, status, headers and body out."""
+"""Call the application as a WSGI server does: with an environ dict, and without a network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOST = "bench.test"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back, and how many seconds it took."""
+    """A response, and the seconds that it took."""
 
     headers: list[tuple[str, str]]
     body: bytes
@@ -23,16 +23,16 @@ class Answer:
 
 
 class Client:
-    """Sends requests through the whole WSGI handler, middleware included."""
+    """Send requests through the whole WSGI handler, including middleware."""
 
     def __init__(self, application: WSGIHandler) -> None:
         self._application = application
 
     def send(self, environ: dict[str, Any]) -> Answer:
-        """Send one request, of which only the handler's own time is counted.
+        """Send one request and measure the handler's time only.
 
         Raises:
-            RuntimeError: the answer is not 200; a benchmark of refusals would look splendid.
+            RuntimeError: the status is not 200. Refusals are fast and would falsify the figures.
         """
         started: list[Any] = []
 
@@ -49,7 +49,7 @@ class Client:
         return Answer(headers=started[1], body=body, seconds=seconds)
 
     def total(self, environs: Iterable[dict[str, Any]]) -> float:
-        """Send them all; give the seconds that they took together."""
+        """Send the requests one by one; return the seconds that they took together."""
         return sum(self.send(environ).seconds for environ in environs)
 
 

@@ -1,1 +1,1 @@
-"""A small project that uses jwt_auth as a project of your own would."""
+"""A small Django project that uses jwt_auth, as an example to copy from."""

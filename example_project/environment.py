@@ -1,9 +1,8 @@
 """Read settings from environment variables, with their types.
 
-A variable that the example project itself reads must be right, or the start stops and says
-which one is wrong. A `JWT_AUTH_…` variable is passed on as it is where it makes no sense, and
-where its name is not known either: jwt_auth's own checks then name it, as they would in a
-settings file.
+If a variable that the example project reads itself has an invalid value, the start stops and names
+the variable. A `JWT_AUTH_…` variable with an unknown name or an unusable value is passed on
+unchanged: jwt_auth's checks then report it, as they would for a settings file.
 """
 
 import json
@@ -14,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "JWT_AUTH_"
 
-#: Keys, which key stores read by themselves.
+#: Keys, which the key stores read from the environment themselves.
 KEY_VARIABLES = frozenset({"JWT_AUTH_KEYS", "JWT_AUTH_KEY_ENCRYPTION_KEYS"})
 
 DURATIONS = frozenset(
@@ -38,7 +37,7 @@ _FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False}
 def jwt_auth_settings(environ: Mapping[str, str]) -> dict[str, object]:
     """Return every `JWT_AUTH_…` setting that the environment holds.
 
-    Not the keys that key stores read from there: a secret is no setting.
+    Keys are left out: a secret doesn't belong in the settings.
     """
     return {
         name: _jwt_auth_value(name, text)
@@ -48,11 +47,11 @@ def jwt_auth_settings(environ: Mapping[str, str]) -> dict[str, object]:
 
 
 def flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
-    """Return a yes or no: true, false, 1 or 0.
+    """Return a boolean, written as true, false, 1 or 0.
 
     Raises:
-        ImproperlyConfigured: the variable says anything else. A typing error in DEBUG must not
-            be taken for either answer.
+        ImproperlyConfigured: the variable has another value. A typing error in DEBUG must be taken
+            neither for true nor for false.
     """
     text = environ.get(name, "").strip().lower()
     if not text:
@@ -67,7 +66,7 @@ def number(environ: Mapping[str, str], name: str, *, default: int) -> int:
     """Return a whole number, zero or more.
 
     Raises:
-        ImproperlyConfigured: the variable holds something else.
+        ImproperlyConfigured: the variable has another value.
     """
     text = environ.get(name, "").strip()
     if not text:
@@ -78,7 +77,7 @@ def number(environ: Mapping[str, str], name: str, *, default: int) -> int:
 
 
 def items(environ: Mapping[str, str], name: str) -> list[str]:
-    """Return a list that is written with commas; empty where the variable is."""
+    """Return the items of a comma-separated list, which is empty if the variable is."""
     parts = (part.strip() for part in environ.get(name, "").split(","))
     return [part for part in parts if part]
 
@@ -92,9 +91,9 @@ def _jwt_auth_value(name: str, text: str) -> object:
 
 
 def _duration(text: str) -> timedelta | str:
-    """Read seconds, or leave the text alone."""
+    """Read a number of seconds, or return the text unchanged."""
     match _json(text):
-        case bool():  # an int to Python, but no number of seconds to anybody
+        case bool():  # for Python, true is an int, too
             return text
         case int() | float() as seconds:
             try:
@@ -106,11 +105,11 @@ def _duration(text: str) -> timedelta | str:
 
 
 def _json(text: str) -> object:
-    """Read a list, dict, number, true, false or null; anything else is the text itself."""
+    """Read a list, dict, number, true, false or null; return any other text unchanged."""
     try:
         value: object = json.loads(text)
     except ValueError:
         return text
-    # A quoted string keeps its quotation marks: nobody has to quote a string here, and
-    # whoever did it by mistake should see them in the check's message.
+    # A quoted string keeps its quotation marks. They aren't needed here, and a user who wrote them
+    # by mistake should see them in the check's message.
     return text if isinstance(value, str) else value

@@ -1,7 +1,7 @@
 """Settings of the example project, from environment variables.
 
-`manage.py demo` needs none of them. Anywhere else SECRET_KEY and ALLOWED_HOSTS are the two that
-have to be set; README.md lists the others.
+`manage.py demo` needs no variable. Otherwise SECRET_KEY and ALLOWED_HOSTS have to be set; README.md
+lists the others.
 """
 
 import os
@@ -15,13 +15,13 @@ from example_project import environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# The SQLite file and the key ring: what the project writes when it is told nothing else.
+# By default, the SQLite file and the key ring are in this folder.
 DATA_DIR = Path(os.environ.get("EXAMPLE_DATA_DIR") or BASE_DIR / ".demo").resolve()
 
 DEBUG = environment.flag(os.environ, "DEBUG", default=False)
 SECRET_KEY = os.environ.get("SECRET_KEY", "")
 if not SECRET_KEY and DEBUG:
-    # Known to everybody; the prefix makes Django's deployment check say so.
+    # Not a secret, since it is published here; the prefix makes Django's deployment check warn.
     SECRET_KEY = "django-insecure-only-for-the-demo-of-jwt-auth-on-your-own-machine"
 if not SECRET_KEY:
     raise ImproperlyConfigured("Set the environment variable SECRET_KEY, or DEBUG=1 for a try.")
@@ -80,20 +80,20 @@ def _database() -> dict[str, Any]:
     """Return the default database: DATABASE_URL, or a SQLite file in the data directory."""
     url = os.environ.get("DATABASE_URL")
     if not url:
-        # 0700: the key ring stands beside the file.
+        # Mode 0700, because the key ring is in the same folder.
         DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         url = f"sqlite:///{DATA_DIR / 'db.sqlite3'}"
     database: dict[str, Any] = dict(
         dj_database_url.parse(
             url,
-            # Django's development server makes a thread, and so a connection, per request.
+            # Django's development server starts a thread per request, each with its connection.
             conn_max_age=environment.number(os.environ, "CONN_MAX_AGE", default=0 if DEBUG else 60),
             conn_health_checks=True,
         )
     )
     database["ATOMIC_REQUESTS"] = environment.flag(os.environ, "ATOMIC_REQUESTS", default=False)
     if database["ENGINE"] == "django.db.backends.sqlite3":
-        # Several processes may write: wait for one another instead of failing, and take the
+        # Several processes may write. They wait for each other instead of failing, and take the
         # write lock when a transaction begins, because SQLite refuses to wait for it later.
         database["OPTIONS"] = {
             "timeout": 20,
@@ -113,7 +113,7 @@ if REDIS_URL := os.environ.get("REDIS_URL"):
     CACHES["default"] = {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
-        # Seconds. Redis is an accelerator here: better to go on without it than to wait for it.
+        # Seconds. Redis only makes requests faster, so they continue without it rather than wait.
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5},
     }
 
@@ -142,8 +142,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "jwt_auth.http.exception_handler.exception_handler",
-    # How many reverse proxies of yours stand in front. None of them: X-Forwarded-For, which any
-    # client can write, is not believed.
+    # The number of reverse proxies in front of the server. With 0, X-Forwarded-For is ignored,
+    # because any client can set it.
     "NUM_PROXIES": environment.number(os.environ, "NUM_PROXIES", default=0),
 }
 
@@ -159,7 +159,7 @@ if REDIS_URL:
         "BACKEND": "jwt_auth.revocation.redis.RedisRevocation",
         "OPTIONS": {"CACHE": "default"},
     }
-# Last, so that the environment has the last word.
+# At the end, so that the environment overrides the settings above.
 globals().update(environment.jwt_auth_settings(os.environ))
 
 
@@ -169,8 +169,8 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
-# Off unless asked for: only whoever runs the proxy knows that it speaks TLS, and HSTS binds
-# the browsers of everybody who came by for as long as it says.
+# Off by default. Only the operator of the proxy knows whether it serves TLS. And every browser that
+# has seen an HSTS header refuses plain HTTP until the header's time has passed.
 SECURE_SSL_REDIRECT = environment.flag(os.environ, "SECURE_SSL_REDIRECT", default=False)
 SECURE_HSTS_SECONDS = environment.number(os.environ, "SECURE_HSTS_SECONDS", default=0)
 if environment.flag(os.environ, "TRUST_X_FORWARDED_PROTO", default=False):
@@ -185,7 +185,7 @@ USE_TZ = environment.flag(os.environ, "USE_TZ", default=True)
 TIME_ZONE = "UTC"
 
 
-# Logging: everything to standard error, where a container's log collector reads it
+# Logging: everything to standard error, which a container's log collector reads
 
 LOGGING = {
     "version": 1,

@@ -1,4 +1,4 @@
-"""Where everything is mounted."""
+"""The URLs of the example: jwt_auth's endpoints, the API, the admin and the page."""
 
 from django.contrib import admin
 from django.contrib.staticfiles.views import serve
@@ -14,7 +14,7 @@ urlpatterns = [
     path("api/", include("example_project.api.urls")),
     path(".well-known/", include("jwt_auth.urls.well_known")),
     path("admin/", admin.site.urls),
-    # So that the page also works under a bare WSGI server with DEBUG off. It is slow; a real
-    # site lets its web server or WhiteNoise answer these.
+    # So that the page also works under a WSGI server with DEBUG off. It is slow: in production, let
+    # the web server or WhiteNoise serve static files.
     path("static/<path:path>", serve, {"insecure": True}),
 ]

@@ -47,9 +47,9 @@ def connect_user_receivers() -> None:
     Each model is connected by itself. With a receiver for all senders, Django could no longer
     delete any of the project's models in bulk without loading the instances.
     """
-    tables = tuple(_tables())
+    user_models = tuple(_user_models())
     for model in apps.get_models():
-        if issubclass(model, tables):
+        if issubclass(model, user_models):
             pre_save.connect(end_sessions_before_save, sender=model, dispatch_uid="jwt_auth.before")
             post_save.connect(end_sessions_on_save, sender=model, dispatch_uid="jwt_auth.save")
         if issubclass(model, get_user_model()):
@@ -164,7 +164,7 @@ def _is_outdated(stored: str) -> bool:
     return hasher.algorithm != preferred.algorithm or preferred.must_update(stored)
 
 
-def _tables() -> Iterable[type[Model]]:
+def _user_models() -> Iterable[type[Model]]:
     """The user model, and its parents whose tables hold ``password`` or ``is_active``."""
     user_model = get_user_model()
     yield user_model
@@ -178,8 +178,8 @@ def _keys_of(instance: Any, using: str) -> list[Any]:
     user_model = get_user_model()
     if isinstance(instance, user_model):
         return [key_of(instance)]
-    table: Any = next(table for table in _tables() if isinstance(instance, table))
-    key = table._meta.pk
+    parent: Any = next(model for model in _user_models() if isinstance(instance, model))
+    key = parent._meta.pk
     users = user_model._base_manager.using(using)
     return list(
         users.filter(**{key.name: getattr(instance, key.attname)}).values_list("pk", flat=True)

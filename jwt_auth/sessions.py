@@ -27,7 +27,7 @@ from jwt_auth.http.cookies import set_token_cookies
 from jwt_auth.models import Reason
 
 #: The key under which Django's session holds the id of the JWT session that was opened with it.
-_NOTE: Final = "_jwt_auth_session"
+_SESSION_ID: Final = "_jwt_auth_session"
 
 
 def open_session(
@@ -62,8 +62,8 @@ def open_session(
     patch_cache_control(response, no_store=True)
     if hasattr(request, "session"):
         # The session of an earlier login in this browser: its cookie has just been replaced.
-        _end_noted(request)
-        request.session[_NOTE] = str(issued.family.pk)
+        _end_linked_session(request)
+        request.session[_SESSION_ID] = str(issued.family.pk)
     return issued
 
 
@@ -74,14 +74,14 @@ def end_session_on_log_out(*, request: HttpRequest | None, **kwargs: Any) -> Non
     this request doesn't carry it.
     """
     if request is not None and hasattr(request, "session"):
-        _end_noted(request)
+        _end_linked_session(request)
 
 
-def _end_noted(request: HttpRequest) -> None:
-    note = request.session.get(_NOTE)
-    if note is not None:
+def _end_linked_session(request: HttpRequest) -> None:
+    session_id = request.session.get(_SESSION_ID)
+    if session_id is not None:
         flows.end_session(
-            UUID(note), reason=Reason.LOGOUT, client=client_of(request), now=datetime.now(UTC)
+            UUID(session_id), reason=Reason.LOGOUT, client=client_of(request), now=datetime.now(UTC)
         )
 
 

@@ -42,7 +42,7 @@ def hides_users() -> bool:
     return bool(query.where or query.combinator or query.is_sliced)
 
 
-def is_bound_to_the_moment() -> bool:
+def has_changing_tenants() -> bool:
     """Whether the same database may show another tenant's users a moment later.
 
     A view may change the schema, or the value that ``JWT_AUTH_TENANT`` looks at.

@@ -1,1 +1,1 @@
-"""The example's user model, its admin page and the claims it adds to a token."""
+"""The example's user model, its admin page, and the claims that it adds to a token."""

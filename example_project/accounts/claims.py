@@ -1,4 +1,4 @@
-"""What the project adds to its access tokens; named by JWT_AUTH_CLAIMS."""
+"""The claims that the project adds to its access tokens (JWT_AUTH_CLAIMS)."""
 
 from collections.abc import Mapping
 
@@ -6,5 +6,5 @@ from example_project.accounts.models import User
 
 
 def claims_of(user: User) -> Mapping[str, str]:
-    """Name the user's tenant; no claim at all where there is none."""
+    """Return the user's tenant as a claim, or no claim for a user without a tenant."""
     return {"tenant": user.tenant} if user.tenant else {}

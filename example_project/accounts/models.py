@@ -1,4 +1,4 @@
-"""A user model of the project's own."""
+"""The project's user model."""
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models

@@ -1,1 +1,1 @@
-"""Four endpoints that show how a project guards its own."""
+"""Four endpoints that show how a project protects its views with jwt_auth."""

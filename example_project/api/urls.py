@@ -1,4 +1,4 @@
-"""The endpoints' paths, with and without the trailing slash, as jwt_auth's own."""
+"""The endpoints' paths, with and without the trailing slash, like those of jwt_auth."""
 
 from django.urls import re_path
 

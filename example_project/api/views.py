@@ -1,4 +1,4 @@
-"""What a project's own views look like behind jwt_auth: the three usual ways to ask for more."""
+"""Views behind jwt_auth that require an authenticated user, a role, or a claim."""
 
 from datetime import UTC, datetime
 
@@ -38,13 +38,13 @@ class MetricsView(APIView):
 
 
 class KeysView(APIView):
-    """For the role `admin`: the key set tells everybody which keys there are, not since when."""
+    """For the role `admin`: unlike the public JWK Set, it also shows the keys' states and dates."""
 
     permission_classes = [requires_role("admin")]
 
     def get(self, request: Request) -> Response:
-        """List the ring's timeline; each member is named here, so that no material can slip in."""
-        now = datetime.now(UTC)  # the ring's times are aware ones, whatever USE_TZ says
+        """List the ring's timeline, with named fields only, so that no key material can leak."""
+        now = datetime.now(UTC)  # aware, like the ring's times, whatever USE_TZ says
         ring = load_ring(get_key_store())
         return Response(
             [
@@ -63,11 +63,11 @@ class KeysView(APIView):
 
 
 class TenantView(APIView):
-    """For tokens with a claim of the project's own; no look at the user's row is needed."""
+    """For tokens with the project's claim `tenant`, without reading the user's row."""
 
     permission_classes = [requires_claim("tenant")]
 
     def get(self, request: Request) -> Response:
-        """Say for which tenant the token speaks."""
-        # The type stubs know REST framework's own tokens only.
+        """Return the tenant of the token."""
+        # The type stubs know only REST framework's tokens.
         return Response({"tenant": request.auth.claims["tenant"]})  # type: ignore[union-attr]

@@ -1,1 +1,1 @@
-"""The page that shows the flow in a browser, and the command that sets it all up."""
+"""The page that shows the flow in a browser, and the command that sets up the example."""

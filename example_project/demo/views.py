@@ -1,14 +1,14 @@
-"""The page at `/`."""
+"""Serve the page at `/`, with its security headers."""
 
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 HEADERS = {
-    # Nothing but the site's own files: an injected script finds nothing that would run it, and what
-    # runs all the same can send to nobody else. `base-uri`, `form-action` and `frame-ancestors` do
-    # not fall back to `default-src` (CSP Level 3, section 6). With trusted types a browser refuses
-    # text where HTML or a script is written into the page; the page's own scripts write neither.
+    # Only the site's files are loaded: the browser runs no injected script, and a script that runs
+    # all the same can send data to this site only. `base-uri`, `form-action` and `frame-ancestors`
+    # do not fall back to `default-src` (CSP Level 3, section 6). With trusted types, the browser
+    # refuses to turn a string into HTML or a script; the page's scripts never do that.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
         " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none';"
@@ -16,14 +16,14 @@ HEADERS = {
     ),
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # The file names of the scripts change with a deployment: ask each time whether they have.
+    # A deployment may change the scripts' file names, so the browser must ask each time.
     "Cache-Control": "no-cache",
 }
 
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """Show the page; it is the same for everybody, its script does the rest.
+    """Serve the page, which is the same for all visitors: its script does the rest.
 
     Django's SecurityMiddleware adds `nosniff`, the referrer and the opener policy.
     """

@@ -49,17 +49,19 @@ def connect_security_log() -> None:
 
 
 def _session_opened(*, family: RefreshTokenFamily, client: Client, **kwargs: Any) -> None:
-    _record(logging.INFO, "session_opened", client, **_of(family))
+    _record(logging.INFO, "session_opened", client, **_session_fields(family))
 
 
 def _session_refreshed(*, family: RefreshTokenFamily, client: Client, **kwargs: Any) -> None:
-    _record(logging.INFO, "session_refreshed", client, **_of(family))
+    _record(logging.INFO, "session_refreshed", client, **_session_fields(family))
 
 
 def _refresh_retried(
     *, family: RefreshTokenFamily, client: Client, superseded: bool, **kwargs: Any
 ) -> None:
-    _record(logging.INFO, "refresh_retried", client, superseded=superseded, **_of(family))
+    _record(
+        logging.INFO, "refresh_retried", client, superseded=superseded, **_session_fields(family)
+    )
 
 
 def _session_ended(
@@ -91,7 +93,7 @@ def _reuse_detected(
         token_generation=generation,
         generation=family.generation,
         hint=hint,
-        **_of(family),
+        **_session_fields(family),
     )
 
 
@@ -163,7 +165,7 @@ def _digest(name: str) -> str:
     return salted_hmac(__name__, name, algorithm="sha256").hexdigest()[:16]
 
 
-def _of(family: RefreshTokenFamily) -> dict[str, Any]:
+def _session_fields(family: RefreshTokenFamily) -> dict[str, Any]:
     return {"user_id": _text(family.user_id), "session_id": str(family.pk)}
 
 

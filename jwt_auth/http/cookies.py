@@ -29,20 +29,20 @@ def set_token_cookies(response: HttpResponseBase, issued: Issued, *, mount: str)
         conf.refresh_cookie_name,
         issued.refresh_token.text,
         max_age=issued.refresh_expires_in,
-        **_at_mount(mount),
+        **_refresh_cookie_attributes(mount),
     )
     if conf.access_cookie_name is not None:
         _set_access_cookie(response, conf.access_cookie_name, issued.access_token)
 
 
 def delete_refresh_cookie(response: HttpResponseBase, *, mount: str) -> None:
-    _delete(response, conf.refresh_cookie_name, _at_mount(mount))
+    _delete(response, conf.refresh_cookie_name, _refresh_cookie_attributes(mount))
 
 
 def delete_access_cookie(response: HttpResponseBase) -> None:
     """Delete the access cookie if the project has turned it on."""
     if conf.access_cookie_name is not None:
-        _delete(response, conf.access_cookie_name, _everywhere())
+        _delete(response, conf.access_cookie_name, _access_cookie_attributes())
 
 
 def mount_of(request: HttpRequest, route: str) -> str:
@@ -59,9 +59,9 @@ def _set_access_cookie(response: HttpResponseBase, name: str, token: IssuedAcces
     if len(name) + len(token.text) > MAX_COOKIE:
         # Browsers ignore such a cookie silently, and would keep sending the former one.
         logger.error("An access token is too long for a cookie: issue fewer roles or claims.")
-        _delete(response, name, _everywhere())
+        _delete(response, name, _access_cookie_attributes())
     else:
-        _set(response, name, token.text, max_age=token.expires_in, **_everywhere())
+        _set(response, name, token.text, max_age=token.expires_in, **_access_cookie_attributes())
 
 
 def _delete(response: HttpResponseBase, name: str, attributes: dict[str, Any]) -> None:
@@ -76,12 +76,12 @@ def _set(response: HttpResponseBase, name: str, value: str, **attributes: Any) -
         response.cookies[name]["samesite"] += "; Partitioned"
 
 
-def _at_mount(mount: str) -> dict[str, Any]:
+def _refresh_cookie_attributes(mount: str) -> dict[str, Any]:
     # Escaped, as the browser sent it: an unescaped ";" in a path would start a new attribute.
     return _attributes(conf.refresh_cookie_path or escape_uri_path(mount))
 
 
-def _everywhere() -> dict[str, Any]:
+def _access_cookie_attributes() -> dict[str, Any]:
     return _attributes("/")
 
 

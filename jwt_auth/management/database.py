@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from jwt_auth.database_errors import remedy
 
 
-def requires_tables(handle: Callable[..., None]) -> Callable[..., None]:
+def explains_database_errors(handle: Callable[..., None]) -> Callable[..., None]:
     """Turn a database error in a command's ``handle`` into a ``CommandError`` with the remedy."""
 
     @wraps(handle)

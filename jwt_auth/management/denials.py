@@ -13,7 +13,7 @@ from jwt_auth.revocation.base import get_backend
 PATIENCE: Final = 5.0
 
 
-def write_kept_denials() -> None:
+def write_pending_denials() -> None:
     """Have the backend write the denials that it holds in memory.
 
     They would be lost when this process ends.

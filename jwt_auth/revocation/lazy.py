@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import write_database
-from jwt_auth.users import hides_users, is_bound_to_the_moment
+from jwt_auth.users import has_changing_tenants, hides_users
 
 #: The entry of an instance that has not been read yet: what raises a refusal, or ``None``.
 _UNREAD: Final = "_jwt_auth_unread"
@@ -39,7 +39,7 @@ def lazy_user(user_model: type[AbstractBaseUser], subject: str) -> AbstractBaseU
     hide the user, its rows may be another tenant's by the time they are read, or its instances read
     their fields as soon as they are made.
     """
-    if user_model in _eager or hides_users() or is_bound_to_the_moment():
+    if user_model in _eager or hides_users() or has_changing_tenants():
         return None
     key = user_model._meta.pk
     try:

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
 
 from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME
-from jwt_auth.management.database import requires_tables
+from jwt_auth.management.database import explains_database_errors
 from jwt_auth.models import RefreshTokenFamily, RevokedToken, latest_past
 
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
             "--batch-size", type=int, default=1000, metavar="N", help="rows per statement (1000)"
         )
 
-    @requires_tables
+    @explains_database_errors
     def handle(self, *args: Any, **options: Any) -> None:
         size = options["batch_size"]
         if size < 1:

@@ -41,15 +41,15 @@ class Command(BaseCommand):
         parser.add_argument("--output", metavar="FILE", help="a new file (mode 0600 if private)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        _require_sense(options)
+        _check_options(options)
         if options["private"] and options["output"] is None:
-            self._require_fit_output(encrypted=not options["unencrypted"])
+            self._check_standard_output(encrypted=not options["unencrypted"])
         try:
             self._export(options)
         except (KeyFailure, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from error
 
-    def _require_fit_output(self, *, encrypted: bool) -> None:
+    def _check_standard_output(self, *, encrypted: bool) -> None:
         if self.stdout.isatty():
             raise CommandError("A private key is never shown on a terminal: give --output FILE.")
         if not encrypted and is_exposed(self.stdout):
@@ -100,7 +100,7 @@ def _written(jwk: dict[str, Any], form: str, passphrase: bytes | None) -> bytes:
     return json.dumps(jwk, indent=2).encode() + b"\n"
 
 
-def _require_sense(options: dict[str, Any]) -> None:
+def _check_options(options: dict[str, Any]) -> None:
     encrypted = options["passphrase_variable"] is not None
     if options["format"] not in _FORMATS:
         raise CommandError(f"The format must be {' or '.join(_FORMATS)}.")

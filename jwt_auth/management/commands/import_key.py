@@ -44,7 +44,7 @@ class Command(BaseCommand):
         parser.add_argument("--now", action="store_true", help="it signs at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        _require_sense(options)
+        _check_options(options)
         try:
             store = get_key_store()
             new = _find_new_key(options)
@@ -101,7 +101,7 @@ def _read_jwk(options: dict[str, Any]) -> dict[str, Any]:
     return jwk_from_json(content, algorithm=algorithm, kid=options["kid"])
 
 
-def _require_sense(options: dict[str, Any]) -> None:
+def _check_options(options: dict[str, Any]) -> None:
     if options["algorithm"] not in (None, *ALGORITHMS):
         raise CommandError(f"The algorithm must be one of {', '.join(ALGORITHMS)}.")
     if (options["file"] is None) == (options["signer_key"] is None):

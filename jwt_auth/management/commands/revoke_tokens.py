@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jwt_auth import flows
 from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME, conf
-from jwt_auth.management.database import requires_tables
-from jwt_auth.management.denials import write_kept_denials
+from jwt_auth.management.database import explains_database_errors
+from jwt_auth.management.denials import write_pending_denials
 from jwt_auth.models import JTI_LENGTH, Reason, write_database
 
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         what.add_argument("--jti", metavar="JTI", help="the jti claim of one access token")
         what.add_argument("--all", action="store_true", help="every session of every user")
 
-    @requires_tables
+    @explains_database_errors
     def handle(self, *args: Any, **options: Any) -> None:
         now = datetime.now(UTC)
         if options["user"] is not None:
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         else:
             ended = flows.end_all_sessions(reason=Reason.ADMINISTRATOR, client=None, now=now)
             self.stdout.write(f"Ended {ended} sessions of all users.")
-        write_kept_denials()
+        write_pending_denials()
 
     def _revoke_user(self, name: str, *, now: datetime) -> None:
         user = _find_user(name)

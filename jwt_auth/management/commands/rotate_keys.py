@@ -17,7 +17,7 @@ from jwt_auth.keys.changes import Change
 from jwt_auth.keys.ring import RingKey
 from jwt_auth.keys.signers.base import how_to_end
 from jwt_auth.keys.stores.base import KeyStore, get_key_store
-from jwt_auth.management.denials import write_kept_denials
+from jwt_auth.management.denials import write_pending_denials
 from jwt_auth.management.timeline import rotation_due, timestamp
 from jwt_auth.models import Reason
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say what would be done")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        _require_sense(options)
+        _check_options(options)
         try:
             store = get_key_store()
             if options["retire"]:
@@ -120,7 +120,7 @@ class Command(BaseCommand):
                 f" {_END_SESSIONS} once the database is up."
             ) from error
         self._say(f"Ended {ended} sessions.")
-        write_kept_denials()
+        write_pending_denials()
 
     def _confirm(self) -> None:
         try:
@@ -160,7 +160,7 @@ def _name(key: RingKey) -> str:
     return f"Key {key.kid} ({key.algorithm})"
 
 
-def _require_sense(options: dict[str, Any]) -> None:
+def _check_options(options: dict[str, Any]) -> None:
     if options["algorithm"] not in (None, *ALGORITHMS):
         raise CommandError(f"The algorithm must be one of {', '.join(ALGORITHMS)}.")
     rotates = options["now"] or options["if_due"]

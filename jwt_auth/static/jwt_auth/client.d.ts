@@ -1,4 +1,4 @@
-/** The claims of an access token (RFC 9068), and the project's own. */
+/** The claims of an access token (RFC 9068), and the project's claims. */
 export interface Claims {
   readonly iss: string;
   readonly aud: string | readonly string[];
@@ -8,7 +8,7 @@ export interface Claims {
   readonly nbf: number;
   readonly exp: number;
   readonly jti: string;
-  /** The session: the same in all tabs, another one after each log-in. */
+  /** The session: the same in all tabs, a new one after each login. */
   readonly sid: string;
   readonly token_version: number;
   readonly client_id: string;
@@ -20,16 +20,16 @@ export interface AuthClientOptions {
   /** Where `jwt_auth.urls` is mounted, for example "/api/auth/". */
   baseUrl: string;
   /**
-   * Origins besides `baseUrl`'s that `fetch` may send the token to, with their scheme:
-   * "https://api.example.com". A `TypeError` where one has none.
+   * Further origins that `fetch` may send the token to, in addition to the origin of `baseUrl`. Each
+   * needs its scheme ("https://api.example.com"); otherwise a `TypeError` is thrown.
    */
   origins?: readonly string[];
 }
 
 /**
- * Why a session is over. "logout": somebody logged out, in whichever tab. "revoked": the server
- * ended it before its time, or the cookie was deleted. "expired": the access token had run out by
- * then, so that there is no telling.
+ * Why a session has ended. "logout": the user logged out, in this tab or another. "revoked": the
+ * server ended it before it expired, or the cookie was deleted. "expired": the access token had
+ * expired as well, so the client can't tell whether the session expired or was revoked.
  */
 export type EndReason = "logout" | "expired" | "revoked";
 
@@ -40,69 +40,71 @@ export type AuthClientListener<K extends keyof AuthClientEvents> =
 export interface AuthClientEvents {
   /** Logged in, refreshed or logged out, here or in another tab. */
   change: Event;
-  /** The session that this page has shown is over. */
+  /** The session that this page had has ended. */
   sessionend: CustomEvent<{ readonly reason: EndReason }>;
 }
 
 /**
- * What the server answered, or why there is no answer: `code` is "network_error"; "busy", where other
- * tabs have been at it for half a minute to a minute; "session_changed", where another tab has logged in since;
- * "unreadable_answer", where it is not our server's; "closed" after `close()`.
+ * The server's error, or the reason why there is no usable answer. In the second case, `code` is
+ * "network_error"; "busy" if other tabs have held the lock for half a minute to a minute;
+ * "session_changed" if another tab has logged in since; "unreadable_answer" if the answer doesn't
+ * come from jwt_auth; "closed" after `close()`.
  */
 export class AuthError extends Error {
   constructor(status: number, code: string, message?: string, retryAfter?: number | null);
   readonly name: "AuthError";
   readonly status: number;
   readonly code: string;
-  /** Seconds to wait, where the server said so: 1 to 86,400. */
+  /** Seconds to wait, if the server asks for it: 1 to 86,400. */
   readonly retryAfter: number | null;
-  /** The same may succeed later; it says nothing against the session. */
+  /** Whether the same call may succeed later; the session may still be valid. */
   readonly temporary: boolean;
-  /** What is wrong with which field, where the server said so: the password validators' messages. */
+  /** The messages for each field, such as those of the password validators. */
   readonly errors?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** The session of all pages of this origin, as one page sees it. It never gives the token away. */
+/** The session of all pages of this origin, as one page sees it. It never exposes the token. */
 export interface AuthClient extends EventTarget {
   /**
    * True: a session was found. False: log in. Pending for as long as the server can't be reached.
-   * Rejects with an `AuthError` where its answer makes no sense: a 404 of a wrong `baseUrl` or of a
-   * proxy, a page ("unreadable_answer"). The client goes on asking then, every half minute, and
-   * `ready` is another promise from there on. Rejects as "closed" where `close()` comes first.
+   * Rejects with an `AuthError` if the answer is unusable: a 404 because of a wrong `baseUrl` or from
+   * a proxy, or an HTML page ("unreadable_answer"). The client then keeps asking every half minute,
+   * and `ready` is a new promise. Rejects with "closed" if `close()` is called before the answer.
    */
   readonly ready: Promise<boolean>;
-  /** Of the current token; null where there is no session. */
+  /** The claims of the current token; null without a session. */
   readonly claims: Claims | null;
-  /** When the current token runs out, in milliseconds by this device's clock (`Date.now()`). */
+  /** When the current token expires, in milliseconds by this device's clock (`Date.now()`). */
   readonly expiresAt: number | null;
   /**
-   * Rejects with an `AuthError`: 401 wrong, 429 wait `retryAfter` seconds, "session_changed" where
-   * another tab was faster. Where the answer is lost, a refresh tells whether it was a log-in.
+   * Rejects with an `AuthError`: 401 if the credentials are wrong, 429 to wait `retryAfter` seconds,
+   * "session_changed" if another tab has logged in first. If the answer is lost, a refresh finds out
+   * whether the login succeeded.
    */
   login(username: string, password: string): Promise<Claims>;
   /**
-   * Ends the session that this page has, in all tabs, and none that another tab has opened meanwhile.
-   * Rejects where the server can't be told: then it goes on. "session_changed": another tab has logged
-   * in, and the token of this page's session has expired.
+   * Ends this page's session in all tabs, but not a session that another tab has opened since.
+   * Rejects if the server can't be reached: the session then continues. "session_changed": another
+   * tab has logged in, and the token of this page's session has expired.
    */
   logout(): Promise<void>;
   /** Ends every session of the user, on all devices. */
   logoutAll(): Promise<void>;
-  /** Ends every other session of the user; this one goes on under the new password. */
+  /** Ends every other session of the user; this page stays logged in with the new password. */
   changePassword(oldPassword: string, newPassword: string): Promise<Claims>;
-  /** True: a new token. False: no session. Rejects with an `AuthError` where there's no telling. */
+  /** True: a new token. False: no session. Rejects with an `AuthError` if neither is known. */
   refresh(): Promise<boolean>;
   /**
-   * As `window.fetch`, with the token. Where the answer says that the token was refused, by
-   * `WWW-Authenticate` or by the `code` "invalid_token" of its body, one refresh and one repetition
-   * follow. Any other 401 is given to the caller, and so is one for a token that has just followed
-   * another refused one.
-   * Rejects with an `AuthError` where a token is needed and can't be had now.
+   * Like `window.fetch`, with the token. If the response says that the token was refused, by
+   * `WWW-Authenticate` or by the `code` "invalid_token" in its body, the client refreshes once and
+   * repeats the request once. Any other 401 is returned to the caller, and so is a 401 for a token
+   * that has just replaced a refused one.
+   * Rejects with an `AuthError` if a token is needed and can't be fetched now.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
   /**
-   * Stop listening, refreshing and trying again, as before another client is made. What waits for
-   * another try rejects as "closed". The session goes on.
+   * Stops listening, refreshing and retrying, for example before another client is created. Calls
+   * that wait for another try reject with "closed". The session continues.
    */
   close(): void;
   addEventListener<K extends keyof AuthClientEvents>(
@@ -117,5 +119,5 @@ export interface AuthClient extends EventTarget {
   ): void;
 }
 
-/** Starts the silent refresh at once. One for a page, outside of any component. */
+/** Starts the silent refresh at once. Create one client per page, outside of any component. */
 export function createAuthClient(options: AuthClientOptions): AuthClient;

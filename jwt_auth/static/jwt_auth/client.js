@@ -1,17 +1,17 @@
-// The reasons: docs/concepts/browser-client.md. Times in ms.
+// docs/concepts/browser-client.md has the reasons. Times are in ms.
 
 const TIMEOUT = 15_000; // of one request
 const PATIENCE = 30_000; // for the lock
-const LEASE = 3_000; // in the lock's place
-const LOOK = 30_000; // after sleep
+const LEASE = 3_000; // if the browser has no locks
+const LOOK = 30_000; // how often, as timers stop in sleep
 const KEEP = 60_000; // of an answered key: cookies reach the disk late
 const LIFE = 600_000; // of a key that is used again and again
-const AGAIN = 10_000; // another refresh for a refused token
+const AGAIN = 10_000; // until another refresh for a refused token
 const TRIES = 6;
-const LONGEST = 3_600_000; // that a server may keep us from asking
+const LONGEST = 3_600_000; // pause that a server may ask for
 const LAST = ["busy", "closed", "unreadable_answer"]; // no more tries after them
 const LOST = ["network_error", "unreadable_answer"];
-const DAY = 86_400; // seconds; whoever says more has a wrong clock
+const DAY = 86_400; // seconds; more comes from a wrong clock
 
 const EVENTS = ["visibilitychange", "pageshow", "online", "focus"];
 
@@ -28,21 +28,21 @@ export const createAuthClient = (options) => new AuthClient(options);
 
 class AuthClient extends EventTarget {
   #token; // undefined: not known yet, null: logged out
-  #former; // for a logout, which may still end its session
+  #former; // token, for a logout, which may still end its session
   #claims = null;
   #lifetime = 0;
   #due = 0;
   #wall = 0;
   #elapsed = () => Infinity;
-  #barred; // by Retry-After: the error and how long
+  #barred; // by Retry-After: the error and for how long
   #base;
   #origins;
   #name;
   #send = fetch.bind(globalThis);
   #channel;
-  #renewed; // the token that has followed a refused one
+  #renewed; // the token that replaced a refused one
   #flight;
-  #heard; // of another session, while a refresh is under way
+  #heard; // another tab's session, while a refresh is under way
   #timer;
   #open = new AbortController();
   #ready;
@@ -81,7 +81,7 @@ class AuthClient extends EventTarget {
       return await this.#exchange("login/", { username, password });
     } catch (error) {
       if (!isLost(error)) throw error;
-      // The cookie may be the next user's by now. One try: somebody waits for the outcome.
+      // The cookie may be the next user's by now. One try only: the user is waiting.
       this.#drop();
       await inTurn(this.#name, () => this.#rotate()).catch(() => this.#look());
       if (!this.#token || !isKnown || others.includes(this.#claims.sid)) throw error;
@@ -95,7 +95,7 @@ class AuthClient extends EventTarget {
     try {
       return await this.#exchange("password/change/", { old_password, new_password }, token, sid);
     } catch (error) {
-      // A lost answer: a refresh with its key brings it.
+      // The answer was lost: a refresh with the same key gets it again.
       if (!isLost(error) || !(await this.refresh())) throw error;
       if (this.#claims.sub !== sub || this.#claims.sid === sid) throw error;
       return this.#claims;
@@ -113,7 +113,7 @@ class AuthClient extends EventTarget {
   async logout() {
     const [token, elapsed, lifetime] = [this.#token ?? this.#former, this.#elapsed, this.#lifetime];
     const sid = this.#claims?.sid ?? (await this.#shared());
-    const good = () => elapsed() < lifetime && token; // an expired one ends nothing
+    const good = () => elapsed() < lifetime && token; // an expired token ends nothing
     await this.#persist(() => this.#leave("logout/", good(), sid), true);
   }
 
@@ -128,7 +128,7 @@ class AuthClient extends EventTarget {
   }
 
   fetch = async (input, init) => {
-    // Resolved here: in tests under Node, Request knows no page.
+    // Resolved here: in tests under Node, Request has no page's address.
     const base = globalThis.document?.baseURI ?? location.href;
     const request = new Request(input instanceof Request ? input : new URL(input, base), init);
     const own = this.#origins.includes(new URL(request.url).origin);
@@ -151,8 +151,8 @@ class AuthClient extends EventTarget {
   close() {
     const error = new AuthError(0, "closed");
     this.#open.abort(error);
-    this.#open.signal.reason ??= error; // old browsers keep none
-    this.#ready.catch(() => {}); // nobody may be waiting
+    this.#open.signal.reason ??= error; // old browsers don't set it
+    this.#ready.catch(() => {}); // maybe no code awaits it
     this.#settle?.reject(error);
     for (const type of EVENTS) removeEventListener(type, this.#look);
     clearTimeout(this.#timer);
@@ -163,13 +163,13 @@ class AuthClient extends EventTarget {
     this.#ready = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
   }
 
-  // Nobody may be waiting by then, and it is tried again: the next promise may hold.
+  // Reject `ready`, and replace it: the client tries again and may succeed.
   #despair(error) {
     const isOver = !error.temporary || error.code === "unreadable_answer";
     if (!isOver || !this.#settle || this.#open.signal.aborted) return;
     this.#settle.reject(error);
     this.#await();
-    this.#ready.catch(() => {}); // it has been told once
+    this.#ready.catch(() => {}); // reported once is enough
   }
 
   #drop() {
@@ -177,7 +177,7 @@ class AuthClient extends EventTarget {
     this.#token = undefined;
   }
 
-  // No request with another user's token.
+  // So that no request is sent with another user's token.
   #is(user) {
     return this.#token && this.#claims.sub === user;
   }
@@ -217,7 +217,7 @@ class AuthClient extends EventTarget {
   };
 
   async #key() {
-    const fresh = newKey(); // one, also where `update` has two tries at it
+    const fresh = newKey(); // the same, even if `update` calls the function twice
     const { key } = await update(this.#name, (record) => {
       const sent = Date.now();
       const isRecent = (time, limit) => Math.abs(sent - (time ?? sent)) < limit;
@@ -232,7 +232,7 @@ class AuthClient extends EventTarget {
 
   async #rotate() {
     const key = await this.#key();
-    this.#heard = undefined; // what was heard before the request is in the cookie by now
+    this.#heard = undefined; // the cookie is already that session's
     try {
       await this.#post("refresh/", { headers: { "Idempotency-Key": key } });
     } catch (error) {
@@ -265,7 +265,7 @@ class AuthClient extends EventTarget {
     return inTurn(this.#name, exchange, true);
   }
 
-  // Without cookies where they are another session's by now: only the one that was meant ends.
+  // Without cookies if they belong to another session by now, which must not end.
   async #leave(path, token, sid) {
     const isCurrent = this.#has(sid, await this.#shared());
     if (!isCurrent && !token) throw new AuthError(409, "session_changed");
@@ -275,7 +275,7 @@ class AuthClient extends EventTarget {
     if (isCurrent) await this.#share();
   }
 
-  // The token and session at the call, not those that another tab has opened meanwhile.
+  // The token and session at the call, not those that another tab has opened since.
   async #own() {
     const former = this.#claims?.sid;
     await this.#freshen();
@@ -284,7 +284,7 @@ class AuthClient extends EventTarget {
     return [this.#token, sid];
   }
 
-  // Messages may be late, so what is shared on disk has its say.
+  // Messages may be late, so the record on disk is compared, too.
   #has(sid, current) {
     const others = [current, this.#claims?.sid, this.#heard];
     return !sid || others.every((other) => !other || other === sid);
@@ -294,7 +294,7 @@ class AuthClient extends EventTarget {
     return (await update(this.#name, (record) => record)).sid;
   }
 
-  // What the answer to a request with that key has brought.
+  // Share the session that the request with that key has returned.
   #share(key) {
     const [sid, now] = [this.#claims?.sid, Date.now()];
     return update(this.#name, (record) => {
@@ -302,7 +302,7 @@ class AuthClient extends EventTarget {
     });
   }
 
-  // In turn for each try, so that nobody waits for a pause.
+  // Each try takes a new turn, so that other tabs needn't wait during the pause.
   async #persist(task, isAlone) {
     const { signal } = this.#open;
     for (let tries = 1; ; tries++) {
@@ -337,7 +337,7 @@ class AuthClient extends EventTarget {
       problem = "unreadable_answer";
       this.#accept(JSON.parse(text), wall, elapsed, heard);
     } catch (error) {
-      // Not as it is: it may quote what it could not read.
+      // Not the error itself: it may quote the unreadable answer.
       throw error instanceof AuthError ? error : new AuthError(0, problem);
     } finally {
       clearTimeout(timer);
@@ -380,10 +380,10 @@ class AuthClient extends EventTarget {
 
   #hear({ sid, ended, reason }) {
     const own = this.#claims?.sid;
-    if (ended && ended !== own) return; // not this tab's
+    if (ended && ended !== own) return; // not this tab's session
     if (ended) return this.#end(reason, ended, true);
     if (own === sid) return this.dispatchEvent(new Event("change"));
-    // Nothing more in the former user's name. A refresh that waits for its turn will do.
+    // No more requests as the former user. A refresh that waits for its turn suffices.
     this.#drop();
     this.#barred = undefined;
     this.#heard = sid;
@@ -404,8 +404,8 @@ function authorize(request, token) {
   return request;
 }
 
-// By its challenge (RFC 6750 §3.1) or, where CORS hides that, by the body. Any other 401 is the
-// application's own: its request has been acted upon.
+// By its challenge (RFC 6750 §3.1) or, if CORS hides that, by the body. Any other 401 comes from the
+// application, which may have acted on the request.
 async function isRefused(response) {
   if (response.status !== 401) return false;
   const { headers } = response;
@@ -421,7 +421,7 @@ async function refusal(response) {
   return Object.assign(new AuthError(response.status, code, detail, seconds), { errors });
 }
 
-// In seconds, or null. A date is measured by the server's own clock where the page may read it.
+// In seconds, or null. A date is compared with the server's clock if the page may read it.
 function waitOf(headers) {
   const after = headers.get("Retry-After");
   const now = Date.parse(headers.get("Date")) || Date.now();
@@ -429,7 +429,7 @@ function waitOf(headers) {
   return seconds > 0 ? Math.min(Math.ceil(seconds), DAY) : null;
 }
 
-// The wall clock may be set, the steady one may stop in sleep.
+// The wall clock may be changed; the steady clock may stop in sleep.
 function stopwatch() {
   const [wall, steady] = [Date.now(), performance.now()];
   return () => Math.max(Date.now() - wall, performance.now() - steady);
@@ -456,11 +456,11 @@ const newKey = () => crypto.getRandomValues(new Uint32Array(5)).join("-");
 function online() {
   if (navigator.onLine) return null;
   const event = new Promise((resolve) => addEventListener("online", resolve, { once: true }));
-  return Promise.race([event, sleep(LOOK)]); // not all say so
+  return Promise.race([event, sleep(LOOK)]); // not all browsers send it
 }
 
-// Alone: nothing else is under way that may set or delete the cookie. A refresh overtakes a tab that
-// stands still; its key makes that safe, as long as only refreshes do it.
+// Alone: no other request that may set or delete the cookie is under way. A refresh may overtake a
+// frozen tab. Its key makes that safe, as long as only refreshes overtake.
 async function inTurn(name, task, isAlone) {
   const turns = [];
   try {
@@ -476,7 +476,7 @@ async function inTurn(name, task, isAlone) {
   }
 }
 
-// Resolves in turn, with what ends it.
+// Resolves when it is this tab's turn, with the function that ends the turn.
 function take(name, isAlone) {
   return new Promise((begin, giveUp) => {
     let isLate = false;
@@ -491,7 +491,7 @@ function take(name, isAlone) {
   });
 }
 
-// A lapsed one may be that of a tab that stands still: its request may be under way for some time.
+// A lapsed lease may be a frozen tab's, whose request may still be under way.
 async function lease(name, hold, isAlone) {
   const owner = newKey();
   const renew = (record) => {
@@ -507,7 +507,7 @@ async function lease(name, hold, isAlone) {
   await update(name, (record) => (record.owner === owner ? { ...record, until: 0 } : record));
 }
 
-// Changes what all tabs share; resolves once it is on disk.
+// Changes the record that all tabs share; resolves once it is on disk.
 const update = (name, change) => commit(name, change).catch(() => keep(name, change));
 
 const commit = (name, change) =>
@@ -546,7 +546,7 @@ function save(name, record) {
   return record;
 }
 
-// Other processes see it late.
+// Without IndexedDB: other processes see the change late.
 function keep(name, change) {
   try {
     if (!unsaved.has(name)) memory[name] = JSON.parse(localStorage.getItem(name));

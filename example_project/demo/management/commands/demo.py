@@ -1,4 +1,4 @@
-"""Set everything up and serve it, in one command."""
+"""``manage.py demo``: set up the example and serve it."""
 
 import socket
 from argparse import ArgumentParser
@@ -20,7 +20,7 @@ PASSWORD = "only-for-the-demo"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A user that the demo makes; both have the same password, which the README prints."""
+    """A user that the demo creates; both have the same password, which README.md shows."""
 
     username: str
     groups: tuple[str, ...]
@@ -49,19 +49,19 @@ class Command(BaseCommand):
     """Make the database, the key ring and two users, then run the development server."""
 
     help = "Sets up a SQLite database, a key ring and two users, and serves the example."
-    # They run after the set-up, which mends what they would complain about.
+    # The checks run after the setup: before it, they would report a missing key ring.
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the port, and whether to serve at all."""
+        """Add the port, and the option not to serve."""
         parser.add_argument("--port", type=int, default=8000, help="Port on 127.0.0.1 (8000).")
         parser.add_argument("--no-serve", action="store_true", help="Stop before serving.")
 
     def handle(self, *_args: Any, port: int, no_serve: bool, **_options: Any) -> None:
-        """Do it all; a second time, only what is missing."""
+        """Set up what is missing, then serve."""
         if not settings.DEBUG:
-            # Two accounts with a password that everybody knows, one of them a superuser.
-            raise CommandError("The demo runs with DEBUG on only: run `manage.py demo`.")
+            # The demo creates accounts with a published password, one of them a superuser.
+            raise CommandError("The demo runs only with DEBUG on: set DEBUG=1.")
         if not no_serve:
             require_free_port(port)
         call_command("migrate", verbosity=0)
@@ -76,10 +76,10 @@ class Command(BaseCommand):
 
 
 def require_free_port(port: int) -> None:
-    """Find out now: the development server would end the process without an exception.
+    """Find out whether the port is free: the development server would exit without an exception.
 
     Raises:
-        CommandError: somebody listens there already, or may not be asked to.
+        CommandError: another process uses the port, or this one may not.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
@@ -92,10 +92,10 @@ def require_free_port(port: int) -> None:
 
 
 def make_key_ring() -> None:
-    """Generate the first key where there is none.
+    """Make a key ring if there isn't one yet.
 
     Raises:
-        CommandError: there is a key ring that can't be read.
+        CommandError: the existing key ring can't be read.
     """
     try:
         load_ring(get_key_store())
@@ -106,7 +106,7 @@ def make_key_ring() -> None:
 
 
 def make_user(account: Account) -> None:
-    """Create the user, or bring an existing one back to what the demo promises."""
+    """Create the user, or restore an existing one's fields, groups and password."""
     fields: dict[str, Any] = {
         "email": f"{account.username}@example.test",
         "tenant": account.tenant,
@@ -120,7 +120,7 @@ def make_user(account: Account) -> None:
     else:
         for name, value in fields.items():
             setattr(user, name, value)
-        if not user.check_password(PASSWORD):  # setting it anew would end the user's sessions
+        if not user.check_password(PASSWORD):  # setting it again would end the user's sessions
             user.set_password(PASSWORD)
         user.save()
     user.groups.set([Group.objects.get_or_create(name=name)[0] for name in account.groups])

@@ -1,10 +1,10 @@
-// The three endpoints that ask for more and more, each with a button and its last answer.
+// Three endpoints, each with a stricter permission, a button, and the last answer.
 
 import { element } from "./dom.js";
 import { problem } from "./words.js";
 
 const CALLS = [
-  ["api/hello/", "anybody who is logged in"],
+  ["api/hello/", "any logged-in user"],
   ["api/tenant/", "tokens with the claim tenant"],
   ["api/admin/metrics/", "the role admin"],
 ];
@@ -14,7 +14,7 @@ export function showCalls(list, send) {
 }
 
 function callItem(path, who, send) {
-  // Labelled by the path: three answers that all begin with a number sound alike.
+  // With the path as its label: to a screen reader, three answers that begin with a number sound alike.
   const answer = element("p", {
     className: "answer",
     attributes: { role: "status", "aria-label": `Answer of ${path}` },

@@ -1,4 +1,4 @@
-// The token's claims as a list, each with what it is for.
+// The token's claims as a list, each with its meaning.
 
 import { element } from "./dom.js";
 import { clock } from "./words.js";
@@ -9,14 +9,14 @@ const MEANINGS = {
   sub: "the user",
   iat: "issued",
   nbf: "not before",
-  exp: "over at",
+  exp: "expires",
   jti: "this token",
   sid: "its session",
-  token_version: "goes up with log out everywhere",
-  token_use: "no refresh token",
-  client_id: "which client asked",
+  token_version: "goes up when the user logs out everywhere",
+  token_use: "not a refresh token",
+  client_id: "which client it was issued to",
   roles: "the user's groups",
-  tenant: "the project's own",
+  tenant: "a claim of the project",
 };
 const TIMES = new Set(["iat", "nbf", "exp"]);
 
@@ -38,7 +38,7 @@ function rows(name, value) {
   ];
 }
 
-// A timer is no live region by itself: who asks for it hears it, and nobody every second.
+// The role "timer" isn't a live region: a screen reader reads it on request, not every second.
 const remaining = () => element("span", { id: "remaining", attributes: { role: "timer" } });
 
 function text(name, value) {

@@ -1,4 +1,4 @@
-// Elements without HTML text: what a server or a user has written stays text.
+// Create elements without parsing HTML, so that text from a server or a user stays text.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -16,7 +16,7 @@ function setAttributes(target, attributes) {
   for (const [name, value] of Object.entries(attributes)) target.setAttribute(name, value);
 }
 
-// A live region is read out when its text changes, so the same text is not written twice.
+// A live region is read out whenever its text is written, so don't write the same text again.
 export function say(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }

@@ -1,5 +1,5 @@
-// Errors where they belong: at the field, read out with it, and the focus in the first wrong one. A
-// server that asks to wait is waited for, and the form says how long still.
+// A form that shows each error at its field, reads it out with the field, and focuses the first
+// wrong field. If the server asks to wait, the form waits and shows how long.
 
 import { byId, element, say } from "./dom.js";
 import { span } from "./words.js";
@@ -22,7 +22,8 @@ export class Form {
     });
   }
 
-  // One at a time, and none while the server asks to wait. The button can keep the focus.
+  // One request at a time, and none while the server asks to wait. The button isn't disabled, so that
+  // it can keep the focus.
   async #submit(send) {
     if (this.#busy || this.#until > Date.now()) return;
     this.clear();
@@ -54,7 +55,7 @@ export class Form {
     this.clear();
   }
 
-  // Of the whole form; the fields that it is about are marked.
+  // Show an error of the whole form, and mark the fields that it is about.
   refuse(text, names = []) {
     say(this.#error, text);
     const wrong = this.#fields.filter((field) => names.includes(field.name));
@@ -63,7 +64,7 @@ export class Form {
     wrong.at(-1)?.focus();
   }
 
-  // By field: { new_password: ["…", "…"] }. What belongs to no field is said above them.
+  // Show errors by field: { new_password: ["…", "…"] }. False if none belongs to a field of the form.
   refuseFields(errors) {
     const fields = this.#fields.filter((field) => errors[field.name]?.length);
     for (const field of fields) this.#mark(field, errors[field.name].join(" "));
@@ -78,7 +79,7 @@ export class Form {
     if (message !== null) say(message, text);
   }
 
-  // The number that runs is for the eyes; a screen reader gets it once.
+  // The countdown is for sighted users; a screen reader reads the time once.
   wait(seconds) {
     const left = element("span", { attributes: { "aria-hidden": "true" } });
     const once = element("span", { className: "visually-hidden", textContent: span(seconds) });

@@ -1,4 +1,4 @@
-// The key ring: its timeline for the role admin, else the kids that everybody may read.
+// The key ring: its timeline for the role admin, otherwise the public kids.
 
 import { element } from "./dom.js";
 
@@ -9,8 +9,8 @@ const STATES = {
   expired: "expired",
 };
 
-// Ask for the dates only where the token has the role: no 403 that is known beforehand. The key set
-// is public, so it is asked for without the token.
+// Request the dates only if the token has the role; otherwise the answer would be a 403. The JWK Set
+// is public, so it is requested without the token.
 export async function loadKeys(send, sendPlain, claims) {
   if (claims.roles.includes("admin")) {
     const response = await send("api/admin/keys/");
@@ -22,8 +22,8 @@ export async function loadKeys(send, sendPlain, claims) {
 
 export function showKeys(list, about, { dated, keys }) {
   about.textContent = dated
-    ? "A new key is published before it signs, and an old one verifies until its last token is over."
-    : "The published key set names them. The role admin (log in as demo-admin) also sees their dates.";
+    ? "A new key is published before it signs, and an old one verifies until its last token expires."
+    : "From the published JWK Set. The role admin (log in as demo-admin) also sees the keys' dates.";
   list.replaceChildren(...keys.map(keyItem));
 }
 
@@ -40,14 +40,14 @@ function keyItem(key) {
   );
 }
 
-// The server writes times in UTC; here they become the reader's own.
+// The server writes times in UTC; show them in the reader's time zone.
 function nextStep(key) {
   return key.next_step?.replace(/\d{4}-\d\d-\d\dT[\d:]+Z/, (time) =>
     new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" }).format(new Date(time)),
   );
 }
 
-// A key without an expiry goes on beyond the line; without dates it has neither end.
+// A key without an expiry date is drawn beyond the line's end; without any dates, beyond both ends.
 export function keyMarks({ dated, keys }) {
   if (!dated) return [{ from: new Date(0), to: null, kind: "undated" }];
   return keys.flatMap((key) => {
@@ -69,5 +69,5 @@ function nextActivation(keys, after) {
 export function keyReading({ dated, keys }) {
   if (!dated) return keys.length === 1 ? "1 published" : `${keys.length} published`;
   const signing = keys.find((key) => key.state === "signing");
-  return signing === undefined ? "none signs" : signing.algorithm;
+  return signing === undefined ? "no key signs" : signing.algorithm;
 }

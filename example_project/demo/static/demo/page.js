@@ -1,4 +1,4 @@
-// The page: what it shows follows the client's events, whichever tab or device caused them.
+// The page. It follows the client's events, whichever tab or device has caused them.
 
 import { createAuthClient } from "../jwt_auth/client.js";
 import { showCalls } from "./calls.js";
@@ -18,12 +18,12 @@ const sendPlain = (path) => fetch(new URL(path, root));
 // ---- What is known
 
 let shown = null; // the claims that the page shows
-let tokens = []; // the access tokens that this tab has seen in this session, the newest last
+let tokens = []; // the claims of this session's access tokens that this tab has seen, newest last
 let keys = { dated: false, keys: [] };
 let entering = false; // this tab's form is logging in
-let leaving = ""; // what to say at the end of the session where this tab has asked for it
+let leaving = ""; // the text for the end of the session, if this tab has asked for it
 
-// The server's time: the client has measured how far the device's clock is off.
+// The server's time: the client knows by how much the device's clock differs.
 function now() {
   const isKnown = shown !== null && auth.expiresAt !== null;
   return new Date(Date.now() + (isKnown ? shown.exp * 1000 - auth.expiresAt : 0));
@@ -49,8 +49,8 @@ function note(text, kind = "") {
   while (log.children.length > 8) log.lastChild.remove();
 }
 
-// Run what a button asks for; whatever goes wrong is said, and nothing else changes. A 401 is no news:
-// the client ends the session then, and says so itself.
+// Run a button's action. An error is reported and changes nothing else. A 401 isn't reported here: the
+// client then ends the session, and its event reports that.
 async function attempt(action) {
   const patience = setTimeout(() => tell(WAITING), 1500);
   try {
@@ -73,8 +73,8 @@ const lanes = Object.fromEntries(
 );
 const sessionList = new SessionList(byId("sessions"), byId("all-sessions"), endSession);
 
-// "in" or "out"; before either is known neither is shown. Where what had the focus goes away, the
-// focus goes to the heading of what has come.
+// Show the side "in" or "out"; neither is shown until it is known. If the focused element disappears,
+// the focus moves to the heading of the side that appears.
 function showSide(side) {
   const focused = document.activeElement?.closest("[data-when]");
   for (const part of document.querySelectorAll("[data-when]"))
@@ -83,7 +83,7 @@ function showSide(side) {
   if (side === "out") showExample();
 }
 
-// Nobody is logged in: the usual lifetimes, as they would stand now.
+// Without a session: show the default lifetimes, as an example.
 function showExample() {
   const marks = exampleMarks(new Date());
   for (const [name, lane] of Object.entries(lanes)) {
@@ -101,7 +101,7 @@ function showLoggedOut(text) {
   note(text);
 }
 
-// Nothing of the last user is left for the next one, not in what is hidden either.
+// Leave no trace of the last user for the next one, not even in hidden elements.
 function forget(isSameUser = false) {
   shown = null;
   tokens = [];
@@ -136,7 +136,7 @@ function tokenMarks() {
 async function showUser() {
   const { sid } = shown;
   const { username } = await getJSON("api/auth/me/");
-  if (shown?.sid !== sid) return; // somebody else by now
+  if (shown?.sid !== sid) return; // another user by now
   byId("who").textContent = username;
   byId("greeting").textContent = `Logged in as ${username}`;
   byId("summary").textContent = summary(shown);
@@ -175,12 +175,12 @@ async function getJSON(path) {
   return body;
 }
 
-// Once a second, and nothing of it is read out.
+// Called once a second; screen readers don't read out what it changes.
 function tick() {
   if (shown === null) return;
   const time = now();
   const left = (auth.expiresAt - Date.now()) / 1000;
-  byId("token-reading").textContent = left > 0 ? countdown(left) : "over";
+  byId("token-reading").textContent = left > 0 ? countdown(left) : "expired";
   byId("remaining").textContent = left > 0 ? `in ${countdown(left)}` : "now";
   const own = sessionList.sessions.find((session) => session.current);
   byId("session-reading").textContent =
@@ -229,7 +229,7 @@ async function changePassword({ old_password: former, new_password: next }) {
 function showRefusal(error) {
   const errors =
     error.code === "invalid_password" ? { old_password: [error.message] } : (error.errors ?? {});
-  if (error.status === 401) attempt(() => auth.refresh()); // it finds out whether all is over
+  if (error.status === 401) attempt(() => auth.refresh()); // it finds out whether the session has ended
   else if (error.status === 429) changeForm.wait(error.retryAfter);
   else if (!changeForm.refuseFields(errors)) changeForm.refuse(problem(error));
 }
@@ -237,7 +237,7 @@ function showRefusal(error) {
 function endSession(session, name) {
   attempt(async () => {
     const response = await send(`api/auth/sessions/${session.id}/`, { method: "DELETE" });
-    // 404: somebody was faster.
+    // 404: the session has already ended.
     if (!response.ok && response.status !== 404) throw response;
     await showSessions();
     note(`Ended: ${name}.`, "good");
@@ -286,7 +286,7 @@ auth.addEventListener("sessionend", ({ detail }) =>
 
 addEventListener("offline", () => note("Offline. The session waits for the network.", "bad"));
 addEventListener("online", () => note("Online again.", "good"));
-// Whoever comes back to the tab sees at once what others have done meanwhile.
+// Update the list when the user returns to the tab: other devices may have changed it.
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && shown !== null) attempt(showSessions);
 });

@@ -32,7 +32,7 @@ export class SessionList {
     this.#more.textContent = `Show all ${this.#sessions.length}`;
   }
 
-  // The button goes, so the focus needs another place: the first that was not shown before.
+  // The button disappears, so move the focus to the first session that was not shown before.
   #showAll() {
     this.#all = true;
     this.show(this.#sessions, new Date());
@@ -72,7 +72,7 @@ export class SessionList {
   }
 }
 
-// For the timeline: others thin, this device's one broad.
+// For the timeline: this device's session is a broad bar, the others are thin.
 export function sessionMarks(sessions) {
   return sessions.map((session) => ({
     from: new Date(session.created_at),

@@ -1,13 +1,13 @@
-// One line of time on which a token of minutes and a key of months both have room: the distance from
-// now is drawn by its logarithm. What comes near moves faster, and passes "now" from right to left.
+// A timeline that has room for a token of minutes and for a key of months: distances from now are
+// logarithmic. Marks move from right to left, and faster the nearer they are to "now".
 
 import { element } from "./dom.js";
 
-const UNIT = 30; // seconds; nearer to now than this the line is about straight
+const UNIT = 30; // seconds; within this distance from now, the scale is about linear
 const REACH = 120 * 86400; // seconds at either end
-const NOW = 0.36; // where now is: more room for what is to come
+const NOW = 0.36; // the position of now: the future has more room
 
-// Seconds from now, the label, and whether there is room for it on a phone too.
+// Seconds from now, the label, and whether a phone's screen has room for it, too.
 const DAY = 86400;
 const TICKS = [
   [-90 * DAY, "90 days", "always"],
@@ -24,13 +24,13 @@ const TICKS = [
 
 const scaled = (seconds) => Math.log1p(seconds / UNIT) / Math.log1p(REACH / UNIT);
 
-// From seconds after now to a fraction of the line's width.
+// Convert seconds after now to a fraction of the line's width.
 function place(seconds) {
   const distance = Math.min(1, scaled(Math.abs(seconds)));
   return seconds < 0 ? NOW * (1 - distance) : NOW + (1 - NOW) * distance;
 }
 
-// A style property set from a script is not inline style to the Content-Security-Policy.
+// The Content-Security-Policy allows a style property that a script sets, unlike inline style.
 function put(target, from, to) {
   target.style.setProperty("--from", from);
   target.style.setProperty("--to", to);
@@ -45,7 +45,7 @@ export function drawAxis(axis) {
   axis.replaceChildren(...ticks);
 }
 
-// A lane holds spans { from, to, kind } and points { at, kind }; a span without an end goes on.
+// A lane holds spans { from, to, kind } and points { at, kind }. A span without an end never ends.
 export class Lane {
   #track;
   #drawn = [];
@@ -74,7 +74,7 @@ function markOf(item) {
   return element("span", { className: `${shape} ${item.kind} ${open}` });
 }
 
-// A session two days old, with the defaults of the settings.
+// A session that is two days old, with the settings' defaults.
 export function exampleMarks(now) {
   const at = (seconds) => new Date(now.getTime() + seconds * 1000);
   const token = (age, kind) => [

@@ -1,4 +1,4 @@
-// Times, devices and errors in words.
+// Put times, devices and errors into words.
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -12,7 +12,7 @@ const dateFormat = new Intl.DateTimeFormat("en-GB", {
   minute: "2-digit",
 });
 
-// "14:32" below an hour, as a clock that runs down.
+// "14:32" for less than an hour, otherwise as `span`.
 export function countdown(seconds) {
   const whole = Math.max(0, Math.ceil(seconds));
   if (whole >= HOUR) return span(whole);
@@ -54,7 +54,7 @@ const SYSTEMS = [
   ["Linux", "Linux"],
 ];
 
-// The order matters: every browser also claims to be the ones that came before it.
+// The order matters: a browser's user agent also names the browsers that are listed after it.
 export function device(userAgent) {
   const find = (pairs) => pairs.find(([mark]) => userAgent.includes(mark))?.[1];
   const browser = find(BROWSERS);
@@ -63,14 +63,14 @@ export function device(userAgent) {
   return system === undefined ? browser : `${browser} on ${system}`;
 }
 
-// Why the session is over, by the client's "sessionend".
+// Why the session has ended, by the reason in the client's "sessionend" event.
 export const REASONS = {
   logout: "You have logged out in another tab.",
   expired: "The session has expired. Log in again.",
   revoked: "The session was ended: from another device, by a new password or by an administrator.",
 };
 
-// What went wrong, whoever says it: the client's AuthError, or fetch itself.
+// Describe an error, be it the client's AuthError, a response, or an error of fetch.
 export function problem(error) {
   switch (error.code) {
     case "invalid_credentials":
@@ -81,7 +81,7 @@ export function problem(error) {
       return error.status >= 500
         ? "The server can't answer at the moment. Nothing is lost: try again."
         : error.status >= 400
-          ? `The server has refused this (${error.status} ${error.code ?? ""}).`
+          ? `The server has refused the request (${error.status} ${error.code ?? ""}).`
           : "The server can't be reached. Nothing is lost: try again once you are online.";
   }
 }
