@@ -13,8 +13,8 @@ export const appConfig: ApplicationConfig = {
   providers: [
     provideBrowserGlobalErrorListeners(),
     provideHttpClient(withInterceptors([authInterceptor])),
-    // Before the first component and route guard asks who is logged in. A server that can't be
-    // reached must not keep the application from starting: the first request asks again.
+    // Runs before the first component or route guard asks who is logged in. If the server can't be
+    // reached, the application starts anyway, and its first request refreshes again.
     provideAppInitializer(() => inject(AuthService).refresh().catch(() => false)),
   ],
 };

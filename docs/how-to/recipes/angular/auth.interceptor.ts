@@ -4,13 +4,16 @@ import { catchError, from, switchMap, throwError } from "rxjs";
 
 import { AuthService } from "./auth.service";
 
-/** Our own API, and nobody else: whoever receives the token can act as the user. */
+/** Whether the URL is our own API. Another server that got the token could act as the user. */
 function isApi(url: string): boolean {
   const { origin, pathname } = new URL(url, document.baseURI);
   return origin === location.origin && pathname.startsWith("/api/");
 }
 
-/** By its challenge (RFC 6750): any other 401, for a wrong PIN for example, is your application's own. */
+/**
+ * Whether the server refused the token, which its challenge says (RFC 6750). Any other 401 comes
+ * from your application, for a wrong PIN for example.
+ */
 function isTokenRefused(error: unknown): boolean {
   if (!(error instanceof HttpErrorResponse) || error.status !== 401) return false;
   return /error="invalid_token"/.test(error.headers.get("WWW-Authenticate") ?? "");

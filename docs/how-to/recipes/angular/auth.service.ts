@@ -20,15 +20,15 @@ interface TokenResponse {
 
 @Injectable({ providedIn: "root" })
 export class AuthService {
-  /** In memory and behind a `#`: no storage, no property that an injected script could read. */
+  /** In memory, in a private field: an injected script can read storage and public properties. */
   readonly #token = new BehaviorSubject<string | null>(null);
-  /** Past the interceptors: a refresh that is answered 401 must not ask for a refresh. */
+  /** Bypasses the interceptors: a refresh that is answered with 401 must not start a refresh. */
   readonly #http = new HttpClient(inject(HttpBackend));
   readonly #otherTabs = new BroadcastChannel("auth");
   #refreshing: Promise<boolean> | null = null;
 
   readonly claims$ = this.#token.pipe(map((token) => token && claimsOf(token)));
-  /** Who is logged in. A change of it is the moment to drop what was loaded for the former user. */
+  /** The user who is logged in. When it changes, drop everything loaded for the former user. */
   readonly userId$ = this.claims$.pipe(
     map((claims) => claims && claims.sub),
     distinctUntilChanged(),
@@ -37,11 +37,14 @@ export class AuthService {
   constructor() {
     this.#otherTabs.onmessage = ({ data }) => {
       this.#token.next(null);
-      if (data === "login") this.refresh().catch(() => {}); // or with the next request
+      if (data === "login") this.refresh().catch(() => {}); // the next request would try again
     };
   }
 
-  /** False: log in. Rejects where the server can't be reached; the session may be alive. */
+  /**
+   * Resolves to false if the user has to log in. Rejects if the server can't be reached: the
+   * session may still be alive then.
+   */
   refresh(): Promise<boolean> {
     return (this.#refreshing ??= this.#inTurn(() => this.#exchange()).finally(
       () => (this.#refreshing = null),
@@ -52,7 +55,7 @@ export class AuthService {
     await this.#inTurn(async () => {
       const body = { username, password };
       const answer = await firstValueFrom(this.#http.post<TokenResponse>(`${AUTH}login/`, body));
-      await forgetPendingKey(); // it belonged to another session's cookie
+      await forgetPendingKey(); // it belonged to the cookie of another session
       this.#token.next(answer.access_token);
     });
     this.#otherTabs.postMessage("login");
@@ -67,22 +70,25 @@ export class AuthService {
     this.#otherTabs.postMessage("logout");
   }
 
-  /** Give the request with the token. The token itself is given to nobody. */
+  /** Returns the request with the token in its header. No method returns the token itself. */
   authorize<T>(request: HttpRequest<T>): HttpRequest<T> {
     const token = this.#token.value;
     return token ? request.clone({ setHeaders: { Authorization: `Bearer ${token}` } }) : request;
   }
 
-  /** After a 401: whether `sent` may be sent again, with another token of the same user. */
+  /** After a 401: whether `sent` may be sent again with a new token of the same user. */
   async renew(sent: HttpRequest<unknown>): Promise<boolean> {
     const refused = sent.headers.get("Authorization")?.slice("Bearer ".length) ?? null;
     const current = this.#token.value;
-    const renewed = current !== refused || (await this.refresh()); // renewed by another request?
+    const renewed = current !== refused || (await this.refresh()); // perhaps renewed already
     if (!renewed || this.#token.value === null) return false;
     return refused === null || claimsOf(refused).sub === claimsOf(this.#token.value).sub;
   }
 
-  /** One tab at a time: two that refresh at once would present the same cookie under two keys. */
+  /**
+   * Runs the work in one tab at a time: two tabs that refreshed simultaneously would present the
+   * same cookie under two keys.
+   */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     return navigator.locks.request("auth", work) as Promise<T>;
   }
@@ -90,20 +96,21 @@ export class AuthService {
   async #exchange(isRepeated = false): Promise<boolean> {
     const headers = { "Idempotency-Key": await pendingKey() };
     try {
-      const options = { headers, timeout: 20_000 }; // the other tabs wait for this one
+      const options = { headers, timeout: 20_000 }; // ms; the other tabs wait for this one
       const post = this.#http.post<TokenResponse>(`${AUTH}refresh/`, null, options);
-      // A lost answer is asked for again with the same key, soon: the server gives it for 60 s.
+      // If the answer is lost, retry soon with the same key: the server repeats it for 60 seconds.
       const answer = await firstValueFrom(post.pipe(retry({ count: 3, delay: backOff })));
       this.#token.next(answer.access_token);
       await forgetPendingKey();
       return true;
     } catch (error) {
-      // By its code: a proxy may answer 401, too. The key stays then, and next time is a retry.
+      // Judge by the code, because a proxy may answer 401, too. The key is kept in that case, and
+      // the next refresh is a retry.
       const code = error instanceof HttpErrorResponse ? error.error?.code : null;
       const isSuperseded = code === "refresh_superseded";
       if (code !== "invalid_refresh_token" && !isSuperseded) throw error;
       await forgetPendingKey();
-      if (isSuperseded && !isRepeated) return this.#exchange(true); // with the newer cookie
+      if (isSuperseded && !isRepeated) return this.#exchange(true); // now with the newer cookie
       this.#token.next(null);
       return false;
     }

@@ -1,8 +1,8 @@
 /**
  * The Idempotency-Key of a refresh whose answer has not been read yet.
  *
- * In IndexedDB, and committed before the request leaves: localStorage may still be in memory when a
- * tab dies. The key is no secret: without the cookie it opens nothing.
+ * It is committed to IndexedDB before the request is sent: localStorage may not have reached the
+ * disk when a tab dies. The key isn't a secret: without the cookie it gives no access.
  */
 const STORE = "keys";
 const KEY = "refresh";
@@ -33,7 +33,7 @@ async function transact<T>(
     const transaction = database.transaction(STORE, mode, { durability: "strict" });
     const request = run(transaction.objectStore(STORE));
     await new Promise<void>((resolve, reject) => {
-      transaction.oncomplete = () => resolve(); // not the request's success: that is no commit
+      transaction.oncomplete = () => resolve(); // the request succeeds before the commit
       transaction.onabort = () => reject(transaction.error);
     });
     return request.result;

@@ -3,7 +3,7 @@ import { createAuthClient } from "django-jwt-sessions-client";
 
 export const auth = createAuthClient({ baseUrl: "/api/auth/" });
 
-/** Axios with the session: the token, its refresh and the repetition are `auth.fetch`'s. */
+/** Axios with the session: `auth.fetch` adds the token, refreshes it and repeats the request. */
 export const api: AxiosInstance = axios.create({
   baseURL: "/api/",
   adapter: "fetch",
@@ -11,8 +11,8 @@ export const api: AxiosInstance = axios.create({
 });
 
 api.interceptors.response.use(undefined, (error: unknown) => {
-  // After `auth.fetch` has tried: there is no session, or it has ended while the page was open. With a
-  // session, a 401 is your application's own: a wrong PIN, for example.
+  // `auth.fetch` has already tried to refresh: there was no session, or it ended while the page was
+  // open. If there is a session, your application sent the 401: for a wrong PIN, for example.
   if (axios.isAxiosError(error) && error.response?.status === 401 && !auth.claims) {
     document.dispatchEvent(new Event("login-needed"));
   }

@@ -2,7 +2,7 @@ import { http, HttpResponse } from "msw";
 import { setupServer } from "msw/node";
 import { afterAll, afterEach, beforeEach, vi } from "vitest";
 
-/** Not signed: the client reads the claims and leaves the judgement to the server. */
+/** The token isn't signed: the client reads its claims, and only the server verifies signatures. */
 function accessToken(claims) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
   return `${part({ alg: "none" })}.${part({ sub: "1", sid: "a session", roles: [], ...claims })}.`;
@@ -22,10 +22,10 @@ export const server = setupServer(
   http.post("*/api/auth/logout/", () => new HttpResponse(null, { status: 204 })),
 );
 
-server.listen({ onUnhandledRequest: "error" }); // before the client takes fetch
+server.listen({ onUnhandledRequest: "error" }); // before the client keeps window.fetch
 
 beforeEach(() => {
-  vi.resetModules(); // each test has a client of its own
+  vi.resetModules(); // each test gets its own client
   localStorage.clear();
 });
 

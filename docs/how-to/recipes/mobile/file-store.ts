@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 
 import type { Kept, SecretStore } from "./session.ts";
 
-/** For command line tools: a file that only its owner can read, replaced in one step. */
+/** For command line tools: a file that only its owner can read, and that is replaced atomically. */
 export class FileStore implements SecretStore {
   readonly #path: string;
   #last: Promise<unknown> = Promise.resolve();
@@ -25,15 +25,18 @@ export class FileStore implements SecretStore {
     const unfinished = `${this.#path}.new`;
     const file = await open(unfinished, "w", 0o600);
     await file.writeFile(JSON.stringify(kept));
-    await file.sync(); // on the disk, not in the kernel's memory
+    await file.sync(); // to the disk, not only to the kernel's memory
     await file.close();
     await rename(unfinished, this.#path);
     const folder = await open(dirname(this.#path));
-    await folder.sync(); // and so is its name
+    await folder.sync(); // the new name has to be on the disk, too
     await folder.close();
   }
 
-  /** Within this process. Several processes need a lock that the system frees when one dies. */
+  /**
+   * Works within one process. If several processes share the file, use a lock that the operating
+   * system releases when its holder dies.
+   */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(work);
     this.#last = turn.catch(() => {});

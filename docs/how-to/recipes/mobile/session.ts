@@ -1,20 +1,22 @@
-/** What has to outlive a crash, in one record, so that no crash can part its halves. */
+/** All that has to survive a crash. It is one record, so a crash can't separate its two halves. */
 export interface Kept {
   refreshToken: string;
   /** The Idempotency-Key of a refresh whose answer has not been stored yet. */
   pendingKey: string | null;
 }
 
-/** The platform's secret store: the Keychain, a file encrypted by a key of the Keystore. */
+/** The platform's secret store: the Keychain, or a file encrypted with a key from the Keystore. */
 export interface SecretStore {
   read(): Promise<Kept | null>;
-  /** Resolves when a crash, or an empty battery, can no longer undo it. */
+  /** Resolves when neither a crash nor an empty battery can undo the write. */
   write(kept: Kept | null): Promise<void>;
-  /** One at a time, also across the processes (widget, share extension) that have this store. */
+  /**
+   * Runs one `work` at a time, across all processes that use this store (widget, share extension).
+   */
   exclusively<T>(work: () => Promise<T>): Promise<T>;
 }
 
-/** Log in again. Everything else that is thrown says nothing about the session: try later. */
+/** The user has to log in again. After any other error the session may be alive: try later. */
 export class SessionEnded extends Error {}
 
 export class Unavailable extends Error {
@@ -37,7 +39,7 @@ export class Session {
   readonly #send: typeof fetch;
   #accessToken: string | null = null;
   #refreshing: Promise<string> | null = null;
-  /** Whose token was the last one: no request goes out with another user's. */
+  /** The owner of the last token: no request is sent with the token of another user. */
   #user: string | null = null;
 
   constructor(base: string, store: SecretStore, send: typeof fetch = fetch) {
@@ -55,8 +57,8 @@ export class Session {
   }
 
   /**
-   * As `fetch`, for your own API only, with the token; refreshes once where it is refused. Rejects
-   * with an "AbortError" where somebody else has logged in meanwhile.
+   * Like `fetch`, with the token, so call it for your own API only. If the token is refused, it
+   * refreshes once. Rejects with an "AbortError" if another user has logged in meanwhile.
    */
   async fetch(url: string, init: RequestInit = {}): Promise<Response> {
     const user = this.#user;
@@ -66,13 +68,13 @@ export class Session {
     }
     const answer = await this.#withToken(url, init, token);
     if (!isTokenRefused(answer)) return answer;
-    // Another call may have renewed it while this one was under way.
+    // Another call may have renewed the token while this one was waiting for its answer.
     const renewed = this.#accessToken !== token ? this.#accessToken : null;
     const next = renewed ?? (await this.refresh());
     return userOf(next) === userOf(token) ? this.#withToken(url, init, next) : answer;
   }
 
-  /** Single flight: however many calls need a token, one request is made. */
+  /** Single flight: one request is made, no matter how many calls need a token. */
   refresh(): Promise<string> {
     return (this.#refreshing ??= this.#store
       .exclusively(() => this.#exchange())
@@ -83,10 +85,10 @@ export class Session {
     await this.#store.exclusively(async () => {
       const kept = await this.#store.read();
       try {
-        // Any token of the session will do, also one that a lost refresh has consumed.
+        // Any token of the session will do, even one that a lost refresh has consumed.
         if (kept) await this.#post("logout/", { refresh_token: kept.refreshToken });
       } finally {
-        await this.#forget(); // offline too: who presses "log out" wants this device clean
+        await this.#forget(); // offline, too: the user wants no session left on this device
       }
     });
   }
@@ -96,22 +98,25 @@ export class Session {
     if (!kept) throw this.#ended();
     if (!kept.pendingKey) {
       kept = { ...kept, pendingKey: crypto.randomUUID() };
-      await this.#store.write(kept); // before it is sent: after a crash the same key goes out
+      await this.#store.write(kept); // before the request: after a crash the same key is sent again
     }
     const body = { refresh_token: kept.refreshToken };
     const answer = await this.#post("refresh/", body, { "Idempotency-Key": kept.pendingKey! });
     if (answer.ok) return this.#keep(await answer.json());
-    const { code } = await answer.json().catch(() => ({})); // a proxy may answer 401, too
+    const { code } = await answer.json().catch(() => ({})); // not JSON: a proxy may answer 401, too
     if (code === "invalid_refresh_token" || code === "refresh_superseded") {
-      // Superseded: somebody else has the newer token, a copy of this store or a process without
+      // Superseded: the newer token is in a copy of this store, or with a process that didn't take
       // the lock.
       await this.#forget();
       throw this.#ended();
     }
-    throw unavailable(answer); // token and key stay: the next call is a retry
+    throw unavailable(answer); // the token and the key are kept, so the next call is a retry
   }
 
-  /** The new refresh token first: once its access token is used, there is no way back. */
+  /**
+   * Stores the new refresh token before anything uses the access token: a crash in between would
+   * lose it.
+   */
   async #keep(answer: { access_token: string; refresh_token: string }): Promise<string> {
     await this.#store.write({ refreshToken: answer.refresh_token, pendingKey: null });
     this.#user = userOf(answer.access_token);
@@ -134,7 +139,7 @@ export class Session {
     return this.#send(url, { ...init, headers });
   }
 
-  /** Lost answers are asked for again at once: the server keeps them for 60 seconds. */
+  /** Retries a request with a key if its answer is lost: the server keeps it for 60 seconds. */
   async #post(path: string, body: object, headers: Record<string, string> = {}): Promise<Response> {
     const isRepeatable = "Idempotency-Key" in headers;
     for (let attempt = 1; ; attempt++) {
@@ -155,7 +160,10 @@ export class Session {
   }
 }
 
-/** By its challenge (RFC 6750): any other 401, for a wrong PIN for example, is your application's own. */
+/**
+ * Whether the server refused the token, which its challenge says (RFC 6750). Any other 401 comes
+ * from your application, for a wrong PIN for example.
+ */
 function isTokenRefused(answer: Response): boolean {
   const challenge = answer.headers.get("WWW-Authenticate") ?? "";
   return answer.status === 401 && /error="invalid_token"/.test(challenge);
@@ -163,12 +171,12 @@ function isTokenRefused(answer: Response): boolean {
 
 function unavailable(answer: Response): Unavailable {
   const seconds = Number(answer.headers.get("Retry-After"));
-  return new Unavailable(answer.status, seconds > 0 ? seconds : null); // NaN for a date
+  return new Unavailable(answer.status, seconds > 0 ? seconds : null); // NaN for an HTTP date
 }
 
 function userOf(token: string): string {
   const text = atob(token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/"));
-  return JSON.parse(text).sub; // its bytes as Latin-1 will do for comparing
+  return JSON.parse(text).sub; // decoded as Latin-1, which is enough for comparing
 }
 
 const sleep = (milliseconds: number) => new Promise((wake) => setTimeout(wake, milliseconds));

@@ -1,7 +1,7 @@
 import type { AuthClient, Claims } from "django-jwt-sessions-client";
 import { useEffect, useState, useSyncExternalStore } from "react";
 
-/** The whole page. The server renders it without `auth`: as for somebody it does not know yet. */
+/** The whole page. The server renders it without `auth`, as for a visitor without a session. */
 export function Document({ auth }: { auth?: AuthClient }) {
   return (
     <html lang="en">
@@ -36,7 +36,7 @@ function Account({ auth }: { auth?: AuthClient }) {
   return <aside>{claims ? greeting : <a href="/login">Log in</a>}</aside>;
 }
 
-/** Undefined: not known yet, on the server always. Null: nobody is logged in. */
+/** Undefined: not known yet; always so on the server. Null: no user is logged in. */
 function useClaims(auth?: AuthClient): Claims | null | undefined {
   const [isReady, setReady] = useState(false);
   useEffect(() => {

@@ -4,7 +4,7 @@ import { hydrateRoot } from "react-dom/client";
 
 import { Document } from "./Document";
 
-/** In the browser's entry only: on the server this variable would be everybody's. */
+/** Only in the browser's entry: on the server, all visitors would share this variable. */
 const auth = createAuthClient({ baseUrl: "/api/auth/" });
 
 hydrateRoot(

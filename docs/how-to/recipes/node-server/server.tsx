@@ -6,7 +6,7 @@ import { Document } from "./Document";
 
 const SCRIPT = new URL("./page.js", import.meta.url);
 
-/** Knows nobody: its pages are the same for all, and may be kept by any cache. */
+/** Renders without a user: its pages are the same for all visitors, and any cache may keep them. */
 const server = createServer(async (request, response) => {
   if (request.url === "/page.js") {
     response.setHeader("Content-Type", "text/javascript");

@@ -12,10 +12,10 @@ export function SessionProvider({ children }: { children: ReactNode }) {
 }
 
 function KnownSession({ children }: { children: ReactNode }) {
-  // Where the server's answer makes no sense, `ready` is another promise, and the fallback stays.
-  use(auth.ready); // neither the log-in nor the content flashes up before it is known
+  // If the server's answer makes no sense, `ready` becomes a new promise, and the fallback stays.
+  use(auth.ready); // neither the login form nor the content appears before the session is known
   const { id, queryClient } = useSession();
-  // The key drops the former user's component state, and queries that hold the former cache.
+  // A new key drops the former user's component state, and queries that still use the former cache.
   return (
     <QueryClientProvider key={id} client={queryClient}>
       {children}

@@ -2,10 +2,10 @@ import { QueryClient } from "@tanstack/react-query";
 import { createAuthClient } from "django-jwt-sessions-client";
 import { useSyncExternalStore } from "react";
 
-/** One for a page. In a component it would be made again for each mount, twice in StrictMode. */
+/** One client per page. In a component, each mount would make another; StrictMode mounts twice. */
 export const auth = createAuthClient({ baseUrl: "/api/auth/" });
 
-// A wrong baseUrl, or a proxy's page: the client goes on asking, and you should know.
+// The baseUrl is wrong, or a proxy answered with a page. The client keeps retrying, so log it.
 auth.ready.catch((error) => console.error("The session can't be asked for:", error));
 
 export class ApiError extends Error {
@@ -17,14 +17,14 @@ export class ApiError extends Error {
   }
 }
 
-/** For `queryFn`: TanStack Query takes an error only where something is thrown. */
+/** For `queryFn`: TanStack Query sees an error only if the function throws. */
 export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   const response = await auth.fetch(path, { signal });
   if (!response.ok) throw new ApiError(response.status);
   return response.json();
 }
 
-/** No 4xx becomes better by repetition, and for a token `auth` has already tried six times. */
+/** A 4xx won't change if it is repeated, and `auth` has already tried six times to get a token. */
 function isWorthAnotherTry(error: Error): boolean {
   return error instanceof ApiError ? error.status >= 500 : error instanceof TypeError;
 }
@@ -41,7 +41,7 @@ interface Session {
 
 let session: Session = { id: null, queryClient: newQueryClient() };
 
-/** Each session has a cache of its own: what is still under way ends up in the old one. */
+/** Each session has its own cache: responses that are still on their way go into the old one. */
 auth.addEventListener("change", () => {
   const id = auth.claims?.sid ?? null;
   if (id === session.id) return;

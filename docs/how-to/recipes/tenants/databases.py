@@ -19,7 +19,7 @@ class TenantRouter:
 
 
 def tenant_middleware(get_response):
-    """Choose the database by the host; stands first in MIDDLEWARE."""
+    """Choose the database by the host. Put this first in MIDDLEWARE."""
 
     def middleware(request):
         token = _database.set(DATABASES_BY_HOST.get(request.get_host(), "default"))
