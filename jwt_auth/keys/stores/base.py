@@ -45,6 +45,9 @@ class KeyStore(ABC):
     def load(self) -> KeyRing:
         """Read the ring.
 
+        The store bounds the time of a load by time-outs on connections, answers and the source of
+        its credential, all attempts together, because a request may wait for it.
+
         Raises:
             KeyRingMissing: the store has none.
             KeyRingTorn: what is stored is not a ring.
