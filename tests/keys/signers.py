@@ -15,7 +15,7 @@ REFERENCE = SignerReference(backend="local", key="the key")
 
 @cache
 def private_part(key: str) -> dict[str, Any]:
-    """The private key behind a reference; only the signer looks at it."""
+    """The private key behind a reference. Only the signer reads it."""
     return jwk.generate("ES256")
 
 

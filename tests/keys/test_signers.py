@@ -1,4 +1,4 @@
-"""Keys whose private part is somewhere else: in the ring, in rotations and when they sign."""
+"""Keys whose private part a signer has: in the ring, in rotations and when they sign."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RETENTION = timedelta(minutes=16)
 
 @pytest.fixture(autouse=True)
 def signer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings' signer, of which nothing was asked yet."""
+    """The settings' signer, which has not been called yet."""
     settings.JWT_AUTH_KEY_SIGNER = LOCAL
     monkeypatch.setattr(LocalSigner, "made", 0)
     monkeypatch.setattr(LocalSigner, "failure", None)
@@ -42,7 +42,7 @@ def signer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def remote(now: datetime) -> KeyRing:
-    """A ring of one key that somebody else signs with."""
+    """A ring of one key that a signer signs with."""
     members = public_part(REFERENCE.key)
     return KeyRing(version=0).with_next_key(members, now, now, RETENTION, signer=REFERENCE)
 
@@ -56,7 +56,7 @@ def document(ring: KeyRing) -> dict[str, Any]:
 
 
 def test_ring_with_a_signer_comes_back_the_same(remote: KeyRing) -> None:
-    """The reference beside the public part, and no private one."""
+    """With the reference and the public part, and without a private one."""
     assert KeyRing.from_json(remote.to_json()) == remote
     (entry,) = document(remote)["keys"]
     assert entry["signer"] == {"backend": "local", "key": "the key"}
@@ -64,20 +64,20 @@ def test_ring_with_a_signer_comes_back_the_same(remote: KeyRing) -> None:
 
 
 def test_only_a_ring_with_a_signer_has_the_new_format(ring: KeyRing, remote: KeyRing) -> None:
-    """An older version reads what it can read, and of the other says that it is too new."""
+    """An older version reads format 1, and says of format 2 that it is too new."""
     assert document(ring)["format"] == 1
     assert document(remote)["format"] == FORMAT == 2
 
 
 def test_older_version_says_too_new(remote: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would else take a public key for a private one."""
+    """Otherwise it would take a public key for a private one."""
     monkeypatch.setattr(ring_document, "FORMAT", 1)
     with pytest.raises(KeyRingTooNew, match="upgrade"):
         KeyRing.from_json(json.dumps(document(remote) | {"format": 2}))
 
 
 def test_signer_in_the_old_format_is_torn(remote: KeyRing) -> None:
-    """No version of ours has written that."""
+    """No version of jwt_auth has written that."""
     with pytest.raises(KeyRingTorn, match="do not belong"):
         KeyRing.from_json(json.dumps(document(remote) | {"format": 1}))
 
@@ -93,7 +93,7 @@ def test_signer_in_the_old_format_is_torn(remote: KeyRing) -> None:
     ],
 )
 def test_signer_that_names_nothing_is_torn(signer: object, match: str, remote: KeyRing) -> None:
-    """It is read as strictly as the rest."""
+    """The reference is read as strictly as the rest."""
     members = document(remote)
     members["keys"][0]["signer"] = signer
     with pytest.raises(KeyRingTorn, match=match):
@@ -101,7 +101,7 @@ def test_signer_that_names_nothing_is_torn(signer: object, match: str, remote: K
 
 
 def test_signer_beside_a_private_part_is_torn(remote: KeyRing) -> None:
-    """One of the two would be a lie about where the key is."""
+    """The two contradict each other about where the private key is."""
     members = document(remote)
     members["keys"][0]["jwk"] = private_part(REFERENCE.key)
     with pytest.raises(KeyRingTorn, match="only one can be meant"):
@@ -121,7 +121,7 @@ def store(memory_store: MemoryKeyStore, remote: KeyRing) -> Iterator[MemoryKeySt
 
 
 def test_signer_signs_what_the_ring_verifies(store: MemoryKeyStore, now: datetime) -> None:
-    """Through the process's copy, as a log-in does it."""
+    """Through the process's copy of the ring, as in a login."""
     key = cache.get_signing_key(now)
     assert isinstance(key, RemoteSigningKey)
     signature = key.sign(b"message")
@@ -132,7 +132,7 @@ def test_signer_signs_what_the_ring_verifies(store: MemoryKeyStore, now: datetim
 def test_signature_of_another_key_is_not_given_out(
     store: MemoryKeyStore, now: datetime, settings: Settings
 ) -> None:
-    """Every verifier would refuse the token, and nobody would know why."""
+    """Every verifier would refuse the token, and the cause would be hard to find."""
     settings.JWT_AUTH_KEY_SIGNER = {**LOCAL, "OPTIONS": {"CONFUSED": True}}
     with pytest.raises(KeySignerError, match="does not verify"):
         cache.get_signing_key(now).sign(b"message")
@@ -142,7 +142,7 @@ def test_signature_of_another_key_is_not_given_out(
 def test_signer_that_is_not_set_is_named(
     reference: SignerReference | None, remote: KeyRing, settings: Settings
 ) -> None:
-    """The settings have none, or another one than the ring names."""
+    """The settings name no signer, or another one than the ring."""
     if reference is None:
         settings.JWT_AUTH_KEY_SIGNER = None
     key = prepare_ring_key(remote.keys[0])
@@ -158,7 +158,7 @@ def test_signer_that_is_not_set_is_named(
 
 
 def test_repr_shows_no_material(remote: KeyRing) -> None:
-    """Where it is, and which."""
+    """It shows the signer and the key's name there."""
     shown = repr(prepare_ring_key(remote.keys[0])) + repr(
         NewKey(jwk=public_part("a"), signer=REFERENCE)
     )
@@ -167,7 +167,7 @@ def test_repr_shows_no_material(remote: KeyRing) -> None:
 
 
 def test_malformed_key_of_a_signer_is_refused_at_the_load(remote: KeyRing) -> None:
-    """As any other key of the ring."""
+    """Like any other key of the ring."""
     (key,) = remote.keys
     broken = KeyRing(version=0).with_next_key(
         key.jwk | {"x": key.jwk["y"]}, key.created_at, key.activates_at, RETENTION, signer=REFERENCE
@@ -180,7 +180,7 @@ def test_malformed_key_of_a_signer_is_refused_at_the_load(remote: KeyRing) -> No
 
 
 def test_next_key_is_made_there(store: MemoryKeyStore, now: datetime) -> None:
-    """The former one, wherever it is, verifies on."""
+    """The former key still verifies, wherever its private part is."""
     done = lifecycle.rotate(store, algorithm=None, now=now)
     made = done.after.keys[-1]
     assert made.signer == SignerReference(backend="local", key="made-1")
@@ -194,14 +194,14 @@ def test_first_key_is_made_there(memory_store: MemoryKeyStore, now: datetime) ->
 
 
 def test_ring_that_is_there_costs_no_key(store: MemoryKeyStore, now: datetime) -> None:
-    """It is looked for before anything is made that somebody pays for."""
+    """The ring is looked for before a key is made, which costs money."""
     with pytest.raises(KeyRingExists):
         lifecycle.make_first(store, algorithm="ES256", now=now)
     assert LocalSigner.made == 0
 
 
 def test_dry_run_makes_nothing_there(store: MemoryKeyStore, now: datetime) -> None:
-    """It says what would be done, and is free."""
+    """It only says what would be done, and costs nothing."""
     (key,) = store.load().keys
     lifecycle.rotate(store, algorithm=None, now=now, dry_run=True)
     lifecycle.replace_compromised(store, kid=key.kid, algorithm=None, now=now, dry_run=True)
@@ -209,7 +209,7 @@ def test_dry_run_makes_nothing_there(store: MemoryKeyStore, now: datetime) -> No
 
 
 def test_rotation_that_is_not_due_makes_nothing(store: MemoryKeyStore, now: datetime) -> None:
-    """Cron asks every night."""
+    """Cron runs it every night."""
     lifecycle.rotate(store, algorithm=None, now=now, if_due=True)
     assert LocalSigner.made == 0
 
@@ -217,7 +217,7 @@ def test_rotation_that_is_not_due_makes_nothing(store: MemoryKeyStore, now: date
 def test_compromised_key_is_replaced_by_one_from_there(
     store: MemoryKeyStore, now: datetime
 ) -> None:
-    """Once, however often the change has to start again."""
+    """One key is made, however often the change has to start again."""
     (key,) = store.load().keys
     store.intruders = [
         store.load().with_next_key(jwk.generate("ES256"), now, now, RETENTION) for _ in range(2)
@@ -253,7 +253,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 def test_key_that_was_made_in_vain_is_named(
     store: MemoryKeyStore, now: datetime, log: pytest.LogCaptureFixture
 ) -> None:
-    """Somebody was faster: this one is in no ring, could sign, and costs."""
+    """Another process was faster. This key is in no ring, can still sign, and costs money."""
     store.intruders = [
         store.load().with_next_key(jwk.generate("ES256"), now, now + RETENTION, RETENTION)
     ]
@@ -265,7 +265,7 @@ def test_key_that_was_made_in_vain_is_named(
 def test_node_that_was_slower_names_its_key(
     store: MemoryKeyStore, now: datetime, log: pytest.LogCaptureFixture
 ) -> None:
-    """Of five that rotate at once from cron one wins; the others have nothing to do any more."""
+    """If five nodes rotate at once from cron, one wins, and the others have nothing left to do."""
     due = now + timedelta(days=91)
     store.intruders = [store.load().with_next_key(jwk.generate("ES256"), due, due, RETENTION)]
     lifecycle.rotate(store, algorithm=None, now=due, if_due=True)
@@ -275,7 +275,7 @@ def test_node_that_was_slower_names_its_key(
 def test_key_that_signs_wrongly_comes_into_no_ring(
     store: MemoryKeyStore, now: datetime, settings: Settings, log: pytest.LogCaptureFixture
 ) -> None:
-    """Made there or brought from there: its signer is asked for one signature before."""
+    """Whether it was made or adopted: its signer has to sign once before."""
     settings.JWT_AUTH_KEY_SIGNER = {**LOCAL, "OPTIONS": {"CONFUSED": True}}
     before = store.load()
     with pytest.raises(KeySignerError, match="does not verify"):
@@ -290,7 +290,7 @@ def test_key_that_signs_wrongly_comes_into_no_ring(
 def test_key_that_only_the_servers_may_use_is_not_tried(
     store: MemoryKeyStore, now: datetime, log: pytest.LogCaptureFixture
 ) -> None:
-    """The job that makes keys need not be let sign; the log has the command that tries it."""
+    """The job that makes keys may lack that permission. The log has the command that tries it."""
     LocalSigner.failure = DENIED
     done = lifecycle.rotate(store, algorithm=None, now=now)
     assert done.after.keys[-1].jwk == public_part("made-1")
@@ -300,15 +300,15 @@ def test_key_that_only_the_servers_may_use_is_not_tried(
 def test_key_that_is_used_is_not_named(
     store: MemoryKeyStore, now: datetime, log: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody is to end it."""
+    """It must not be ended."""
     lifecycle.rotate(store, algorithm=None, now=now)
     assert "in vain" not in log.text
 
 
-def test_dropped_key_is_named_to_whoever_drops_it(
+def test_dropped_key_is_named(
     store: MemoryKeyStore, now: datetime, capsys: pytest.CaptureFixture[str], settings: Settings
 ) -> None:
-    """The signer goes on signing with it for anybody who may ask; also where it is not set."""
+    """The signer still signs with it, even if the settings no longer name the signer."""
     lifecycle.rotate(store, algorithm=None, now=now, at_once=True)
     call_command("rotate_keys", "--retire", "--dry-run")
     assert "End" not in capsys.readouterr().out
@@ -334,7 +334,7 @@ def _expired(ring: KeyRing) -> KeyRing:
 def test_list_shows_a_key_of_a_signer(
     store: MemoryKeyStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Beside the others, with where it signs."""
+    """Like the others, and with its signer."""
     call_command("list_keys", "--format=json")
     (row,) = json.loads(capsys.readouterr().out)
     assert row["kid"] == public_part(REFERENCE.key)["kid"]
@@ -345,7 +345,7 @@ def test_list_shows_a_key_of_a_signer(
 
 
 def test_forked_child_builds_its_own() -> None:
-    """On a shared connection each would read the other's answers."""
+    """On a shared connection each process would read the other's answers."""
     first = find_key_signer()
     assert holds_in_child(lambda: find_key_signer() is not first)
     assert find_key_signer() is first

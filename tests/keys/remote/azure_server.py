@@ -3,7 +3,7 @@
 https://learn.microsoft.com/rest/api/keyvault/secrets, with the errors of
 https://learn.microsoft.com/azure/key-vault/general/rest-error-codes and bodies as the service's
 users report them. A request without a token is answered with the challenge that says where to get
-one. Times of creation are whole seconds; so that nobody has to wait for them, a second is shorter
+one. Times of creation are whole seconds. So that no test has to wait for them, a second is shorter
 here, or passes when a test says so.
 """
 

@@ -1,4 +1,4 @@
-"""What every store behind a network promises besides: limits, retries, and errors that help."""
+"""The contract of the stores behind a network: limits, retries, and errors that help."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.keys.remote.waiting import let_deadline_pass, threads_of, wait_until
 #: has them pass.
 TIMEOUT, DEADLINE = 30, 60
 
-#: What the threads are called that ask.
+#: The name of the threads that call the service.
 THREAD = "jwt_auth-key-store"
 
 
@@ -53,8 +53,7 @@ class RemoteStorage(Storage):
     backend: str
     service: Service
 
-    #: What a request gets where there are too many, where it is not allowed, and where the service
-    #: has failed.
+    #: The answers of a service that gets too many requests, denies one, or has failed.
     throttled: Answer
     denied: Answer
     failed: Answer = Answer(status=500)
@@ -75,11 +74,11 @@ class RemoteStorage(Storage):
 
     @abstractmethod
     def is_write(self, request: Request) -> bool:
-        """Tell whether it puts a ring into the service."""
+        """Tell whether the request puts a ring into the service."""
 
     @contextmanager
     def answering(self, answer: Answer) -> Iterator[None]:
-        """Have the service give one and the same answer to everything."""
+        """Have the service give the same answer to every request."""
         self.service.always = answer
         try:
             yield
@@ -90,7 +89,7 @@ class RemoteStorage(Storage):
     def refusing(
         self, is_refused: Callable[[Request], bool], answer: Answer
     ) -> Iterator[list[Request]]:
-        """Have the service refuse such requests; give those."""
+        """Have the service refuse such requests, and collect them."""
         respond, refused = self.service.respond, list[Request]()
 
         def judge(request: Request) -> Answer:
@@ -107,7 +106,7 @@ class RemoteStorage(Storage):
 
     @contextmanager
     def overtaken(self, act: Callable[[], None]) -> Iterator[None]:
-        """Have this happen before the next write arrives, and after whatever was read for it."""
+        """Have this happen after the reads of the next save, and before its write arrives."""
         waiting = [act]
 
         def act_once(request: Request) -> bool:
@@ -131,7 +130,7 @@ class RemoteContract(KeyStoreContract):
         return storage
 
     def refuse(self, store: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing) -> str:
-        """Give the reason for which a load fails, which is never that there is no ring."""
+        """Return the reason for which a load fails. It is never a missing ring."""
         with pytest.raises(KeyStoreError) as refused:
             store.load()
         assert not isinstance(refused.value, KeyRingMissing | KeyRingTorn)
@@ -146,7 +145,7 @@ class RemoteContract(KeyStoreContract):
         ring: KeyRing,
         pauses: list[float],
     ) -> None:
-        """Each of three attempts."""
+        """Each of the three attempts ends at them."""
         with storage.service.holding():
             assert "Timeout" in self.refuse(storage.open(TIMEOUT=0.1), storage, ring)
         assert len(pauses) == 2
@@ -158,7 +157,7 @@ class RemoteContract(KeyStoreContract):
         ring: KeyRing,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """And the next one does not start a thread beside the one that still waits."""
+        """The next load doesn't start another thread while the first one still waits."""
         with storage.service.holding():
             with monkeypatch.context() as patched:
                 storage.service.asked.clear()
@@ -178,7 +177,7 @@ class RemoteContract(KeyStoreContract):
         ring: KeyRing,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Each byte comes in time, and the whole never does."""
+        """Each byte comes within the time-outs, but the whole answer never does."""
         dripping = Answer(body=b"x" * 1000, drip=0.05)
         with storage.answering(dripping), monkeypatch.context() as patched:
             let_deadline_pass(patched, after=storage.service.dripped.wait)
@@ -199,7 +198,7 @@ class RemoteContract(KeyStoreContract):
     def test_throttled_store_says_so(
         self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
     ) -> None:
-        """After a few attempts, with what to look at."""
+        """After three attempts, with the code."""
         saved.load()
         asked = len(storage.service.requests)
         with storage.answering(storage.throttled):
@@ -209,7 +208,7 @@ class RemoteContract(KeyStoreContract):
     def test_denied_load_says_so(
         self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
     ) -> None:
-        """And knocks at most once more, with a credential that was read anew."""
+        """After at most one more request, with a credential that was read again."""
         saved.load()
         asked = len(storage.service.requests)
         with storage.answering(storage.denied):
@@ -234,12 +233,12 @@ class RemoteContract(KeyStoreContract):
     def test_answer_that_makes_no_sense_is_not_quoted(
         self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing, answer: Answer
     ) -> None:
-        """A proxy's page, half an answer, another service: an error, and no missing ring."""
+        """A proxy's page, half an answer or another service is an error, never a missing ring."""
         saved.load()
         with storage.answering(answer):
             self.refuse(saved, storage, ring)
 
-    def test_error_that_nobody_knows_is_named_by_its_type(
+    def test_unknown_error_is_named_by_its_type(
         self,
         saved: RemoteKeyStore,
         storage: RemoteStorage,
@@ -257,7 +256,7 @@ class RemoteContract(KeyStoreContract):
     def test_write_is_sent_once_and_its_outcome_reported_as_unsure(
         self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing, following: KeyRing
     ) -> None:
-        """Sent again it could collide with itself."""
+        """A second request could collide with the first one."""
         with (
             storage.refusing(storage.is_write, storage.failed) as writes,
             pytest.raises(KeyStoreError, match=r"may have been saved.*list_keys") as unsure,
@@ -284,7 +283,7 @@ class RemoteContract(KeyStoreContract):
         storage: RemoteStorage,
         ring: KeyRing,
     ) -> None:
-        """On one connection each would read the other's answers."""
+        """On a shared connection each process would read the other's answers."""
         parents = self.connections(saved, storage)
         assert self.connections(saved, storage) == parents
         before = len(storage.service.requests)
@@ -295,7 +294,7 @@ class RemoteContract(KeyStoreContract):
         assert self.connections(saved, storage) == parents
 
     def connections(self, store: RemoteKeyStore, storage: RemoteStorage) -> set[int]:
-        """Load, and give the numbers of the connections that it took."""
+        """Load, and return the numbers of the connections that this took."""
         before = len(storage.service.requests)
         store.load()
         return {request.connection for request in storage.service.requests[before:]}
@@ -308,7 +307,7 @@ class RemoteContract(KeyStoreContract):
         following: KeyRing,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """Whatever the client's own loggers would say."""
+        """The client's loggers would write the whole ring into it."""
         caplog.set_level(logging.DEBUG)
         store.save(ring, expected_version=None)
         store.save(following, expected_version=1)
@@ -325,7 +324,7 @@ class RemoteContract(KeyStoreContract):
         now: datetime,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """For as long as it takes; the log says why the ring is old."""
+        """However long the outage takes. The log says why the ring is old."""
         configured.put_ring(ring)
         cache.reset()
         kid = cache.get_signing_key(now).kid
@@ -340,7 +339,7 @@ class RemoteContract(KeyStoreContract):
     def test_start_without_keys_fails_with_the_reason(
         self, configured: RemoteStorage, ring: KeyRing
     ) -> None:
-        """Where the store is away, and where it is empty."""
+        """Both if the store is unavailable and if it is empty."""
         with configured.unreachable():
             problem = find_key_problem()
         assert problem is not None

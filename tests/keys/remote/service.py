@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What is sent, and how."""
+    """An answer, and the way in which it is sent."""
 
     status: int = 200
     body: bytes = b""
@@ -62,7 +62,7 @@ class Service:
         self.requests: list[Request] = []
         #: Answers that come before any other, each once.
         self.next: deque[Answer] = deque()
-        #: What every request gets, those in ``next`` aside.
+        #: The answer to every request, once ``next`` is empty.
         self.always: Answer | None = None
         #: Connections end without a word.
         self.away = False
@@ -117,7 +117,7 @@ class Service:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # Eight writers at once, each with a connection of its own.
+    # Eight writers at once, each with another connection.
     request_queue_size = 64
 
     def __init__(self, service: Service) -> None:

@@ -106,7 +106,7 @@ def moto_port() -> Iterator[int]:
 
 @pytest.fixture
 def storage(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[AWSStorage]:
-    """An empty Secrets Manager, and an environment that says nothing of AWS."""
+    """An empty Secrets Manager, and an environment without any settings for AWS."""
     for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -127,7 +127,7 @@ class TestContract(RemoteContract):
 
 
 def test_versions_keep_the_service_s_labels(storage: AWSStorage, ring: KeyRing, now: Any) -> None:
-    """The former ring is AWSPREVIOUS, so that the console's ways back work."""
+    """The former ring is AWSPREVIOUS, so that it can be restored in the console."""
     storage.put_ring(ring)
     (first,) = storage.stages()
     storage.open().save(ring.retired(now), expected_version=1)
@@ -140,7 +140,7 @@ def test_versions_keep_the_service_s_labels(storage: AWSStorage, ring: KeyRing, 
 def test_write_between_our_read_and_our_write_wins(
     storage: AWSStorage, ring: KeyRing, expected: int | None
 ) -> None:
-    """By the label, which is moved from the version that was read and from no other."""
+    """The label is only moved away from the version that was read."""
     if expected:
         storage.put_ring(ring)
     write = storage.client.put_secret_value if expected else storage.client.create_secret
@@ -155,7 +155,7 @@ def test_write_between_our_read_and_our_write_wins(
 
 
 def test_move_whose_answer_was_lost_has_happened(storage: AWSStorage, ring: KeyRing) -> None:
-    """Where the service says that the label is elsewhere, and elsewhere is our version."""
+    """The service says that the label is on another version, and that version is ours."""
     storage.put_ring(ring)
     respond = storage.service.respond
     following = ring.without("none")
@@ -173,7 +173,7 @@ def test_move_whose_answer_was_lost_has_happened(storage: AWSStorage, ring: KeyR
 def test_secret_that_was_made_without_a_value_takes_the_first_ring(
     storage: AWSStorage, ring: KeyRing
 ) -> None:
-    """As Terraform and the console leave it: with its key, its policy and its tags."""
+    """Terraform and the console make such a secret, with its key, policy and tags."""
     storage.client.create_secret(Name=NAME)
     with pytest.raises(KeyRingMissing):
         storage.open().load()
@@ -182,7 +182,7 @@ def test_secret_that_was_made_without_a_value_takes_the_first_ring(
 
 
 def test_secret_is_made_with_the_kms_key_of_the_options(storage: AWSStorage, ring: KeyRing) -> None:
-    """Else with the account's own."""
+    """Without the option AWS takes the account's key."""
     storage.open(KMS_KEY_ID="alias/jwt").save(ring, expected_version=None)
     assert storage.client.describe_secret(SecretId=NAME)["KmsKeyId"] == "alias/jwt"
 
@@ -190,7 +190,7 @@ def test_secret_is_made_with_the_kms_key_of_the_options(storage: AWSStorage, rin
 def test_secret_that_is_scheduled_for_deletion_can_be_restored(
     storage: AWSStorage, ring: KeyRing
 ) -> None:
-    """It is not missing: nothing could be made in its place."""
+    """It isn't missing: no secret could be made in its place."""
     storage.put_ring(ring)
     storage.client.delete_secret(SecretId=NAME, RecoveryWindowInDays=7)
     store = storage.open()
@@ -203,7 +203,7 @@ def test_secret_that_is_scheduled_for_deletion_can_be_restored(
 
 
 def test_secret_can_be_named_by_its_arn(storage: AWSStorage, ring: KeyRing) -> None:
-    """Once it is there; it can't be made by it."""
+    """Once the secret exists. It can't be made by its ARN."""
     arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:example/jwt-keys-AbCdEf"
     with pytest.raises(KeyRingMissing):
         storage.open(SECRET_ID=arn).load()
@@ -238,7 +238,7 @@ def test_error_is_named_by_its_code(storage: AWSStorage, answer: Answer, reason:
 def test_denied_save_names_the_permission_of_the_step(
     storage: AWSStorage, ring: KeyRing, refused: int, permission: str
 ) -> None:
-    """The one that is missing in the policy."""
+    """So the operator knows which permission the policy lacks."""
     storage.put_ring(ring)
     respond = storage.service.respond
     calls: list[Request] = []
@@ -255,7 +255,7 @@ def test_denied_save_names_the_permission_of_the_step(
 def test_environment_says_where_and_who(
     storage: AWSStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Region and credential of the default chain."""
+    """Region and credential come from boto3's default chain."""
     storage.put_ring(ring)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
@@ -284,7 +284,7 @@ def test_environment_says_where_and_who(
 def test_what_the_sdk_lacks_is_named(
     storage: AWSStorage, options: dict[str, Any], reason: str
 ) -> None:
-    """By the variable and the option."""
+    """By the name of the SDK's error."""
     with pytest.raises(KeyStoreError, match=reason):
         storage.open(**options).load()
 
@@ -304,17 +304,17 @@ def test_what_the_sdk_lacks_is_named(
     ids=str,
 )
 def test_wrong_options_are_named(options: dict[str, Any], found: list[str]) -> None:
-    """Before anything is asked; no value is quoted."""
+    """Before any request, and without a value."""
     messages = AWSSecretsManagerKeyStore(**{"SECRET_ID": NAME} | options).check()
     assert [message.id for message in messages] == [f"jwt_auth.{number}" for number in found]
     assert "hunter2" not in str(messages)
 
 
-# ---- The credential, which somebody else gives
+# ---- The source of the credential
 
 
 def metadata(request: Request) -> Answer:
-    """What a machine's metadata endpoint says of its role, and a container's of its task's."""
+    """The answers of a machine's and of a container's metadata endpoint."""
     credential = {
         "Code": "Success",
         "Type": "AWS-HMAC",
@@ -333,7 +333,7 @@ def metadata(request: Request) -> Answer:
 def role(
     request: pytest.FixtureRequest, storage: AWSStorage, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Service]:
-    """Where the only credential comes from; boto3 has more time to get it than by default."""
+    """The only source of a credential. boto3 has more time to fetch it than by default."""
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
     monkeypatch.setenv("AWS_METADATA_SERVICE_TIMEOUT", str(TIMEOUT))
     monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.TIMEOUT_SECONDS", TIMEOUT)
@@ -356,7 +356,7 @@ def test_start_waits_for_the_role_of_the_machine(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its endpoint is away for a moment: a client that was made then would never find one."""
+    """A client that was made while the endpoint is unavailable would never find a credential."""
     storage.put_ring(KeyRing(version=0).with_next_key(jwk.generate("EdDSA"), now, now, timedelta()))
     options = storage.options() | {"ACCESS_KEY_ID": None, "SECRET_ACCESS_KEY": None}
     settings.JWT_AUTH_KEY_STORE = {"BACKEND": storage.backend, "OPTIONS": options}
@@ -376,7 +376,7 @@ def test_start_waits_for_the_role_of_the_machine(
 def test_machine_without_a_role_is_named_after_the_wait(
     storage: AWSStorage, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody can tell the two; the start fails all the same, with the reason."""
+    """It looks like one whose endpoint is unavailable. The start fails after the wait."""
     options = storage.options() | {"ACCESS_KEY_ID": None, "SECRET_ACCESS_KEY": None}
     settings.JWT_AUTH_KEY_STORE = {"BACKEND": storage.backend, "OPTIONS": options}
     monkeypatch.setattr(checks, "START_PATIENCE", 0.0)
@@ -395,7 +395,7 @@ def test_machine_without_a_role_is_named_after_the_wait(
     ],
 )
 def test_start_waits_only_for_what_passes(storage: AWSStorage, code: str, passes: bool) -> None:
-    """Nobody mends a policy in a minute."""
+    """An operator doesn't mend a policy within a minute."""
     with storage.answering(refusal(400, code)), pytest.raises(KeyStoreError) as refused:
         storage.open().load()
     assert isinstance(refused.value, KeyStoreUnavailable) is passes
@@ -406,7 +406,7 @@ def test_start_waits_only_for_what_passes(storage: AWSStorage, code: str, passes
 
 @pytest.fixture
 def policies() -> list[dict[str, Any]]:
-    """What docs/how-to/remote-key-stores.md gives: to the servers, and to the job that rotates."""
+    """The policies in docs/how-to/remote-key-stores.md: the servers' and the rotating job's."""
     page = (ROOT / "docs/how-to/remote-key-stores.md").read_text()
     return [json.loads(block) for block in re.findall(r"```json\n(.+?)```", page, re.DOTALL)]
 
@@ -441,7 +441,7 @@ def identities(
 def test_policies_of_the_documentation_suffice_and_give_no_more(
     storage: AWSStorage, ring: KeyRing, identities: list[dict[str, str]]
 ) -> None:
-    """The job makes and changes the ring; a server reads it, and is told what it may not."""
+    """The job makes and changes the ring. A server reads it, and can't write it."""
     server, job = (storage.open(**identity) for identity in identities)
     job.save(ring, expected_version=None)
     following = ring.without("none")

@@ -38,7 +38,7 @@ NAME = "example-jwt-keys"
 
 
 class Seconds:
-    """The vault's clock, which moves when somebody sleeps."""
+    """The vault's clock, which moves when a thread sleeps."""
 
     def __init__(self) -> None:
         self._time = 0.0
@@ -82,7 +82,7 @@ class AzureStorage(RemoteStorage):
         return request.method == "PUT"
 
     def put(self, content: bytes) -> None:
-        """Write as `az keyvault secret set` would: by hand, with no tag."""
+        """Write by hand and without a tag, as `az keyvault secret set` does."""
         self.vault.set(NAME, content.decode("latin-1"))
 
     def empty(self) -> None:
@@ -98,7 +98,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def storage(
     certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[AzureStorage]:
-    """A vault in a domain of its own, and an environment that says nothing of Azure."""
+    """A vault in a separate domain, and an environment without any settings for Azure."""
     monkeypatch.setattr(socket, "getaddrinfo", resolve_here)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
     monkeypatch.setenv("no_proxy", "*")
@@ -121,7 +121,7 @@ class TestContract(RemoteContract):
 
 
 def test_load_of_a_settled_ring_is_one_request(storage: AzureStorage, ring: KeyRing) -> None:
-    """Every server asks once a minute."""
+    """Every server makes it once a minute."""
     storage.put_ring(ring)
     store = storage.open()
     store.load()
@@ -134,7 +134,7 @@ def test_load_of_a_settled_ring_is_one_request(storage: AzureStorage, ring: KeyR
 def test_write_by_hand_between_our_read_and_our_write_wins(
     storage: AzureStorage, ring: KeyRing, expected: int | None
 ) -> None:
-    """We find it when we look who was first; our version is disabled, so that nobody takes it."""
+    """The save finds it when it checks which version was first, and disables its own version."""
     if expected:
         storage.put_ring(ring)
 
@@ -156,7 +156,7 @@ def test_write_by_hand_between_our_read_and_our_write_wins(
 def test_writer_that_stops_before_it_has_looked_loses_nothing_of_others(
     storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its version is the last, follows what others have replaced, and is nobody's ring."""
+    """Its version is the last one, but isn't the ring: it follows a version that was replaced."""
     storage.put_ring(ring)
     following = ring.without("none")
 
@@ -182,7 +182,7 @@ def test_writer_that_stops_before_it_has_looked_loses_nothing_of_others(
 def test_version_that_could_not_be_marked_has_been_saved(
     storage: AzureStorage, ring: KeyRing
 ) -> None:
-    """As where its writer has stopped: readers and the next writer see that it was first."""
+    """Readers and the next writer see that it was the first, as if its writer had stopped."""
     storage.put_ring(ring)
     following = ring.without("none")
     with storage.refusing(lambda request: request.method == "PATCH", storage.denied) as marks:
@@ -197,7 +197,7 @@ def test_version_that_could_not_be_marked_has_been_saved(
 def test_look_that_fails_leaves_the_outcome_open(
     storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The version is written, and is the ring if it was the first."""
+    """The version was written, and is the ring if it was the first."""
     storage.put_ring(ring)
     store = storage.open()
     following = ring.without("none")
@@ -214,7 +214,7 @@ def test_look_that_fails_leaves_the_outcome_open(
 
 
 def test_disabled_version_takes_a_change_back(storage: AzureStorage, ring: KeyRing) -> None:
-    """As an operator does in the portal; the next change follows what is in use."""
+    """An operator does so in the portal. The next change follows the version that is in use."""
     storage.put_ring(ring)
     following = ring.without("none")
     storage.open().save(following, expected_version=1)
@@ -225,7 +225,7 @@ def test_disabled_version_takes_a_change_back(storage: AzureStorage, ring: KeyRi
 
 
 def test_secret_with_no_enabled_version_says_so(storage: AzureStorage, ring: KeyRing) -> None:
-    """And takes a new first ring."""
+    """It takes a new first ring."""
     storage.put_ring(ring)
     storage.vault.secrets[NAME][-1].enabled = False
     with pytest.raises(KeyRingMissing, match=r"every version is disabled.*generate_keys"):
@@ -235,7 +235,7 @@ def test_secret_with_no_enabled_version_says_so(storage: AzureStorage, ring: Key
 
 
 def test_ring_is_found_among_many_pages_of_versions(storage: AzureStorage, ring: KeyRing) -> None:
-    """They come by id, 25 at a time."""
+    """The service lists them by id, 25 at a time."""
     for _ in range(60):
         storage.put(b"{}")
     storage.seconds.sleep(2)
@@ -247,7 +247,7 @@ def test_ring_is_found_among_many_pages_of_versions(storage: AzureStorage, ring:
 
 
 def test_deleted_secret_can_be_recovered(storage: AzureStorage, ring: KeyRing) -> None:
-    """Nothing can be made in its place until it is purged."""
+    """No secret can be made in its place until it is purged."""
     storage.put_ring(ring)
     storage.vault.deleted[NAME] = storage.vault.secrets.pop(NAME)
     with pytest.raises(KeyRingMissing):
@@ -257,7 +257,7 @@ def test_deleted_secret_can_be_recovered(storage: AzureStorage, ring: KeyRing) -
 
 
 def test_reader_can_not_save(storage: AzureStorage, ring: KeyRing) -> None:
-    """A server needs no more than the role that reads; the text names the one that writes."""
+    """A server needs only the role that reads."""
     storage.put_ring(ring)
     storage.vault.permissions = READ
     assert storage.open().load() == ring
@@ -284,7 +284,7 @@ def test_error_is_named_by_its_code(storage: AzureStorage, answer: Answer, reaso
 
 
 def test_retry_after_is_no_reason_to_sleep(storage: AzureStorage, ring: KeyRing) -> None:
-    """The next reload comes anyway, and a command is not to hang."""
+    """The next reload comes anyway, and a command should not hang."""
     storage.put_ring(ring)
     store = storage.open(DEADLINE=20)
     store.load()
@@ -295,7 +295,7 @@ def test_retry_after_is_no_reason_to_sleep(storage: AzureStorage, ring: KeyRing)
 def test_managed_identity_is_found_by_the_default_chain(
     storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The options name nobody; the token is for the vault's own domain."""
+    """The options name no identity. The token is for the vault's domain."""
     storage.put_ring(ring)
     storage.vault.tokens = {"hunter-managed"}
 
@@ -313,17 +313,8 @@ def test_managed_identity_is_found_by_the_default_chain(
         assert storage.open(CREDENTIAL=None).load() == ring
 
 
-def test_no_identity_says_what_to_give(
-    storage: AzureStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After the whole chain was asked, within the deadline."""
-    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
-    with pytest.raises(KeyStoreError, match="ClientAuthenticationError"):
-        storage.open(CREDENTIAL=None).load()
-
-
 def test_identity_that_is_refused_is_told_from_a_refused_request(storage: AzureStorage) -> None:
-    """By what gives the tokens, whose answers have statuses, too."""
+    """The source of the tokens answers with HTTP statuses as well."""
     store = storage.open(CREDENTIAL="tests.keys.remote.azure_server.RefusedCredential")
     with pytest.raises(KeyStoreError, match=r"ClientAuthenticationError\. See") as refused:
         store.load()
@@ -333,7 +324,7 @@ def test_identity_that_is_refused_is_told_from_a_refused_request(storage: AzureS
 def test_identity_that_is_away_for_a_moment_is_waited_for(
     storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a start; the next load asks anew. What the vault itself refuses stays refused."""
+    """A start waits, and the next load looks again. A refusal by the vault is lasting."""
     storage.put_ring(ring)
     storage.vault.tokens = {"hunter-managed"}
     token = {"access_token": "hunter-managed", "expires_on": "4000000000", "token_type": "Bearer"}
@@ -356,7 +347,7 @@ def test_identity_that_is_away_for_a_moment_is_waited_for(
 def test_service_principal_of_the_options_is_used(
     storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the store's time-outs: its own are minutes."""
+    """With the store's time-outs: the default ones are minutes."""
     made: list[tuple[tuple[str, ...], dict[str, Any]]] = []
 
     def make(*args: str, **limits: Any) -> StaticCredential:
@@ -398,7 +389,7 @@ def test_service_principal_of_the_options_is_used(
     ids=str,
 )
 def test_wrong_options_are_named(options: dict[str, Any], found: list[str]) -> None:
-    """Before anything is asked; no value is quoted."""
+    """Before any request, and without a value."""
     good = {"VAULT_URL": "https://ring.vault.azure.net"}
     messages = AzureKeyVaultKeyStore(**good | options).check()
     assert [message.id for message in messages] == [f"jwt_auth.{number}" for number in found]

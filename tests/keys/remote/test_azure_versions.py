@@ -1,6 +1,4 @@
-"""Compare and swap by the order of versions: any number of writers, at any moment, with clocks that
-differ.
-"""
+"""Compare-and-swap by the order of versions, with any number of writers and clocks that differ."""
 
 from __future__ import annotations
 
@@ -42,13 +40,13 @@ def current(*versions: Version) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Writer:
-    """Moments of one who saves, in seconds, and what the service makes of them."""
+    """The moments in seconds at which one process saves, and the service's clock for it."""
 
     id: str
     reads: float
     pause: float
     clock: float
-    #: The process ends after its write, and nobody looks or marks.
+    #: The process ends after its write, so its version is neither checked nor marked.
     dies: bool = False
 
     @property
@@ -57,7 +55,7 @@ class Writer:
 
 
 def play(writers: list[Writer], settle: float) -> tuple[list[Version], dict[str, str]]:
-    """Run them against one secret; give its versions, and the winners with what they replaced."""
+    """Run them against one secret. Return its versions, and what each winner replaced."""
     versions: dict[str, Version] = {}
     parents: dict[str, str] = {}
     winners: dict[str, str] = {}
@@ -102,8 +100,9 @@ def writers(count: int) -> st.SearchStrategy[list[Writer]]:
 @given(writers(2))
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_winners_follow_each_other_in_one_line(writers: list[Writer]) -> None:
-    """No two replace the same ring, and what is read in the end was made from all that have won:
-    whoever was told that a ring is saved has saved it, also where others died half-way.
+    """No two winners replace the same ring, and the last ring was made from all that have won.
+
+    So a ring that was reported as saved was saved, even if other writers died half-way.
     """
     versions, winners = play(writers, SETTLE)
     assert len(set(winners.values())) == len(winners)
@@ -117,7 +116,7 @@ def test_winners_follow_each_other_in_one_line(writers: list[Writer]) -> None:
 
 
 def test_too_short_a_pause_would_have_two_win() -> None:
-    """What the pause is for: one looks before the other, with the smaller id, has written."""
+    """Without the pause, one writer checks before the other has written, with a smaller id."""
     two = [
         Writer(id="b", reads=0, pause=0.1, clock=0),
         Writer(id="a", reads=0, pause=0.4, clock=0),
@@ -132,14 +131,14 @@ def test_too_short_a_pause_would_have_two_win() -> None:
         ([], None),
         ([version("a", 1, NOTHING)], "a"),
         ([version("a", 1, NOTHING, enabled=False)], None),
-        # The first of two counts, by time and then by id, whatever its id or its place.
+        # The first of two is the ring, by time and then by id, wherever it is listed.
         ([version("b", 1, NOTHING), version("a", 2, NOTHING)], "b"),
         ([version("b", 1, NOTHING), version("a", 1, NOTHING)], "a"),
-        # A successor of one that lost is lost with it.
+        # A successor of a loser has lost as well.
         ([version("b", 1, NOTHING), version("a", 2, NOTHING), version("c", 9, "a")], "b"),
-        # A settled one has won, whoever is enabled or seen later.
+        # A settled version has won, whatever becomes of the others.
         ([version("b", 5, NOTHING, settled=True), version("a", 1, NOTHING, enabled=False)], "b"),
-        # What follows a loser is lost, also once the winner was taken back.
+        # A version that follows a loser has lost, even after the winner was disabled.
         (
             [
                 version("a", 1, NOTHING, enabled=False, settled=True),
@@ -148,10 +147,10 @@ def test_too_short_a_pause_would_have_two_win() -> None:
             ],
             None,
         ),
-        # Its former is disabled, or so old that it is gone.
+        # The version that it follows is disabled, or no longer listed.
         ([version("a", 1, NOTHING, enabled=False), version("b", 2, "a")], "b"),
         ([version("a", 1, NOTHING), version("b", 2, "a", enabled=False)], "a"),
-        # By hand: from its time on; before it, what it replaced.
+        # Written by hand: the ring from its time on, until a version follows it.
         ([version("h", 1, None), version("a", 5, "h")], "a"),
         ([version("a", 1, NOTHING, settled=True), version("h", 5, None)], "h"),
         (
@@ -168,11 +167,11 @@ def test_too_short_a_pause_would_have_two_win() -> None:
     ids=str,
 )
 def test_history_has_one_current_version(versions: list[Version], found: str | None) -> None:
-    """In whatever order the service lists them."""
+    """In any order in which the service may list them."""
     assert current(*versions) == current(*reversed(versions)) == found
 
 
 def test_version_that_is_not_there_or_not_in_use_has_not_won() -> None:
-    """Somebody has taken it back, or away, before its writer looked."""
+    """An operator has disabled or removed it before its writer checked."""
     history = History([version("a", 1, NOTHING, enabled=False)])
     assert [history.has_won(id_) for id_ in ("a", "b")] == [False, False]

@@ -1,4 +1,4 @@
-"""AWS KMS over HTTP: real keys and signatures, and everything that can come between."""
+"""AWS KMS over HTTP: real keys and signatures, and everything that can go wrong on the way."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SECRET = "hunter-secret-access-key"
 #: Of a signature, in seconds. Long, for a machine that is busy.
 TIMEOUT = 20.0
-#: What the threads are called that ask.
+#: The name of the threads that call KMS.
 THREAD = "jwt_auth-key-signer"
 SIGNERS = count(1)
 SPECS = {"ES256": "ECC_NIST_P256", "EdDSA": ED25519, "PS256": "RSA_3072", "RS256": "RSA_3072"}
@@ -63,7 +63,7 @@ def moto_port() -> Iterator[int]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials as all of AWS's SDKs find them, and none of this machine's."""
+    """Credentials as all of AWS's SDKs find them, without those of this machine."""
     for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
@@ -76,7 +76,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds between attempts that would have been waited for."""
+    """The seconds between attempts, which no test waits for."""
     pauses: list[float] = []
     monkeypatch.setattr(aws, "sleep", pauses.append)
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=pauses.append))
@@ -115,7 +115,7 @@ def service(front: Service, moto_port: int, settings: Settings, folder: Path) ->
 
 @pytest.fixture
 def cool_down(service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock by which a new signer waits for five seconds before it asks again."""
+    """The clock of a new signer, which asks again five seconds after an error."""
     clock = Clock()
     monkeypatch.setattr(aws, "_COOL_DOWN", 5.0)
     monkeypatch.setattr(aws, "monotonic", clock)
@@ -136,7 +136,7 @@ def signer() -> base.KeySigner:
 
 
 def renew_signer(settings: Settings, **options: Any) -> None:
-    """Have the settings name a signer that nobody has used: it finds its credential anew."""
+    """Have the settings name a new signer, which looks for its credential again."""
     former = settings.JWT_AUTH_KEY_SIGNER
     another = {"TIMEOUT": TIMEOUT + next(SIGNERS) / 1000}
     settings.JWT_AUTH_KEY_SIGNER = former | {"OPTIONS": former["OPTIONS"] | another | options}
@@ -165,7 +165,7 @@ def issue(now: datetime, **claims: Any) -> str:
 def test_token_signed_by_kms_verifies_everywhere(
     algorithm: str, service: Service, moto_port: int
 ) -> None:
-    """With our own check and with joserfc's, from the published set; no private member is here."""
+    """With our verification and joserfc's, from the published set. No private member is here."""
     key = make_ring(algorithm)
     now = datetime.now(UTC)
     token = issue(now)
@@ -182,7 +182,7 @@ def test_token_signed_by_kms_verifies_everywhere(
 
 
 def test_made_key_says_whose_it_is(client: Any) -> None:
-    """Whoever finds it in the console knows the application and the issuer."""
+    """An operator who finds it in the console sees the application and the issuer."""
     key = make_ring()
     assert key.signer is not None
     assert key.signer.backend == "aws-kms"
@@ -223,14 +223,14 @@ def test_key_that_is_there_is_adopted_by_its_alias(client: Any) -> None:
 def test_key_that_does_not_fit_is_not_adopted(
     made: dict[str, str], algorithm: str | None, match: str, client: Any
 ) -> None:
-    """Its kind or its use is another one."""
+    """Its kind or its use is a different one."""
     key = client.create_key(**made)["KeyMetadata"]["KeyId"]
     with pytest.raises(InvalidKey, match=match):
         signer().adopt(key, algorithm=algorithm)
 
 
 def test_key_that_is_not_there_can_not_be_adopted(service: Service) -> None:
-    """The text says where it was looked for."""
+    """The message has KMS's code."""
     with pytest.raises(KeySignerError, match="NotFoundException"):
         signer().adopt("1234abcd-12ab-34cd-56ef-1234567890ab", algorithm=None)
 
@@ -250,7 +250,7 @@ def _schedule_deletion(kms: Any, key_id: str) -> None:
 def test_key_in_another_state_signs_nothing_and_still_verifies(
     change: Callable[[Any, str], None], match: str, client: Any
 ) -> None:
-    """Tokens that are out there stay good: nobody asks KMS about them."""
+    """Tokens that were issued stay valid: verification doesn't ask KMS."""
     key = make_ring()
     now = datetime.now(UTC)
     token = issue(now)
@@ -276,7 +276,7 @@ def test_refusal_is_told_by_its_code(code: str, service: Service) -> None:
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "KMSInternalException"])
 def test_moment_of_trouble_is_not_noticed(code: str, service: Service) -> None:
-    """One more attempt is made."""
+    """The client makes one more attempt."""
     make_ring()
     service.next.append(refusal(code, 500 if code.startswith("KMS") else 400))
     now = datetime.now(UTC)
@@ -284,7 +284,7 @@ def test_moment_of_trouble_is_not_noticed(code: str, service: Service) -> None:
 
 
 def test_attempts_are_counted(service: Service) -> None:
-    """Two, and then the client gets its 503."""
+    """After two the client gets its 503."""
     make_ring()
     service.requests.clear()
     service.always = refusal("ThrottlingException")
@@ -299,7 +299,7 @@ def test_slow_kms_is_not_waited_for(
     pauses: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Twice the time-out, and a pause of a second at most between."""
+    """Twice the time-out, with a pause of at most a second between the attempts."""
     make_ring()
     renew_signer(settings, TIMEOUT=0.1)
     monkeypatch.setattr(aws, "_SPARE", 60.0)  # the deadline is not what ends it
@@ -324,7 +324,7 @@ def test_signature_has_a_deadline(service: Service, monkeypatch: pytest.MonkeyPa
 
 
 def test_kms_that_is_away_is_told(service: Service) -> None:
-    """Connections end without a word."""
+    """Its connections are closed without an answer."""
     make_ring()
     with service.being_away(), pytest.raises(KeySignerError, match="ConnectionClosedError"):
         issue(datetime.now(UTC))
@@ -333,7 +333,7 @@ def test_kms_that_is_away_is_told(service: Service) -> None:
 
 
 def test_silent_kms_is_let_be_for_a_moment(service: Service, cool_down: Clock) -> None:
-    """Else every worker would soon wait there, also for those that only verify."""
+    """Otherwise every worker would soon wait for KMS, and none would be left to verify tokens."""
     make_ring()
     with service.being_away(), pytest.raises(KeySignerError, match="ConnectionClosedError"):
         issue(datetime.now(UTC))
@@ -365,7 +365,7 @@ LONG = b64encode(bytes.fromhex("3026022101" + "00" * 32 + "020101")).decode()
     ids=["html", "empty", "no-der", "long", "wrong"],
 )
 def test_torn_answer_becomes_no_token(answer: Answer, match: str, service: Service) -> None:
-    """Whatever it is: it is verified before anybody gets it."""
+    """Every signature is verified before it is used."""
     make_ring()
     service.always = answer
     with pytest.raises(KeySignerError, match=match):
@@ -373,7 +373,7 @@ def test_torn_answer_becomes_no_token(answer: Answer, match: str, service: Servi
 
 
 def test_kms_that_hashes_twice_is_noticed(service: Service, moto_port: int) -> None:
-    """Moto itself does so: its signature is good, for another message."""
+    """Moto does so: its signature is valid, but for another message."""
     make_ring()
     service.respond = forward_to(moto_port)
     with pytest.raises(KeySignerError, match="does not verify"):
@@ -381,7 +381,7 @@ def test_kms_that_hashes_twice_is_noticed(service: Service, moto_port: int) -> N
 
 
 def test_token_that_is_too_long_for_ed25519_is_refused_here(service: Service) -> None:
-    """KMS takes 4096 bytes; a digest has no such limit."""
+    """KMS takes 4096 bytes. A digest has no such limit."""
     make_ring("EdDSA")
     service.requests.clear()
     with pytest.raises(KeySignerError, match="4096 bytes"):
@@ -407,7 +407,7 @@ def test_new_key_that_is_not_known_yet_is_asked_for_again(target: str, service: 
 
 @pytest.mark.parametrize("code", ["NotFoundException", "AccessDeniedException"])
 def test_key_that_was_made_in_vain_is_named(code: str, service: Service) -> None:
-    """It is paid for: the text says how to end it."""
+    """The key is paid for, so the message says how to end it."""
     created = service.respond
     service.respond = lambda request: (
         created(request) if request.headers["X-Amz-Target"].endswith("CreateKey") else refusal(code)
@@ -419,7 +419,7 @@ def test_key_that_was_made_in_vain_is_named(code: str, service: Service) -> None
 def test_missing_credentials_are_named(
     service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also a missing region."""
+    """A missing region, too."""
     settings.JWT_AUTH_KEY_SIGNER = {"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}
     with pytest.raises(KeySignerError, match="NoRegionError"):
         signer().adopt("a", algorithm=None)
@@ -435,7 +435,7 @@ def test_missing_credentials_are_named(
 def test_option_that_only_the_sdk_can_judge_is_told(
     options: dict[str, str], service: Service, settings: Settings
 ) -> None:
-    """By the kind of its error: its text may quote anything."""
+    """By the name of the error. Its message may quote anything."""
     settings.JWT_AUTH_KEY_SIGNER = {
         **settings.JWT_AUTH_KEY_SIGNER,
         "OPTIONS": {"REGION": REGION, **options},
@@ -447,7 +447,7 @@ def test_option_that_only_the_sdk_can_judge_is_told(
 def test_rotation_makes_the_next_key_in_kms(
     client: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A dry run makes none there; the text names the command that ends one that was dropped."""
+    """A dry run makes none. The output has the command that ends a dropped key."""
     first = make_ring()
     call_command("rotate_keys", "--now")
     call_command("rotate_keys", f"--compromised={first.kid}", "--dry-run")
@@ -463,7 +463,7 @@ def test_rotation_makes_the_next_key_in_kms(
 
 @pytest.fixture
 def job_and_server(service: Service, moto_port: int) -> Iterator[list[tuple[str, str]]]:
-    """Credentials with the policies of docs/how-to/sign-with-kms.md; nothing else is allowed."""
+    """Credentials with the policies of docs/how-to/sign-with-kms.md and no other permissions."""
     page = (ROOT / "docs/how-to/sign-with-kms.md").read_text()
     server, job = re.findall(r"```json\n(.+?)```", page, re.DOTALL)
     iam = console("iam", moto_port)
@@ -484,7 +484,7 @@ def job_and_server(service: Service, moto_port: int) -> Iterator[list[tuple[str,
 def test_policies_of_the_documentation_suffice_and_give_no_more(
     job_and_server: list[tuple[str, str]], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The job makes keys and can't sign; the server signs and can't make any."""
+    """The job makes keys but can't sign. The server signs but can't make keys."""
 
     def become(credentials: tuple[str, str]) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", credentials[0])
@@ -504,7 +504,7 @@ def test_policies_of_the_documentation_suffice_and_give_no_more(
 
 
 def test_many_threads_share_the_client(service: Service) -> None:
-    """A log-in waits for no other one's."""
+    """No login waits for another one's signature."""
     make_ring()
     now = datetime.now(UTC)
     with ThreadPoolExecutor(8) as pool:
@@ -524,7 +524,7 @@ def test_signatures_share_a_thread_and_a_connection(service: Service, settings: 
     assert len({request.connection for request in service.requests}) == 1
 
 
-# ---- The credential, which somebody else gives
+# ---- The source of the credential
 
 
 def credential(key_id: str, *, minutes: int) -> Answer:
@@ -545,7 +545,7 @@ def credential(key_id: str, *, minutes: int) -> Answer:
 def sts(
     service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Service]:
-    """The credential comes from here, as a pod's does; four questions may hang."""
+    """The source of the credential, as for a pod. Four calls may hang."""
     (tmp_path / "token").write_text("a.b.c")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -567,7 +567,7 @@ def refuse_to_sign() -> str:
 
 @contextmanager
 def four_that_wait_in_vain(sts: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What four requests are told whose deadlines pass once all have begun; their threads hang."""
+    """The errors of four requests whose deadlines pass once all have begun. Their threads hang."""
     begun = Barrier(4)
 
     def all_ask(seconds: float) -> bool:
@@ -585,7 +585,7 @@ def four_that_wait_in_vain(sts: Service, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_credential_that_does_not_come_is_not_waited_for(
     sts: Service, cool_down: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """boto3 would wait for minutes. Here nobody does, and the next ones not at all."""
+    """boto3 would wait for minutes. Here the requests end at the deadline, and the next at once."""
     with four_that_wait_in_vain(sts, monkeypatch) as told:
         assert all("no answer within" in text for text in told)
         hanging = threads_of(THREAD)
@@ -596,7 +596,7 @@ def test_credential_that_does_not_come_is_not_waited_for(
 def test_credential_that_does_not_come_costs_so_many_threads(
     sts: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once they all hang, nobody waits for one; whoever comes when they are back asks anew."""
+    """Once all of them hang, no request waits. Once they are back, the next request asks again."""
     with four_that_wait_in_vain(sts, monkeypatch):
         hanging = threads_of(THREAD)
         assert "still wait" in refuse_to_sign()
@@ -607,7 +607,7 @@ def test_credential_that_does_not_come_costs_so_many_threads(
 def test_credential_that_comes_late_is_found(
     service: Service, settings: Settings, cool_down: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that was made without one never looks again; and nobody looks at every request."""
+    """A client that was made without one never looks again. The signer does, after the pause."""
     make_ring()
     renew_signer(settings)
     with monkeypatch.context() as patched:

@@ -1,4 +1,4 @@
-"""Stores whose library is not installed."""
+"""Stores and a signer whose library isn't installed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jwt_auth.keys.stores.base import get_key_store
 def test_missing_library_says_what_to_install(
     path: str, library: str, extra: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the start, by the check of the setting; without the setting nobody needs it."""
+    """The check of the setting reports it at the start, and only if the setting names the store."""
     settings.JWT_AUTH_KEY_STORE = {"BACKEND": f"jwt_auth.keys.stores.{path}", "OPTIONS": {}}
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, "jwt_auth.keys.aws_clients", raising=False)
@@ -42,10 +42,10 @@ def test_missing_library_says_what_to_install(
 def test_missing_boto3_is_named_by_the_signer(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the check of its own setting."""
+    """By the check of the signer's setting."""
     settings.JWT_AUTH_KEY_SIGNER = {
         "BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner",
-        # Else one that another test has built from the same setting would do.
+        # Otherwise a signer that another test has built from the same setting would be used.
         "OPTIONS": {"REGION": "of-this-test"},
     }
     monkeypatch.setitem(sys.modules, "boto3.session", None)

@@ -1,7 +1,7 @@
 """As much of HashiCorp Vault's HTTP API as a key ring needs, by its documentation.
 
 Status codes and errors: https://developer.hashicorp.com/vault/api-docs; the KV engine, version 2:
-.../secret/kv/kv-v2; log-ins: .../auth/approle, .../auth/kubernetes. Where the documentation is
+.../secret/kv/kv-v2; logins: .../auth/approle, .../auth/kubernetes. Where the documentation is
 silent, what the engine's source does (hashicorp/vault-plugin-secrets-kv, path_data.go).
 """
 

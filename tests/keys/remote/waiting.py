@@ -15,7 +15,7 @@ from jwt_auth.keys import bounded_call
 
 
 def let_deadline_pass(patched: pytest.MonkeyPatch, *, after: Callable[[float], object]) -> None:
-    """Have the deadline of each call pass as soon as this wait is over, and not before.
+    """Have the deadline of each call pass as soon as this wait has ended, and not before.
 
     A call looks at the clock twice: when it begins, and when its thread has been started.
     """
