@@ -8,13 +8,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage
+
+from jwt_auth.check_messages import error
 
 _SCHEMES: Final = ("redis://", "rediss://")
 
 
 def locations_of(alias: str) -> list[str]:
-    """Give the Redis URLs of a cache; of any other there are none."""
+    """Give the Redis URLs of a cache; a cache of another kind has none."""
     given = settings.CACHES[alias].get("LOCATION") or ()
     found = re.split("[;,]", given) if isinstance(given, str) else given  # as caches do
     return [str(url) for url in found if str(url).startswith(_SCHEMES)]
@@ -25,16 +27,17 @@ def has_tls(url: str) -> bool:
 
 
 def check_locations(alias: str) -> Iterator[CheckMessage]:
-    """Refuse a URL that is read as another one than was meant: a part of the password stands where
-    host and port are looked for.
+    """Refuse a URL that clients would read differently from what the project meant.
+
+    They would take a part of the password for the host and the port, and show it in errors.
     """
     if any(not _is_well_formed(url) for url in locations_of(alias)):
-        yield Error(
-            f"The LOCATION of the cache {alias!r} is not a URL that can be read: percent-encode "
-            "its password.",
-            hint='Write "%23" for "#", "%2F" for "/", "%40" for "@", or all of it as '
+        yield error(
+            "E062",
+            f"The LOCATION of the cache {alias!r} can't be read as a URL. "
+            "Percent-encode its password.",
+            'Write "%23" for "#", "%2F" for "/" and "%40" for "@", or encode all of it with '
             'urllib.parse.quote(password, safe="").',
-            id="jwt_auth.E062",
         )
 
 
@@ -48,6 +51,6 @@ def _is_well_formed(url: str) -> bool:
         return False
     if "@" in authority:
         return authority.count("@") == 1
-    # An "@" further on ends a password that was cut off before, unless it is an argument's.
+    # An "@" after the authority ends a password that was cut off, unless it is in an argument.
     names = [argument.partition("=")[0] for argument in parts.query.split("&")]
     return not any("@" in part for part in (parts.path, parts.fragment, *names))

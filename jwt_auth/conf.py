@@ -33,12 +33,47 @@ MAX_ACCESS_TOKEN_LIFETIME: Final = timedelta(hours=24)
 #: The longest wait between a key's publication and its first signature that the checks allow.
 MAX_KEY_PUBLISH_AHEAD: Final = timedelta(days=30)
 
-THROTTLE_RATES: Final = {
-    "login_account": "5/min",
-    "login_address": "30/min",
-    "refresh": "60/min",
-    "password_reset": "5/hour",
+#: The value of a setting that the project leaves out. The hints of the checks quote it from here.
+#: The issuer and the audience are required: an empty one stops the start.
+DEFAULTS: Final[dict[str, Any]] = {
+    "ISSUER": "",
+    "AUDIENCE": "",
+    "CLIENT_ID": "web",
+    "ALGORITHM": "ES256",
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
+    "SESSION_LIFETIME": timedelta(days=30),
+    "CLOCK_LEEWAY": timedelta(0),
+    "REFRESH_RETRY_WINDOW": timedelta(seconds=60),
+    "REFRESH_REUSE_LEEWAY": timedelta(0),
+    "REFRESH_COOKIE_NAME": None,
+    "REFRESH_COOKIE_PATH": None,
+    "REFRESH_COOKIE_DOMAIN": None,
+    "REFRESH_COOKIE_SECURE": True,
+    "REFRESH_COOKIE_SAMESITE": "Strict",
+    "REFRESH_COOKIE_PARTITIONED": False,
+    "ACCESS_COOKIE_NAME": None,
+    "KEY_STORE": None,
+    "KEY_SIGNER": None,
+    "KEY_ROTATION_INTERVAL": timedelta(days=90),
+    "KEY_PUBLISH_AHEAD": timedelta(minutes=10),
+    "KEY_RELOAD_INTERVAL": timedelta(seconds=60),
+    "REVOCATION": {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"},
+    "CLAIMS": None,
+    "ROLES": None,
+    "TENANT": None,
+    "JWKS_URL": None,
+    "MAX_SESSIONS_PER_USER": None,
+    "THROTTLE_RATES": {
+        "login_account": "5/min",
+        "login_address": "30/min",
+        "refresh": "60/min",
+        "password_reset": "5/hour",
+    },
 }
+
+#: Every setting's full name.
+NAMES: Final = frozenset(PREFIX + name for name in DEFAULTS)
 
 
 class Conf:
@@ -47,7 +82,7 @@ class Conf:
     @property
     def issuer(self) -> str:
         """The ``iss`` claim (RFC 7519 §4.1.1). Required."""
-        return self._read("ISSUER", "")
+        return self._read("ISSUER")
 
     @property
     def audience(self) -> str | list[str]:
@@ -55,7 +90,7 @@ class Conf:
 
         Tokens are issued with the whole setting. A token is accepted if one audience matches.
         """
-        return self._read("AUDIENCE", "")
+        return self._read("AUDIENCE")
 
     @property
     def audiences(self) -> frozenset[str]:
@@ -66,40 +101,40 @@ class Conf:
     @property
     def client_id(self) -> str:
         """The ``client_id`` claim, which RFC 9068 §2.2 requires."""
-        return self._read("CLIENT_ID", "web")
+        return self._read("CLIENT_ID")
 
     @property
     def algorithm(self) -> str:
         """The algorithm of the next key; existing keys keep theirs."""
-        return self._read("ALGORITHM", "ES256")
+        return self._read("ALGORITHM")
 
     @property
     def access_token_lifetime(self) -> timedelta:
-        return self._read("ACCESS_TOKEN_LIFETIME", timedelta(minutes=15))
+        return self._read("ACCESS_TOKEN_LIFETIME")
 
     @property
     def refresh_token_lifetime(self) -> timedelta:
         """How long a refresh token can be used; each refresh issues one with the full lifetime."""
-        return self._read("REFRESH_TOKEN_LIFETIME", timedelta(days=7))
+        return self._read("REFRESH_TOKEN_LIFETIME")
 
     @property
     def session_lifetime(self) -> timedelta:
         """How long a session lasts at most, however often it is refreshed."""
-        return self._read("SESSION_LIFETIME", timedelta(days=30))
+        return self._read("SESSION_LIFETIME")
 
     @property
     def clock_leeway(self) -> timedelta:
-        return self._read("CLOCK_LEEWAY", timedelta(0))
+        return self._read("CLOCK_LEEWAY")
 
     @property
     def refresh_retry_window(self) -> timedelta:
         """How long a refresh repeated with its ``Idempotency-Key`` gets the same outcome again."""
-        return self._read("REFRESH_RETRY_WINDOW", timedelta(seconds=60))
+        return self._read("REFRESH_RETRY_WINDOW")
 
     @property
     def refresh_reuse_leeway(self) -> timedelta:
         """The same for clients that don't send an ``Idempotency-Key``; zero turns it off."""
-        return self._read("REFRESH_REUSE_LEEWAY", timedelta(0))
+        return self._read("REFRESH_REUSE_LEEWAY")
 
     @property
     def refresh_cookie_name(self) -> str:
@@ -108,45 +143,46 @@ class Conf:
         The default is ``refresh_token`` with the strictest prefix that the cookie's attributes
         allow (RFC 6265bis §4.1.3).
         """
-        name: str | None = self._read("REFRESH_COOKIE_NAME", None)
-        if name is not None:
-            return name
+        name: str | None = self._read("REFRESH_COOKIE_NAME")
+        return self.prefixed("refresh_token", self.refresh_cookie_path) if name is None else name
+
+    def prefixed(self, name: str, path: str | None) -> str:
+        """Give a cookie's name the strictest prefix that its attributes allow."""
         if not self.refresh_cookie_secure:
-            return "refresh_token"
-        if self.refresh_cookie_path == "/" and self.refresh_cookie_domain is None:
-            return "__Host-refresh_token"
-        return "__Secure-refresh_token"
+            return name
+        is_host_only = path == "/" and self.refresh_cookie_domain is None
+        return f"__Host-{name}" if is_host_only else f"__Secure-{name}"
 
     @property
     def refresh_cookie_path(self) -> str | None:
         """The cookie's path; ``None`` for the path that the endpoints are mounted at."""
-        return self._read("REFRESH_COOKIE_PATH", None)
+        return self._read("REFRESH_COOKIE_PATH")
 
     @property
     def refresh_cookie_domain(self) -> str | None:
-        return self._read("REFRESH_COOKIE_DOMAIN", None)
+        return self._read("REFRESH_COOKIE_DOMAIN")
 
     @property
     def refresh_cookie_secure(self) -> bool:
-        return self._read("REFRESH_COOKIE_SECURE", True)
+        return self._read("REFRESH_COOKIE_SECURE")
 
     @property
     def refresh_cookie_samesite(self) -> str:
-        return self._read("REFRESH_COOKIE_SAMESITE", "Strict")
+        return self._read("REFRESH_COOKIE_SAMESITE")
 
     @property
     def refresh_cookie_partitioned(self) -> bool:
         """Whether browsers keep a separate cookie for each site that frames the page (CHIPS)."""
-        return self._read("REFRESH_COOKIE_PARTITIONED", False)
+        return self._read("REFRESH_COOKIE_PARTITIONED")
 
     @property
     def access_cookie_name(self) -> str | None:
         """The cookie that an access token is also accepted in; ``None`` turns that off."""
-        return self._read("ACCESS_COOKIE_NAME", None)
+        return self._read("ACCESS_COOKIE_NAME")
 
     @property
     def key_store(self) -> dict[str, Any]:
-        return self._read("KEY_STORE", None) or self._default_key_store()
+        return self._read("KEY_STORE") or self._default_key_store()
 
     @property
     def key_signer(self) -> dict[str, Any] | None:
@@ -154,32 +190,30 @@ class Conf:
 
         ``None`` means that the private keys are in the key ring.
         """
-        return self._read("KEY_SIGNER", None)
+        return self._read("KEY_SIGNER")
 
     @property
     def key_rotation_interval(self) -> timedelta:
-        return self._read("KEY_ROTATION_INTERVAL", timedelta(days=90))
+        return self._read("KEY_ROTATION_INTERVAL")
 
     @property
     def key_publish_ahead(self) -> timedelta:
         """How long the next key is published before it signs the first token."""
-        return self._read("KEY_PUBLISH_AHEAD", timedelta(minutes=10))
+        return self._read("KEY_PUBLISH_AHEAD")
 
     @property
     def key_reload_interval(self) -> timedelta:
         """How old a process's copy of the key ring may become before it loads the ring again."""
-        return self._read("KEY_RELOAD_INTERVAL", timedelta(seconds=60))
+        return self._read("KEY_RELOAD_INTERVAL")
 
     @property
     def revocation(self) -> dict[str, Any]:
-        return self._read(
-            "REVOCATION", {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"}
-        )
+        return self._read("REVOCATION")
 
     @property
     def claims(self) -> str | None:
         """Dotted path of a callable that takes the user and returns the project's claims."""
-        return self._read("CLAIMS", None)
+        return self._read("CLAIMS")
 
     @property
     def roles(self) -> str | None:
@@ -187,7 +221,7 @@ class Conf:
 
         ``None`` means the names of the user's groups.
         """
-        return self._read("ROLES", None)
+        return self._read("ROLES")
 
     @property
     def tenant(self) -> str | None:
@@ -195,25 +229,25 @@ class Conf:
 
         ``None`` means that the database and its schema name the tenant.
         """
-        return self._read("TENANT", None)
+        return self._read("TENANT")
 
     @property
     def jwks_url(self) -> str | None:
         """The URL of the JWK Set that a verify-only process loads; it needs no private key."""
-        return self._read("JWKS_URL", None)
+        return self._read("JWKS_URL")
 
     @property
     def max_sessions_per_user(self) -> int | None:
-        return self._read("MAX_SESSIONS_PER_USER", None)
+        return self._read("MAX_SESSIONS_PER_USER")
 
     @property
     def throttle_rates(self) -> dict[str, str | None]:
         """The rates. A rate that the setting doesn't name keeps its default."""
-        return THROTTLE_RATES | self._read("THROTTLE_RATES", {})
+        return {**DEFAULTS["THROTTLE_RATES"], **self._read("THROTTLE_RATES")}
 
     @staticmethod
-    def _read(name: str, default: Any) -> Any:
-        return getattr(settings, PREFIX + name, default)
+    def _read(name: str) -> Any:
+        return getattr(settings, PREFIX + name, DEFAULTS[name])
 
     def _default_key_store(self) -> dict[str, Any]:
         # One folder per issuer, so that two projects of the same operating-system user don't share
@@ -225,15 +259,5 @@ class Conf:
             "OPTIONS": {"PATH": str(Path(data_home) / "jwt_auth" / folder)},
         }
 
-
-#: Properties that are derived from a setting, without a setting of the same name.
-_DERIVED: Final = frozenset({"audiences"})
-
-#: Every setting's full name.
-NAMES: Final = frozenset(
-    PREFIX + name.upper()
-    for name, value in vars(Conf).items()
-    if isinstance(value, property) and name not in _DERIVED
-)
 
 conf: Final = Conf()

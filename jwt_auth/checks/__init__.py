@@ -1,7 +1,8 @@
 """System checks: ``jwt_auth.E…`` is wrong and stops the start, ``W…`` is unwise.
 
-Each message says what and why, each hint the line to write. ``settings`` judges values, ``keys``
-the key store, ``deployment`` what is unwise in production (``check --deploy``).
+Each message says what is wrong and why; each hint gives the line to write. ``settings`` judges
+values, ``keys`` the key ring, and ``deployment`` what is unwise in production (``check --deploy``).
+The backends of ``JWT_AUTH_KEY_STORE`` and ``JWT_AUTH_REVOCATION`` check their options themselves.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def register() -> None:
 
 
 def start_problems(*, serving: bool) -> list[CheckMessage]:
-    """The errors that a process must not start with; a server needs its keys, too."""
+    """The errors that stop a start. A server also needs its keys."""
     errors = [message for message in check_settings(None) if message.is_serious()]
     if serving and not errors and (problem := find_start_problem()) is not None:
         errors.append(problem)
@@ -33,7 +34,7 @@ def start_problems(*, serving: bool) -> list[CheckMessage]:
 
 
 def explain(problems: Sequence[CheckMessage]) -> str:
-    """One text that lists every problem with its id, its reason and the line to write."""
+    """List every problem in one text, with its id, its reason and the line to write."""
     lines = [f"jwt_auth can't start with {len(problems)} problem(s):"]
     for problem in problems:
         lines += ["", f"{problem.id}: {problem.msg}", f"    HINT: {problem.hint}"]

@@ -1,17 +1,18 @@
-"""The key store, the revocation backend and the project's callables: whether each can be used."""
+"""The backends and the project's callables: whether each can be built, imported and used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Final
 
 from django.contrib.auth import get_user_model
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from jwt_auth.cache_locations import check_locations
-from jwt_auth.checks import messages
+from jwt_auth.check_messages import error, setting_error, warning, write
 from jwt_auth.conf import conf
 from jwt_auth.keys.signers.base import find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
@@ -19,75 +20,71 @@ from jwt_auth.models import RefreshTokenFamily, write_database
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.stateless import NoRevocation
 
+FILE_STORE_LINE: Final = (
+    '{"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
+    '"OPTIONS": {"PATH": "/etc/example/keys"}}'
+)
 
-def check_backends() -> Iterator[CheckMessage]:
-    if conf.jwks_url is None:
-        yield from _check_key_store()
-    problems = list(
-        _check_backend(
-            "E020",
-            "REVOCATION",
-            get_backend,
-            '{"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"}',
-        )
-    )
-    if not problems:
-        problems += get_backend().check()
-    # The throttles' cache, which may be the backend's, too.
-    problems += [each for each in check_locations("default") if each not in problems]
-    yield from problems
-    if any(problem.id == "jwt_auth.E020" for problem in problems):
+#: The longest that an access token may stay usable after its user has logged out.
+_LONGEST_WITHOUT_REVOCATION: Final = timedelta(minutes=15)
+
+
+def check_key_store() -> Iterator[CheckMessage]:
+    if conf.jwks_url is not None:
         return
-    if not isinstance(get_backend(), NoRevocation):
+    if reason := _refusal(get_key_store):
+        yield error("E016", reason, write("KEY_STORE", FILE_STORE_LINE))
         return
+    yield from get_key_store().check()
+
+
+def check_revocation() -> Iterator[CheckMessage]:
+    if reason := _refusal(get_backend):
+        yield error("E020", reason, write("REVOCATION"))
+        return
+    backend = get_backend()
+    yield from backend.check()
     lifetime = conf.access_token_lifetime
-    if isinstance(lifetime, timedelta) and lifetime > timedelta(minutes=15):
-        yield messages.warning(
+    if (
+        isinstance(backend, NoRevocation)
+        and isinstance(lifetime, timedelta)
+        and lifetime > _LONGEST_WITHOUT_REVOCATION
+    ):
+        yield warning(
             "W005",
-            "JWT_AUTH_REVOCATION lets access tokens live to their end, over 15 minutes.",
-            "Write JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)",
+            "The backend of JWT_AUTH_REVOCATION revokes no access token: after a logout, it can be "
+            "used until it expires, here for more than 15 minutes.",
+            write("ACCESS_TOKEN_LIFETIME"),
         )
 
 
-def _check_key_store() -> Iterator[CheckMessage]:
-    problems = list(
-        _check_backend(
-            "E016",
-            "KEY_STORE",
-            get_key_store,
-            '{"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
-            '"OPTIONS": {"PATH": "/etc/example/keys"}}',
-        )
-    )
-    yield from problems or get_key_store().check()
-
-
-def _check_backend(
-    number: str, setting: str, build: Callable[[], object], line: str
-) -> Iterator[CheckMessage]:
-    try:
-        build()
-    except ImproperlyConfigured as error:
-        hint = f"Write JWT_AUTH_{setting} = {line}"
-        yield Error(str(error), hint=hint, id=f"jwt_auth.{number}")
+def check_cache_location() -> Iterator[CheckMessage]:
+    """Check the cache of the throttles; the revocation backend may use it as well."""
+    yield from check_locations("default")
 
 
 def check_signer() -> Iterator[CheckMessage]:
-    if conf.key_signer is None:
-        return
-    line = '{"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}'
-    problems = list(_check_backend("E050", "KEY_SIGNER", find_key_signer, line))
-    yield from problems
-    if problems:
+    if reason := _refusal(find_key_signer):
+        line = '{"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}'
+        yield error("E050", reason, write("KEY_SIGNER", line))
         return
     signer = find_key_signer()
     if signer is not None and conf.algorithm not in signer.algorithms:
-        yield messages.error(
+        yield setting_error(
             "E051",
             "ALGORITHM",
-            f"is one that {signer.name} has no keys for, and JWT_AUTH_KEY_SIGNER names that.",
+            f"is not one that {signer.name}, the signer of JWT_AUTH_KEY_SIGNER, has keys for.",
             f'"{min(signer.algorithms)}"',
         )
+
+
+def _refusal(build: Callable[[], object]) -> str:
+    """Say why a backend can't be built, in the words that the first request would raise."""
+    try:
+        build()
+    except ImproperlyConfigured as refused:
+        return str(refused)
+    return ""
 
 
 def check_callables() -> Iterator[CheckMessage]:
@@ -103,7 +100,7 @@ def check_callables() -> Iterator[CheckMessage]:
         except (ImportError, AttributeError, TypeError, ValueError):
             found = None
         if not callable(found):
-            yield messages.error(
+            yield setting_error(
                 number,
                 setting,
                 f"must be the dotted path of a callable that {argument}, or None.",
@@ -112,18 +109,16 @@ def check_callables() -> Iterator[CheckMessage]:
 
 
 def check_databases() -> Iterator[CheckMessage]:
-    """Sessions refer to users, and both are read and locked in one statement or transaction."""
+    """Sessions refer to users, and one statement or transaction reads and locks both."""
     user_model = get_user_model()
     users, sessions = write_database(user_model), write_database(RefreshTokenFamily)
     if users == sessions:
         return
     label = user_model._meta.app_label
-    yield Error(
-        f"DATABASE_ROUTERS sends users ({label}) to the database {users!r} and jwt_auth's sessions "
-        f"to {sessions!r}: they have to be in one.",
-        hint=(
-            "Have the router that names the app of the users name jwt_auth, too: "
-            f'Write route_app_labels = {{"{label}", "contenttypes", "jwt_auth"}}'
-        ),
-        id="jwt_auth.E076",
+    yield error(
+        "E076",
+        f"DATABASE_ROUTERS sends the users (app {label}) to the database {users!r} and the "
+        f"sessions of jwt_auth to {sessions!r}. Both must be in the same database.",
+        "Have the router that names the app of the users name jwt_auth as well: "
+        f'Write route_app_labels = {{"{label}", "contenttypes", "jwt_auth"}}',
     )

@@ -1,9 +1,8 @@
-"""Front ends on other origins: whether CORS, CSRF's trusted origins and the cookies' attributes say
-the same thing.
+"""Front ends on other origins: CORS, CSRF's trusted origins and the cookies' attributes must agree.
 
-The settings of django-cors-headers are read by their names, without the package, and with the
-defaults that it has. Which names make one *site* is written in a list that browsers carry (the
-Public Suffix List); here two hosts count as one site where their last two labels are the same.
+These checks read the settings of django-cors-headers by their names, with that package's defaults,
+whether or not it is installed. Browsers use the Public Suffix List to decide which hosts belong to
+one *site*. These checks take two hosts for one site if their last two labels are the same.
 """
 
 from __future__ import annotations
@@ -18,12 +17,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.http.request import validate_host
 
-from jwt_auth.checks import messages
-from jwt_auth.checks.cookies import check_cookie_types
+from jwt_auth.check_messages import warning, write
 from jwt_auth.conf import conf
 from jwt_auth.http.origins import is_trusted_origin, origin_matches
 
-#: What django-cors-headers allows by itself.
+#: The headers that django-cors-headers allows by default.
 DEFAULT_HEADERS: Final = (
     *("accept", "authorization", "content-type", "user-agent"),
     *("x-csrftoken", "x-requested-with"),
@@ -31,8 +29,6 @@ DEFAULT_HEADERS: Final = (
 
 
 def check_cross_origin() -> Iterator[CheckMessage]:
-    if any(check_cookie_types()):
-        return
     yield from _check_domain()
     if _sends_cookies():
         yield from _check_cors()
@@ -40,11 +36,11 @@ def check_cross_origin() -> Iterator[CheckMessage]:
 
 
 def _check_cors() -> Iterator[CheckMessage]:
-    """CORS lets other origins' pages send cookies."""
+    """Check the settings of CORS, which lets pages of other origins send the user's cookies."""
     if _cors("CORS_ALLOW_ALL_ORIGINS", "CORS_ORIGIN_ALLOW_ALL", default=False):
-        yield messages.warning(
+        yield warning(
             "W062",
-            "CORS lets the pages of every site read what the user's cookies get.",
+            "CORS lets the pages of every site send the user's cookies and read the answers.",
             "Remove CORS_ALLOW_ALL_ORIGINS, and write the front end's origins into "
             "CORS_ALLOWED_ORIGINS",
         )
@@ -53,24 +49,25 @@ def _check_cors() -> Iterator[CheckMessage]:
     allowed = {name.lower() for name in _cors("CORS_ALLOW_HEADERS", default=DEFAULT_HEADERS)}
     missing = [name for name in _needed_headers() if name.lower() not in allowed]
     if missing:
-        yield messages.warning(
+        yield warning(
             "W066",
             f"CORS does not let a front end send {' and '.join(missing)}.",
             f"Write {', '.join(repr(name.lower()) for name in missing)} into CORS_ALLOW_HEADERS, "
-            "beside corsheaders.defaults.default_headers",
+            "in addition to corsheaders.defaults.default_headers",
         )
     exposed = {name.lower() for name in _cors("CORS_EXPOSE_HEADERS", default=())}
     if "www-authenticate" not in exposed:
-        yield messages.warning(
+        yield warning(
             "W052",
-            "CORS does not let a front end read whether its access token was refused or an "
-            "application's own 401 is meant.",
+            "CORS does not let a front end read WWW-Authenticate, so it can't tell a refused "
+            "access token from another 401 of the application.",
             "Write 'WWW-Authenticate' into CORS_EXPOSE_HEADERS",
         )
     if "retry-after" not in exposed:
-        yield messages.warning(
+        yield warning(
             "W069",
-            "CORS does not let a front end read how long a throttled log-in has to wait.",
+            "CORS does not let a front end read Retry-After, so it can't tell how long a throttled "
+            "login has to wait.",
             "Write 'Retry-After' into CORS_EXPOSE_HEADERS",
         )
 
@@ -78,23 +75,24 @@ def _check_cors() -> Iterator[CheckMessage]:
 def _check_origins() -> Iterator[CheckMessage]:
     for origin in _allowed_origins():
         if not is_trusted_origin(origin) and not _is_own(origin):
-            yield messages.warning(
+            yield warning(
                 "W063",
-                f"CORS lets {origin} send cookies, and CSRF_TRUSTED_ORIGINS lacks it: its log-in, "
-                "refresh and log-out are refused.",
+                f"CORS lets {origin} send cookies, but CSRF_TRUSTED_ORIGINS lacks it: login, "
+                "refresh and logout from there are refused.",
                 f'Write "{origin}" into CSRF_TRUSTED_ORIGINS',
             )
     for origin in settings.CSRF_TRUSTED_ORIGINS:
         if not _is_allowed(origin) and not _is_own(origin):
-            yield messages.warning(
+            yield warning(
                 "W064",
-                f"CSRF_TRUSTED_ORIGINS has {origin}, and CORS does not let it read any answer.",
-                f'Write "{origin}" into CORS_ALLOWED_ORIGINS if it is a front end, else remove it',
+                f"CSRF_TRUSTED_ORIGINS has {origin}, but CORS does not let it read any answer.",
+                f'Write "{origin}" into CORS_ALLOWED_ORIGINS if it is a front end. Otherwise '
+                "remove it from CSRF_TRUSTED_ORIGINS.",
             )
 
 
 def _check_sites() -> Iterator[CheckMessage]:
-    """A cookie with SameSite goes to pages of the same site only, whatever CORS says."""
+    """Browsers send a cookie with SameSite from pages of the same site only, whatever CORS says."""
     if conf.refresh_cookie_samesite == "None":
         return
     own = {_site(host) for host in _own_hosts()}
@@ -103,9 +101,9 @@ def _check_sites() -> Iterator[CheckMessage]:
     samesite = conf.refresh_cookie_samesite
     for origin in dict.fromkeys((*settings.CSRF_TRUSTED_ORIGINS, *_credentialed_origins())):
         if _site(_host(origin)) not in own:
-            yield messages.warning(
+            yield warning(
                 "W065",
-                f"{origin} is on another site than ALLOWED_HOSTS: browsers send no cookie from "
+                f"{origin} is on a different site from ALLOWED_HOSTS: browsers send no cookie from "
                 f"there while JWT_AUTH_REFRESH_COOKIE_SAMESITE is {samesite!r}.",
                 "Serve the front end from a subdomain of the same site, or read "
                 "docs/how-to/cross-origin.md",
@@ -119,19 +117,19 @@ def _check_domain() -> Iterator[CheckMessage]:
         return
     under = [host for host in hosts if f".{host}".endswith(f".{domain}")]
     if not under:
-        yield messages.warning(
+        yield warning(
             "W068",
-            f"JWT_AUTH_REFRESH_COOKIE_DOMAIN is {domain}, which no host of ALLOWED_HOSTS is under: "
-            "browsers refuse the cookies.",
-            "Write JWT_AUTH_REFRESH_COOKIE_DOMAIN = None",
+            f"JWT_AUTH_REFRESH_COOKIE_DOMAIN is {domain}, but no host of ALLOWED_HOSTS is under "
+            "it: browsers refuse the cookies.",
+            write("REFRESH_COOKIE_DOMAIN"),
         )
     elif (common := _common_domain(under)) != domain:
-        yield messages.warning(
+        yield warning(
             "W067",
-            f"JWT_AUTH_REFRESH_COOKIE_DOMAIN sends the cookies to every subdomain of {domain}, and "
-            f"all hosts of ALLOWED_HOSTS are under {common}. A front end on another subdomain "
-            "needs no domain.",
-            "Write JWT_AUTH_REFRESH_COOKIE_DOMAIN = None",
+            f"With JWT_AUTH_REFRESH_COOKIE_DOMAIN, browsers send the cookies to every subdomain of "
+            f"{domain}, but all hosts of ALLOWED_HOSTS are under {common}. A front end on another "
+            "subdomain works without a domain.",
+            write("REFRESH_COOKIE_DOMAIN"),
         )
 
 
@@ -141,7 +139,7 @@ def _needed_headers() -> list[str]:
 
 
 def _sends_cookies() -> bool:
-    """Whether CORS is answered at all, and lets cookies go along."""
+    """Tell whether the middleware of CORS is there and lets requests carry cookies."""
     is_there = any(name.startswith("corsheaders.") for name in settings.MIDDLEWARE)
     return is_there and bool(_cors("CORS_ALLOW_CREDENTIALS", default=False))
 
@@ -155,11 +153,11 @@ def _allowed_origins() -> tuple[str, ...]:
 
 
 def _is_allowed(trusted: str) -> bool:
-    """Whether CORS has something for an entry of ``CSRF_TRUSTED_ORIGINS``."""
+    """Tell whether CORS allows an entry of ``CSRF_TRUSTED_ORIGINS``."""
     patterns: Iterable[Any] = _cors(
         "CORS_ALLOWED_ORIGIN_REGEXES", "CORS_ORIGIN_REGEX_WHITELIST", default=()
     )
-    # A wildcard stands for any subdomain: one will do to ask the patterns.
+    # A wildcard stands for any subdomain; one example is enough to try the patterns.
     example = trusted.replace("*", "www")
     return any(origin_matches(origin, trusted) for origin in _allowed_origins()) or any(
         re.match(pattern, example) for pattern in patterns
@@ -167,12 +165,12 @@ def _is_allowed(trusted: str) -> bool:
 
 
 def _is_own(origin: str) -> bool:
-    """Whether it is the site's own, written down for a proxy that hides the scheme or the host."""
+    """Tell whether it is this site itself, listed because a proxy hides the scheme or the host."""
     return validate_host(_host(origin), settings.ALLOWED_HOSTS)
 
 
 def _own_hosts() -> list[str]:
-    """The names of ``ALLOWED_HOSTS``; none where it takes any."""
+    """Give the names in ``ALLOWED_HOSTS``; an empty list if it accepts any."""
     if "*" in settings.ALLOWED_HOSTS:
         return []
     names = [host.lstrip(".").lower() for host in settings.ALLOWED_HOSTS]

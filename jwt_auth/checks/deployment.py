@@ -1,4 +1,4 @@
-"""What works, and is unwise in production (``manage.py check --deploy``)."""
+"""Settings that work but are unwise in production (``manage.py check --deploy``)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning  # noqa: A004  the framework's own name
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import URLResolver, get_resolver
 from django.utils.encoding import force_bytes
 
+from jwt_auth.check_messages import warning, write
+from jwt_auth.checks.backends import FILE_STORE_LINE
 from jwt_auth.checks.keys import find_key_problem
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.checks.signing import check_signing
@@ -27,21 +29,21 @@ from jwt_auth.keys.stores.environment import UNKNOWN_AGE
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.revocation.base import get_backend
 
-#: Why a cache is none to count attempts in. Those of the database and of files read a number and
-#: write the next one, with a time-out of their own.
+_MISCOUNTS: Final = "miscounts simultaneous attempts"
+
+#: Why a cache can't count attempts. The caches in the database and in files read a number and then
+#: write the next one, so two requests at once can write the same number.
 _UNFIT_CACHES: Final = {
-    "django.core.cache.backends.locmem.LocMemCache": "is a process's own",
-    "django.core.cache.backends.dummy.DummyCache": "keeps nothing",
-    "django.core.cache.backends.db.DatabaseCache": "does not count simultaneous attempts whole",
-    "django.core.cache.backends.filebased.FileBasedCache": (
-        "does not count simultaneous attempts whole"
-    ),
+    "django.core.cache.backends.locmem.LocMemCache": "is separate in each process",
+    "django.core.cache.backends.dummy.DummyCache": "stores nothing",
+    "django.core.cache.backends.db.DatabaseCache": _MISCOUNTS,
+    "django.core.cache.backends.filebased.FileBasedCache": _MISCOUNTS,
 }
 
 
 def check_deployment(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     if any(message.is_serious() for message in check_settings(None)):
-        return []  # named there; what is wrong can't be judged for being unwise
+        return []  # reported there; a wrong value can't be judged further
     problem = find_key_problem()
     messages: list[CheckMessage] = [] if problem is None else [problem]
     for check in (
@@ -56,28 +58,24 @@ def check_deployment(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     return messages
 
 
-def _warning(number: str, message: str, hint: str) -> Warning:
-    return Warning(message, hint=hint, id=f"jwt_auth.{number}")
-
-
 def _check_transport() -> Iterator[CheckMessage]:
     if settings.DEBUG:
-        yield _warning(
+        yield warning(
             "W014",
-            "DEBUG is on: answers explain more than strangers should read.",
+            "DEBUG is on: error pages show strangers code and settings.",
             "Write DEBUG = False",
         )
     if not settings.SECURE_SSL_REDIRECT and settings.SECURE_PROXY_SSL_HEADER is None:
-        yield _warning(
+        yield warning(
             "W010",
-            "Nothing keeps tokens from travelling over plain HTTP.",
+            "Neither redirect nor proxy setting keeps tokens from travelling over plain HTTP.",
             "Write SECURE_SSL_REDIRECT = True, or SECURE_PROXY_SSL_HEADER behind a TLS proxy.",
         )
     if not conf.refresh_cookie_secure:
-        yield _warning(
+        yield warning(
             "W011",
-            "The refresh cookie is sent over plain HTTP, too.",
-            "Write JWT_AUTH_REFRESH_COOKIE_SECURE = True",
+            "Browsers send the refresh cookie over plain HTTP as well.",
+            write("REFRESH_COOKIE_SECURE"),
         )
 
 
@@ -88,28 +86,28 @@ def _check_keys() -> Iterator[CheckMessage]:
         ring = load_ring(store)
         signing_key = ring.signing_key(now)
     except (ImproperlyConfigured, KeyFailure):
-        return  # named by another check
+        return  # reported by another check
     yield from store.check_server()
     if isinstance(store, FileKeyStore) and _is_inside_code(Path(store.describe())):
-        yield _warning(
+        yield warning(
             "W012",
-            f"The private keys lie inside the code folder ({store.describe()}): images and "
-            "archives will have them.",
-            'Write JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
-            '"OPTIONS": {"PATH": "/etc/example/keys"}}',
+            f"The private keys are inside the code folder ({store.describe()}): images and "
+            "archives of the code will contain them.",
+            write("KEY_STORE", FILE_STORE_LINE),
         )
     since = signing_key.activates_at
     overdue = since != UNKNOWN_AGE and now - since > conf.key_rotation_interval
     if overdue and ring.find_waiting(now) is None:
-        yield _warning(
+        yield warning(
             "W013",
             f"The key {signing_key.kid} has signed for longer than JWT_AUTH_KEY_ROTATION_INTERVAL.",
             "Run `manage.py rotate_keys`, and `manage.py rotate_keys --if-due` from cron.",
         )
     if _has_secret_key(ring):
-        yield _warning(
+        yield warning(
             "W015",
-            "A JWT secret is equal to SECRET_KEY: whoever verifies tokens can sign cookies, too.",
+            "A JWT secret is equal to SECRET_KEY: any service that verifies tokens can also sign "
+            "cookies.",
             "Run `manage.py rotate_keys --compromised KID` with its kid.",
         )
 
@@ -121,27 +119,25 @@ def _check_revocation() -> Iterator[CheckMessage]:
 def _check_throttles() -> Iterator[CheckMessage]:
     reason = _UNFIT_CACHES.get(settings.CACHES["default"]["BACKEND"])
     if reason is not None:
-        yield _warning(
+        yield warning(
             "W016",
-            f"The default cache {reason}: throttles let more through than their rates say.",
+            f"The default cache {reason}: throttles let more attempts pass than their rates say.",
             'Write CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache", '
             '"LOCATION": "redis://…"}}',
         )
 
 
 def _check_views() -> Iterator[CheckMessage]:
-    """Log-in, refresh and logout must not answer 401 to a stale Authorization header that comes
-    along.
-    """
+    """Login, refresh and logout must accept requests with a stale Authorization header."""
     for route, callback in _callbacks(get_resolver().url_patterns):
         view: Any = getattr(callback, "view_class", None)
         if getattr(view, "authenticates_itself", False):
             given = getattr(callback, "view_initkwargs", {})
             if given.get("authentication_classes", view.authentication_classes):
-                yield _warning(
+                yield warning(
                     "W017",
-                    f"The endpoint {route} has authentication_classes, which refuse a stale "
-                    "Authorization header, so that a client with an expired token can't log in.",
+                    f"The endpoint {route} has authentication_classes, which answer 401 to a stale "
+                    "Authorization header: a client with an expired token can't log in.",
                     "Write authentication_classes = () in that view.",
                 )
 
@@ -156,7 +152,7 @@ def _callbacks(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _is_inside_code(path: Path) -> bool:
-    # settings.configure() leaves no name.
+    # settings.configure() leaves the name empty.
     name = settings.SETTINGS_MODULE or os.environ.get("DJANGO_SETTINGS_MODULE", "")
     module = sys.modules.get(name.partition(".")[0])
     if module is None or not getattr(module, "__file__", None):

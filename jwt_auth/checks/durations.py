@@ -1,15 +1,14 @@
-"""How long things last: each by itself, then what must hold between them."""
+"""The lifetimes and intervals: each within its limits, then those that depend on each other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from django.core.checks import CheckMessage
 
-from jwt_auth.checks import messages
+from jwt_auth.check_messages import setting_error, warning, write
 from jwt_auth.conf import (
     CLOCK_DIFFERENCE,
     JWKS_MAX_AGE,
@@ -18,135 +17,80 @@ from jwt_auth.conf import (
     conf,
 )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Duration:
-    id: str
-    setting: str
-    at_least: timedelta
-    at_most: timedelta
-    example: str
-
-
-_SECOND, _MINUTE, _HOUR, _DAY = (
+_ZERO, _SECOND, _MINUTE, _HOUR, _DAY = (
+    timedelta(0),
     timedelta(seconds=1),
     timedelta(minutes=1),
     timedelta(hours=1),
     timedelta(days=1),
 )
-_ZERO: Final = timedelta(0)
 
-_DURATIONS: Final = (
-    _Duration(
-        id="E004",
-        setting="ACCESS_TOKEN_LIFETIME",
-        at_least=_MINUTE,
-        at_most=MAX_ACCESS_TOKEN_LIFETIME,
-        example="timedelta(minutes=15)",
-    ),
-    _Duration(
-        id="E005",
-        setting="REFRESH_TOKEN_LIFETIME",
-        at_least=_HOUR,
-        at_most=365 * _DAY,
-        example="timedelta(days=7)",
-    ),
-    _Duration(
-        id="E006",
-        setting="SESSION_LIFETIME",
-        at_least=_HOUR,
-        at_most=365 * _DAY,
-        example="timedelta(days=30)",
-    ),
-    _Duration(
-        id="E007", setting="CLOCK_LEEWAY", at_least=_ZERO, at_most=_MINUTE, example="timedelta(0)"
-    ),
-    _Duration(
-        id="E008",
-        setting="REFRESH_RETRY_WINDOW",
-        at_least=_ZERO,
-        at_most=300 * _SECOND,
-        example="timedelta(seconds=60)",
-    ),
-    _Duration(
-        id="E009",
-        setting="REFRESH_REUSE_LEEWAY",
-        at_least=_ZERO,
-        at_most=_MINUTE,
-        example="timedelta(0)",
-    ),
-    _Duration(
-        id="E017",
-        setting="KEY_ROTATION_INTERVAL",
-        at_least=_HOUR,
-        at_most=3650 * _DAY,
-        example="timedelta(days=90)",
-    ),
-    _Duration(
-        id="E018",
-        setting="KEY_PUBLISH_AHEAD",
-        at_least=_ZERO,
-        at_most=MAX_KEY_PUBLISH_AHEAD,
-        example="timedelta(minutes=10)",
-    ),
-    _Duration(
-        id="E019",
-        setting="KEY_RELOAD_INTERVAL",
-        at_least=_SECOND,
-        at_most=_DAY,
-        example="timedelta(seconds=60)",
-    ),
+#: Id, setting, the least and the most.
+_LIMITS: Final = (
+    ("E004", "ACCESS_TOKEN_LIFETIME", _MINUTE, MAX_ACCESS_TOKEN_LIFETIME),
+    ("E005", "REFRESH_TOKEN_LIFETIME", _HOUR, 365 * _DAY),
+    ("E006", "SESSION_LIFETIME", _HOUR, 365 * _DAY),
+    ("E007", "CLOCK_LEEWAY", _ZERO, _MINUTE),
+    ("E008", "REFRESH_RETRY_WINDOW", _ZERO, 300 * _SECOND),
+    ("E009", "REFRESH_REUSE_LEEWAY", _ZERO, _MINUTE),
+    ("E017", "KEY_ROTATION_INTERVAL", _HOUR, 3650 * _DAY),
+    ("E018", "KEY_PUBLISH_AHEAD", _ZERO, MAX_KEY_PUBLISH_AHEAD),
+    ("E019", "KEY_RELOAD_INTERVAL", _SECOND, _DAY),
 )
 
 
 def check_durations() -> Iterator[CheckMessage]:
-    for duration in _DURATIONS:
-        value = getattr(conf, duration.setting.lower())
+    for number, setting, least, most in _LIMITS:
+        value = getattr(conf, setting.lower())
         if not isinstance(value, timedelta):
-            reason = "must be a datetime.timedelta."
-        elif not duration.at_least <= value <= duration.at_most:
-            reason = f"must be from {duration.at_least} to {duration.at_most}, and is {value}."
-        else:
-            continue
-        yield messages.error(duration.id, duration.setting, reason, duration.example)
+            yield setting_error(number, setting, "must be a datetime.timedelta.")
+        elif not least <= value <= most:
+            yield setting_error(
+                number, setting, f"must be between {least} and {most}, but is {value}."
+            )
 
 
 def check_durations_together() -> Iterator[CheckMessage]:
-    if any(check_durations()):
-        return
     if conf.session_lifetime < conf.refresh_token_lifetime:
-        yield messages.error(
-            "E031",
-            "SESSION_LIFETIME",
-            "must not be shorter than JWT_AUTH_REFRESH_TOKEN_LIFETIME.",
-            "timedelta(days=30)",
+        yield setting_error(
+            "E031", "SESSION_LIFETIME", "must not be shorter than JWT_AUTH_REFRESH_TOKEN_LIFETIME."
         )
+    yield from _check_publish_ahead()
+    if conf.access_token_lifetime > 30 * _MINUTE:
+        yield warning(
+            "W001",
+            "JWT_AUTH_ACCESS_TOKEN_LIFETIME is longer than 30 minutes: a stolen token can be used "
+            "for that long.",
+            write("ACCESS_TOKEN_LIFETIME"),
+        )
+    if conf.refresh_token_lifetime > 30 * _DAY:
+        yield warning(
+            "W002",
+            "JWT_AUTH_REFRESH_TOKEN_LIFETIME is longer than 30 days: a stolen refresh token of an "
+            "idle session can be used for that long.",
+            write("REFRESH_TOKEN_LIFETIME"),
+        )
+
+
+def _check_publish_ahead() -> Iterator[CheckMessage]:
     needed = JWKS_MAX_AGE + conf.key_reload_interval
+    safe = needed + CLOCK_DIFFERENCE
     if conf.key_publish_ahead < needed:
-        yield messages.error(
+        yield setting_error(
             "E033",
             "KEY_PUBLISH_AHEAD",
-            f"must be at least {needed}: the JWK Set's max-age and JWT_AUTH_KEY_RELOAD_INTERVAL, "
-            "else a key signs before every verifier has it.",
-            f"timedelta(seconds={int(needed.total_seconds())})",
+            f"must be at least {needed}, the JWK Set's max-age plus "
+            "JWT_AUTH_KEY_RELOAD_INTERVAL. Otherwise a key signs before every verifier has it.",
+            _in_seconds(needed),
         )
-    elif conf.key_publish_ahead < needed + CLOCK_DIFFERENCE:
-        yield messages.warning(
+    elif conf.key_publish_ahead < safe:
+        yield warning(
             "W055",
-            "JWT_AUTH_KEY_PUBLISH_AHEAD leaves nothing for clocks that differ: a node that is a"
-            " minute ahead signs with a key that a verifier may not have yet.",
-            "Write JWT_AUTH_KEY_PUBLISH_AHEAD = "
-            f"timedelta(seconds={int((needed + CLOCK_DIFFERENCE).total_seconds())})",
+            "JWT_AUTH_KEY_PUBLISH_AHEAD allows for no difference between clocks: a node that is a "
+            "minute ahead signs with a key that a verifier may not have yet.",
+            write("KEY_PUBLISH_AHEAD", _in_seconds(safe)),
         )
-    if conf.access_token_lifetime > timedelta(minutes=30):
-        yield messages.warning(
-            "W001",
-            "JWT_AUTH_ACCESS_TOKEN_LIFETIME is over 30 minutes: a thief has a token for so long.",
-            "Write JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)",
-        )
-    if conf.refresh_token_lifetime > timedelta(days=30):
-        yield messages.warning(
-            "W002",
-            "JWT_AUTH_REFRESH_TOKEN_LIFETIME is over 30 days.",
-            "Write JWT_AUTH_REFRESH_TOKEN_LIFETIME = timedelta(days=7)",
-        )
+
+
+def _in_seconds(duration: timedelta) -> str:
+    return f"timedelta(seconds={int(duration.total_seconds())})"

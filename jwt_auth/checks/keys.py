@@ -1,4 +1,4 @@
-"""Whether there are keys to sign with, and in good keeping."""
+"""The keys: whether there is one to sign with, and whether the store keeps others out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from time import monotonic, sleep
 from typing import Any, Final
 
-from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  the framework's own name
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 
+from jwt_auth.check_messages import error, warning
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import (
     InvalidKey,
@@ -27,34 +28,34 @@ from jwt_auth.keys.stores.base import get_key_store, load_ring
 
 logger: Final = logging.getLogger("jwt_auth")
 
-#: Seconds that a start waits for a store that does not answer, and between two tries.
+#: Seconds that a start waits for a store that does not answer, and seconds between two attempts.
 START_PATIENCE: Final = 60.0
 _PAUSE: Final = 2.0
 
-_COMMAND: Final = "Run the command that is named there as the user that the server runs as."
+_COMMAND: Final = "Run the command that the message names as the user that the server runs as."
 _HINTS: Final = {
     InvalidKey: "Run `manage.py rotate_keys --compromised KID` with the kid of that key, which "
     "`manage.py list_keys` shows.",
-    KeySignerError: "Write JWT_AUTH_KEY_SIGNER as it was when that key was made, or run "
+    KeySignerError: "Restore the JWT_AUTH_KEY_SIGNER that this key was made with, or run "
     "`manage.py rotate_keys --now` for a key in the ring.",
-    KeyRingTorn: "Restore the key ring from a backup. Where there is none, move it away and run "
-    "`manage.py generate_keys`: every access token from before is refused then.",
+    KeyRingTorn: "Restore the key ring from a backup. Without a backup, move the ring away and run "
+    "`manage.py generate_keys`: the server then refuses all earlier access tokens.",
     KeyStoreError: "Let the user that the server runs as reach and read JWT_AUTH_KEY_STORE.",
-    KeyStoreUnavailable: "See that the store of JWT_AUTH_KEY_STORE is up, and can be reached.",
+    KeyStoreUnavailable: "Check that the store of JWT_AUTH_KEY_STORE is up and can be reached.",
 }
 
 
 def find_key_problem() -> CheckMessage | None:
-    """Say why no token could be signed now, or nothing."""
+    """Say why no token can be signed now, or give ``None``."""
     return _problem(_find_failure(_load))
 
 
 def find_start_problem() -> CheckMessage | None:
-    """The same for a server that starts: what is loaded stays for its first request, and a store
-    that does not answer is given a minute.
+    """The same for a server that starts: it keeps the loaded ring for its first request, and waits
+    up to a minute for a store that does not answer.
 
-    A worker that is replaced during an outage would else end the whole server: gunicorn stops when
-    one fails to boot.
+    Gunicorn stops the whole server when one worker fails to boot. Without the wait, a worker that
+    is replaced during an outage of the store would have that effect.
     """
     deadline, said = monotonic() + START_PATIENCE, ""
     while isinstance(failure := _find_failure(cache.get_ring), KeyStoreUnavailable):
@@ -74,9 +75,9 @@ def _load() -> KeyRing:
 def _judge(ring: KeyRing) -> None:
     signer = ring.signing_key(datetime.now(UTC)).signer
     if signer is not None:
-        get_signer_of(signer)  # that it is set, not that it is up: what has started verifies
+        get_signer_of(signer)  # asks nothing of it: while it is down, a server can still verify
     for key in ring.keys:
-        prepare_ring_key(key)  # one that can't be used has every request fail
+        prepare_ring_key(key)  # a key that can't be used makes every request fail
 
 
 def _find_failure(load: Callable[[], KeyRing]) -> KeyFailure | None:
@@ -85,7 +86,7 @@ def _find_failure(load: Callable[[], KeyRing]) -> KeyFailure | None:
     try:
         _judge(load())
     except ImproperlyConfigured:
-        pass  # a wrong setting, which the settings' own check names
+        pass  # a wrong setting, which its own check reports
     except KeyFailure as failure:
         return failure
     return None
@@ -95,14 +96,14 @@ def _problem(failure: KeyFailure | None) -> CheckMessage | None:
     if failure is None:
         return None
     hint = _HINTS.get(type(failure), _COMMAND)
-    return Error(str(failure), hint=hint, id="jwt_auth.E030")
+    return error("E030", str(failure), hint)
 
 
 def check_keys(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
-    """Warn only: ``migrate``, ``generate_keys`` and a build without secrets must run before there
-    are keys.
+    """Warn only, because ``migrate``, ``generate_keys`` and a build without secrets have to run
+    before there are keys.
     """
     problem = find_key_problem()
     if problem is None:
         return []
-    return [Warning(problem.msg, hint=problem.hint, id="jwt_auth.W030")]
+    return [warning("W030", problem.msg, str(problem.hint))]

@@ -84,8 +84,8 @@ def test_refresh_cookie_over_plain_http_is_warned_of(settings: Settings) -> None
 @pytest.mark.parametrize(
     ("backend", "reason"),
     [
-        ("locmem.LocMemCache", "a process's own"),
-        ("dummy.DummyCache", "keeps nothing"),
+        ("locmem.LocMemCache", "separate in each process"),
+        ("dummy.DummyCache", "stores nothing"),
         ("db.DatabaseCache", "simultaneous"),
         ("filebased.FileBasedCache", "simultaneous"),
     ],

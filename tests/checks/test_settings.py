@@ -291,6 +291,12 @@ def test_setting_of_another_package_is_none_of_ours(settings: Settings) -> None:
     assert check_settings(None) == []
 
 
+def test_key_store_is_not_checked_if_keys_come_from_an_url(settings: Settings) -> None:
+    """Nothing would load from it."""
+    wrong = {"JWKS_URL": "https://auth.example.com/.well-known/jwks.json", "KEY_STORE": "nothing"}
+    assert _ids(_messages(settings, **wrong)) == ["E023"]
+
+
 def test_all_problems_are_listed_at_once(settings: Settings) -> None:
     """Nobody has to start twice to see the second one."""
     wrong = {"ISSUER": "", "ALGORITHM": "none", "CLOCK_LEEWAY": 5, "REFRESH_COOKIE_SECURE": 1}

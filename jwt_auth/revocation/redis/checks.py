@@ -1,4 +1,4 @@
-"""Whether the cache and the server behind it can carry revocations."""
+"""The cache and the server of the Redis backend: whether they can carry revocations."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Final
 
 from django.conf import settings
 from django.core.cache import InvalidCacheBackendError, caches
-from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  the framework's own name
+from django.core.checks import CheckMessage, Error
 from django_redis.cache import RedisCache
 from django_redis.client import ShardClient
 from redis.exceptions import RedisError
 from redis.sentinel import SentinelConnectionPool
 
 from jwt_auth.cache_locations import check_locations, has_tls, locations_of
+from jwt_auth.check_messages import error, warning
 from jwt_auth.revocation.redis.client import RedisClient
 
 #: The oldest major version of Redis.
@@ -26,10 +27,10 @@ _LINE: Final = (
 
 
 def check_cache(alias: str) -> Iterator[CheckMessage]:
-    """A cache of one process, of files or of nothing would forget a revocation or never tell it."""
+    """Refuse caches that would lose a revocation or hide it from other processes."""
     if alias not in settings.CACHES:
         yield _cache_error(
-            f"JWT_AUTH_REVOCATION names the cache {alias!r}, which CACHES does not have."
+            f"JWT_AUTH_REVOCATION names the cache {alias!r}, which CACHES does not define."
         )
         return
     yield from check_locations(alias)
@@ -40,55 +41,55 @@ def check_cache(alias: str) -> Iterator[CheckMessage]:
         cache = None
     if not isinstance(cache, RedisCache):
         yield _cache_error(
-            f"JWT_AUTH_REVOCATION needs a django-redis cache; {alias!r} is {backend}, which other "
-            "processes can't see or which answers in another protocol."
+            f"JWT_AUTH_REVOCATION needs a django-redis cache, but {alias!r} is {backend}. Other "
+            "processes can't see that one, or it uses another protocol."
         )
         return
     if isinstance(cache.client, ShardClient):
         yield _cache_error(
-            f"JWT_AUTH_REVOCATION can't use the cache {alias!r}: its ShardClient has no server "
-            "that answers for all of a user's keys."
+            f"JWT_AUTH_REVOCATION can't use the cache {alias!r}: its ShardClient spreads a user's "
+            "keys over several servers."
         )
         return
     is_sentinel = issubclass(
         getattr(cache.client.connection_factory, "pool_cls", object), SentinelConnectionPool
     )
     if is_sentinel and any(has_tls(url) for url in locations_of(alias)):
-        yield Error(
-            f"The cache {alias!r} asks Sentinel, and its LOCATION begins with rediss://, which "
+        yield error(
+            "E063",
+            f"The cache {alias!r} uses Sentinel with a LOCATION that begins with rediss://, which "
             "opens no connection.",
-            hint='Write "LOCATION": "redis://…" and, in its OPTIONS, "CONNECTION_POOL_KWARGS": '
-            '{"ssl": True} and, where the sentinels speak TLS, "SENTINEL_KWARGS": {"ssl": True}.',
-            id="jwt_auth.E063",
+            'Write "LOCATION": "redis://…" and, in its OPTIONS, "CONNECTION_POOL_KWARGS": '
+            '{"ssl": True} and, if the sentinels use TLS, "SENTINEL_KWARGS": {"ssl": True}.',
         )
 
 
 def check_server(client: RedisClient, key: bytes) -> Iterator[CheckMessage]:
-    """Say before the traffic does what the server is not fit for."""
+    """Ask the server for its version and its settings, before requests depend on them."""
     try:
         version = client.server_version(key)
-    except RedisError as error:
-        yield Warning(
-            f"Redis can't be reached ({error}): the database answers meanwhile.",
-            hint="Check LOCATION, the password and the network of the cache.",
-            id="jwt_auth.W021",
+    except RedisError as unreachable:
+        yield warning(
+            "W021",
+            f"Redis can't be reached ({unreachable}). Until it can, the database answers.",
+            "Check LOCATION, the password and the network of the cache.",
         )
         return
     if int(version.partition(".")[0]) < _OLDEST:
-        yield Error(
-            f"Redis {version} is too old; 6.0 is the oldest that is supported.",
-            hint="Upgrade the server.",
-            id="jwt_auth.E029",
+        yield error(
+            "E029",
+            f"Redis {version} is too old. The oldest supported version is 6.0.",
+            "Upgrade the server.",
         )
     policy = client.config("maxmemory-policy", key)
     if policy is not None and policy != "noeviction":
-        yield Warning(
-            f"Redis evicts keys (maxmemory-policy {policy}). Nothing revoked gets in by it, but "
-            "each evicted hash costs SQL.",
-            hint="Run `redis-cli CONFIG SET maxmemory-policy noeviction` and give it the memory.",
-            id="jwt_auth.W020",
+        yield warning(
+            "W020",
+            f"Redis evicts keys (maxmemory-policy {policy}). No revoked token is accepted because "
+            "of that, but each evicted hash costs SQL.",
+            "Run `redis-cli CONFIG SET maxmemory-policy noeviction`, and give Redis enough memory.",
         )
 
 
 def _cache_error(message: str) -> Error:
-    return Error(message, hint=_LINE, id="jwt_auth.E028")
+    return error("E028", message, _LINE)

@@ -126,7 +126,7 @@ def test_malformed_location_is_an_error(location: Any, alias: str, settings: Set
         alias: {"BACKEND": _DJANGO_REDIS, "LOCATION": location},
     }
     (message,) = _found("E062")
-    assert "percent-encode" in message.msg
+    assert "Percent-encode" in message.msg
     assert repr(alias) in message.msg
     assert _SECRET[:4] not in str(message)
 

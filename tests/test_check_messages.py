@@ -1,0 +1,42 @@
+"""The form of the checks' messages: an id, the problem, and the line to write."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from jwt_auth.check_messages import setting_error, write
+from jwt_auth.conf import DEFAULTS
+
+
+def test_error_of_a_setting_is_a_sentence_with_the_line_to_write() -> None:
+    """A value in Python, as the project's settings have it."""
+    problem = setting_error("E003", "ALGORITHM", "must be another one.", '"RS256"')
+    assert (problem.id, problem.msg) == ("jwt_auth.E003", "JWT_AUTH_ALGORITHM must be another one.")
+    assert problem.hint == 'Write JWT_AUTH_ALGORITHM = "RS256"'
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_line_without_a_value_has_the_default(name: str) -> None:
+    """What Python reads from the line is the default itself."""
+    line = write(name)
+    assert line.startswith(f"Write JWT_AUTH_{name} = ")
+    assert eval(line.partition(" = ")[2], {"timedelta": timedelta}) == DEFAULTS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ACCESS_TOKEN_LIFETIME", "timedelta(minutes=15)"),
+        ("SESSION_LIFETIME", "timedelta(days=30)"),
+        ("CLOCK_LEEWAY", "timedelta(0)"),
+        ("ALGORITHM", '"ES256"'),
+        ("REVOCATION", '{"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"}'),
+        ("REFRESH_COOKIE_SECURE", "True"),
+        ("TENANT", "None"),
+    ],
+)
+def test_default_is_written_as_a_project_would(name: str, value: str) -> None:
+    """In the largest unit, and in double quotes."""
+    assert write(name) == f"Write JWT_AUTH_{name} = {value}"
