@@ -19,7 +19,7 @@ from django.conf import settings
 
 PREFIX: Final = "JWT_AUTH_"
 
-#: ``max-age`` of the published JWK Set: for so long, verifiers may not know a new key.
+#: ``max-age`` of the published JWK Set: for that long, verifiers may not know a new key.
 JWKS_MAX_AGE: Final = timedelta(minutes=5)
 
 #: How far two nodes' clocks may differ without one of them missing a key.

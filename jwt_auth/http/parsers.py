@@ -23,8 +23,9 @@ Context = Mapping[str, Any] | None
 
 
 class ObjectParser(JSONParser):
-    """A JSON object of unique names (RFC 7493 §2.3): of two equal ones a firewall may have judged
-    the other.
+    """Parse a JSON object with unique names (RFC 7493 §2.3).
+
+    If a name appears twice, a firewall in front may have checked the value that is ignored here.
     """
 
     def parse(
@@ -57,7 +58,7 @@ def refuse_large_body(request: Request) -> None:
     """Refuse a body over 16 KiB before it is parsed.
 
     Raises:
-        BodyTooLarge: the announced or the actual length is over the limit.
+        BodyTooLarge: the announced or the actual length exceeds the limit.
         ParseError: the announced length is not a number.
     """
     announced = request.META.get("CONTENT_LENGTH") or "0"

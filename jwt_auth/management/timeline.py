@@ -1,4 +1,4 @@
-"""The key ring's timeline in words."""
+"""Put the key ring's timeline into words, for the key commands."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from jwt_auth.keys.ring import KeyRing, KeyState, RingKey
 
 
 def timestamp(time: datetime) -> str:
-    """ISO 8601, in UTC and to the second."""
+    """Format a time as ISO 8601, in UTC and to the second."""
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def age(key: RingKey, now: datetime) -> str:
-    """How old the key is, in the largest unit that fits."""
+    """Say how old the key is, in the largest unit that fits."""
     seconds = max(0, int((now - key.created_at).total_seconds()))
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if number := seconds // size:
@@ -23,12 +23,12 @@ def age(key: RingKey, now: datetime) -> str:
 
 
 def rotation_due(ring: KeyRing) -> datetime:
-    """When ``rotate_keys --if-due`` will publish the next key."""
+    """Return when ``rotate_keys --if-due`` will publish the next key."""
     return max(key.activates_at for key in ring.keys) + conf.key_rotation_interval
 
 
 def next_step(ring: KeyRing, key: RingKey, now: datetime) -> str:
-    """The next change in the life of the key: one that time brings, or a command to run."""
+    """Say what happens to the key next: a change that comes by itself, or a command to run."""
     match ring.state_of(key, now):
         case KeyState.PUBLISHED:
             return f"signs from {timestamp(key.activates_at)}"

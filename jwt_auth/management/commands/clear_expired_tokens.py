@@ -30,8 +30,8 @@ class Command(BaseCommand):
         if size < 1:
             raise CommandError("--batch-size must be 1 or more.")
         past = latest_past(datetime.now(UTC))
-        # A session's row must outlive all its access tokens: without it, the database backend
-        # takes the session for ended and refuses them.
+        # A session's row must outlive all its access tokens: without the row, the session counts as
+        # ended and they are refused.
         ended_before = past - MAX_ACCESS_TOKEN_LIFETIME
         self._clear("sessions", RefreshTokenFamily.objects.expired(ended_before), size)
         self._clear("denials", RevokedToken.objects.expired(past), size)
