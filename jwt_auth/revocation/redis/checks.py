@@ -1,4 +1,4 @@
-"""Whether the cache and the server behind it can carry revocations."""
+"""Check that the cache and its server are suitable for revocations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ _LINE: Final = (
 
 
 def check_cache(alias: str) -> Iterator[CheckMessage]:
-    """A cache of one process, of files or of nothing would forget a revocation or never tell it."""
+    """Check the cache. A revocation in a local, file-based or dummy cache would never be seen by
+    other processes.
+    """
     if alias not in settings.CACHES:
         yield _cache_error(
             f"JWT_AUTH_REVOCATION names the cache {alias!r}, which CACHES does not have."
@@ -41,13 +43,13 @@ def check_cache(alias: str) -> Iterator[CheckMessage]:
     if not isinstance(cache, RedisCache):
         yield _cache_error(
             f"JWT_AUTH_REVOCATION needs a django-redis cache; {alias!r} is {backend}, which other "
-            "processes can't see or which answers in another protocol."
+            "processes can't see or which has another protocol."
         )
         return
     if isinstance(cache.client, ShardClient):
         yield _cache_error(
-            f"JWT_AUTH_REVOCATION can't use the cache {alias!r}: its ShardClient has no server "
-            "that answers for all of a user's keys."
+            f"JWT_AUTH_REVOCATION can't use the cache {alias!r}: its ShardClient spreads the keys "
+            "of a user over several servers."
         )
         return
     is_sentinel = issubclass(
@@ -55,8 +57,8 @@ def check_cache(alias: str) -> Iterator[CheckMessage]:
     )
     if is_sentinel and any(has_tls(url) for url in locations_of(alias)):
         yield Error(
-            f"The cache {alias!r} asks Sentinel, and its LOCATION begins with rediss://, which "
-            "opens no connection.",
+            f"The cache {alias!r} uses Sentinel, and its LOCATION begins with rediss://, which "
+            "Sentinel connections don't support.",
             hint='Write "LOCATION": "redis://…" and, in its OPTIONS, "CONNECTION_POOL_KWARGS": '
             '{"ssl": True} and, where the sentinels speak TLS, "SENTINEL_KWARGS": {"ssl": True}.',
             id="jwt_auth.E063",
@@ -64,7 +66,7 @@ def check_cache(alias: str) -> Iterator[CheckMessage]:
 
 
 def check_server(client: RedisClient, key: bytes) -> Iterator[CheckMessage]:
-    """Say before the traffic does what the server is not fit for."""
+    """Check the server before it gets any traffic."""
     try:
         version = client.server_version(key)
     except RedisError as error:
@@ -83,9 +85,10 @@ def check_server(client: RedisClient, key: bytes) -> Iterator[CheckMessage]:
     policy = client.config("maxmemory-policy", key)
     if policy is not None and policy != "noeviction":
         yield Warning(
-            f"Redis evicts keys (maxmemory-policy {policy}). Nothing revoked gets in by it, but "
-            "each evicted hash costs SQL.",
-            hint="Run `redis-cli CONFIG SET maxmemory-policy noeviction` and give it the memory.",
+            f"Redis evicts keys (maxmemory-policy {policy}). No revoked token is accepted because "
+            "of that, but each evicted hash costs SQL.",
+            hint="Run `redis-cli CONFIG SET maxmemory-policy noeviction`, and give Redis enough "
+            "memory.",
             id="jwt_auth.W020",
         )
 
