@@ -1,8 +1,9 @@
-"""Statements that Django's ORM composes once, and that are then run with other values each time.
+"""Compile a query of Django's ORM to SQL once, and run it with other values each time.
 
-Composing takes the ORM longer than it takes PostgreSQL to answer, and the statements of a request
-and of a refresh are always the same. What differs stands in them as slots. Rows go back through the
-converters and the instances that the ORM chose, so that they are what a queryset would have given.
+The ORM takes longer to compile a query than PostgreSQL takes to answer it, and the queries of a
+request and of a refresh are always the same. The values that differ are slots in the statement. The
+rows go through the converters and populators that the ORM chose, so the instances are the same as
+those of the queryset.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _Composed = TypeVar("_Composed")
 
 
 class Slot(Expression):
-    """A parameter whose value each execution brings, prepared as its field does it."""
+    """A parameter that gets its value at each execution; its field prepares the value."""
 
     def __init__(self, name: str, output_field: Field[Any, Any]) -> None:
         super().__init__(output_field=output_field)
@@ -33,9 +34,7 @@ class Slot(Expression):
 
 
 class _Parameters:
-    """What a statement is executed with: fixed values, and slots, of which one may stand in several
-    places.
-    """
+    """The parameters of a statement: fixed values, and slots. A slot may occur more than once."""
 
     def __init__(self, params: Sequence[Any]) -> None:
         self._fixed = [None if isinstance(param, Slot) else param for param in params]
@@ -45,7 +44,7 @@ class _Parameters:
                 self._slots.setdefault(param.name, (param.output_field, []))[1].append(place)
 
     def fill(self, values: Mapping[str, Any], connection: Any) -> list[Any]:
-        """Put a value into each slot, prepared for the database once."""
+        """Put a value into each slot; each value is prepared for the database once."""
         filled = self._fixed.copy()
         for name, (field, places) in self._slots.items():
             value = field.get_db_prep_save(values[name], connection)
@@ -55,7 +54,7 @@ class _Parameters:
 
 
 class Select:
-    """A composed queryset: its own and its related instances, and its annotations."""
+    """A compiled queryset, with related instances and annotations."""
 
     def __init__(self, queryset: QuerySet[Any]) -> None:
         self._database = queryset.db
@@ -69,7 +68,7 @@ class Select:
         self._attributes = [column.target.attname for column in columns[self._fields]]
         self._annotations = dict(compiler.annotation_col_map or {})
         related: Any = get_related_populators
-        # Since Django 6.1 a queryset has a mode for fetching deferred fields, and passes it on.
+        # Since Django 6.1, a queryset has a mode of fetching deferred fields and passes it on.
         mode = [queryset._fetch_mode] if hasattr(queryset, "_fetch_mode") else []
         self._related = related(info, compiler.select, queryset.db, *mode)
         self._converters = [
@@ -78,10 +77,10 @@ class Select:
         ]
 
     def fetch(self, **values: Any) -> list[Any]:
-        """Run it with a value for each slot.
+        """Run the statement with a value for each slot, and return the instances.
 
         Raises:
-            ValueError, ValidationError, OverflowError: a field has no form for its value.
+            ValueError, ValidationError, OverflowError: a field can't hold its value.
         """
         connection = connections[self._database]
         with connection.cursor() as cursor:
@@ -102,7 +101,7 @@ class Select:
 
 
 class Update:
-    """A composed UPDATE of the rows of a queryset."""
+    """A compiled UPDATE of the rows of a queryset."""
 
     def __init__(self, queryset: QuerySet[Any], changes: Mapping[str, Slot]) -> None:
         self._database = queryset.db
@@ -112,7 +111,7 @@ class Update:
         self._params = _Parameters(params)
 
     def execute(self, **values: Any) -> int:
-        """Run it with a value for each slot; gives the number of rows that matched."""
+        """Run the statement with a value for each slot; return the number of matching rows."""
         connection = connections[self._database]
         with (
             transaction.mark_for_rollback_on_error(using=self._database),
@@ -123,18 +122,18 @@ class Update:
 
 
 def composed_once(compose: Callable[..., _Composed]) -> Callable[..., _Composed]:
-    """Keep what ``compose`` gives, for each of its arguments."""
+    """Keep the result of ``compose`` for each combination of arguments."""
     kept = lru_cache(maxsize=16)(compose)
     _kept.append(kept)
     return kept
 
 
-#: What has to be composed anew where a setting changes that it was composed under.
+#: The caches to clear when a setting changes that the statements depend on.
 _kept: list[Any] = []
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:
-    # The converters hold on to the time zone that they were chosen under.
+    # The converters keep the time zone that was set when they were chosen.
     if setting in {"AUTH_USER_MODEL", "DATABASES", "TIME_ZONE", "USE_TZ"}:
         for kept in _kept:
             kept.cache_clear()

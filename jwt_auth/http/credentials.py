@@ -1,6 +1,4 @@
-"""What a request presents: an access token in the header or a cookie, a refresh token in the cookie
-or the body.
-"""
+"""Find the tokens and the retry key that a request presents in its headers and cookies."""
 
 from __future__ import annotations
 
@@ -13,23 +11,25 @@ from jwt_auth.conf import conf
 
 SCHEME: Final = "bearer"
 
-#: Longest refresh cookie or retry key that is looked at, in characters.
+#: The longest refresh cookie or retry key that is accepted, in characters.
 _MAX_LENGTH: Final = 512
 
 #: The longest cookie, name and value, that browsers keep (RFC 6265bis §5.6).
 MAX_COOKIE: Final = 4096
 
-#: How many cookies of one name are looked at, where all of them count.
+#: The most refresh cookies that are read if a request has several.
 _MAX_COOKIES: Final = 8
 
-#: What a client sends that keeps a deleted cookie, such as Django's for tests.
+#: The value of a deleted cookie, from clients that keep it, such as Django's test client.
 _EMPTY: Final = frozenset({"", '""'})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """An access token, and whether the browser may have attached it by itself (a cookie), for
-    whichever site's page.
+    """An access token.
+
+    ``is_ambient`` means that it came in a cookie, which the browser attaches by itself, even to a
+    request from another site's page.
     """
 
     value: str = field(repr=False)
@@ -37,10 +37,10 @@ class Credential:
 
 
 def find_access_token(request: HttpRequest) -> Credential | None:
-    """The access token of the header, else of the access cookie where the project has one.
+    """Find the access token in the header, or in the access cookie if the project has one.
 
-    A cookie counts only where there is no ``Authorization`` header at all: whoever writes one says
-    by it whom to take them for.
+    The cookie is only read if there is no ``Authorization`` header at all: a client that sends the
+    header has chosen its identity with it.
     """
     if "HTTP_AUTHORIZATION" in request.META:
         token = find_bearer_token(request)
@@ -55,11 +55,11 @@ def find_access_token(request: HttpRequest) -> Credential | None:
 
 
 def find_bearer_token(request: HttpRequest) -> str | None:
-    """The access token of the one ``Authorization: Bearer`` header (RFC 6750 §2.1); ``None`` where
-    there is none.
+    """Find the access token in the ``Authorization: Bearer`` header (RFC 6750 §2.1).
 
-    Never from a query, a form or a body: those end up in logs and histories. Whatever follows the
-    word Bearer is the token: two of them, or two headers joined with a comma, are no good one.
+    It is never read from a query, a form or a body, because those end up in logs and histories. The
+    whole text after the word Bearer is the token. So two tokens, or two headers joined with a
+    comma, are an invalid token.
     """
     header = request.META.get("HTTP_AUTHORIZATION", "")
     scheme, _, rest = header.partition(" ")
@@ -69,25 +69,24 @@ def find_bearer_token(request: HttpRequest) -> str | None:
 
 
 def find_refresh_cookies(request: HttpRequest) -> list[str]:
-    """The refresh tokens of the cookies of that name: one or none, and more where somebody has
-    planted one, as a sibling subdomain can.
+    """Find the refresh tokens in all cookies with the configured name.
+
+    There is more than one if an attacker has planted a cookie, as a sibling subdomain can do.
     """
     tokens = _find_cookies(request, conf.refresh_cookie_name)[:_MAX_COOKIES]
     return [] if len(tokens) == 1 and len(tokens[0]) > _MAX_LENGTH else tokens
 
 
 def find_retry_key(request: HttpRequest) -> str | None:
-    """The ``Idempotency-Key`` of a request; ``None`` where there is none that could be told from
-    noise.
-    """
+    """Find the ``Idempotency-Key`` of a request; ``None`` if it is missing, empty or too long."""
     key = request.META.get("HTTP_IDEMPOTENCY_KEY", "").strip()
     return key if 0 < len(key) <= _MAX_LENGTH else None
 
 
 def _find_cookies(request: HttpRequest, name: str) -> list[str]:
-    # The raw header, not request.COOKIES: Django strips U+2000, U+00A0 and the like from names, so
-    # that "<U+2000>__Secure-refresh_token", which a sibling subdomain may set, would read as the
-    # real one; and of two cookies of one name it would silently take the last.
+    # From the raw header, not from request.COOKIES. Django strips U+2000, U+00A0 and similar
+    # characters from names, so "<U+2000>__Secure-refresh_token", which a sibling subdomain may set,
+    # would be taken for the real cookie. And of two cookies with one name, Django takes the last.
     return [
         str(value)
         for part in request.META.get("HTTP_COOKIE", "").split(";")

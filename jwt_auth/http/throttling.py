@@ -1,8 +1,8 @@
-"""Counters that slow a guesser down: per account and per address apart, and refreshes per session.
+"""Throttle login attempts, per account and per address, and refreshes, per session.
 
-Rates are REST framework's (``"5/min"``), the counters atomic increments in the default cache, so
-that a burst of simultaneous requests is counted whole. A window begins with its first attempt. With
-a cache that is down nobody is locked out, and the log says so.
+Rates have REST framework's form (``"5/min"``). The counters are atomic increments in the default
+cache, so every request of a burst is counted. A window begins with its first attempt. While the
+cache is unavailable, no attempt is refused, and the log says so.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ logger: Final = logging.getLogger("jwt_auth")
 
 
 def count_login(username: str, client: Client, *, now: float) -> list[str]:
-    """Count a guess at a password, by the account's name and by where the guess came from.
+    """Count a login attempt, by the account's name and by the client's address.
 
-    Gives the account's counters, for :func:`take_back`.
+    Returns the account's counters, for :func:`take_back`.
 
     Raises:
-        Throttled: too many of either.
+        Throttled: too many attempts for the account or from the address.
     """
     if client.ip_address is not None:
         count("login_address", network_of(client.ip_address), now=now)
@@ -43,10 +43,10 @@ def count_login(username: str, client: Client, *, now: float) -> list[str]:
 
 
 def take_back(counters: Sequence[str]) -> None:
-    """Take an attempt back whose password was right. The address keeps its count.
+    """Don't count an attempt whose password was right. The counter of the address keeps it.
 
-    The attempts before stay counted: they may be a guesser's, whom no log-in of the account's owner
-    may give more.
+    Earlier attempts stay counted. They may be an attacker's, who must not get more attempts because
+    the account's owner has logged in.
     """
     for counter in counters:
         try:
@@ -68,9 +68,9 @@ def count_refresh(token: RefreshToken, *, now: float) -> None:
 
 
 def count(scope: str, ident: str, *, now: float) -> str | None:
-    """Count one attempt of ``ident``, ``now`` in seconds since the epoch.
+    """Count one attempt of ``ident``; ``now`` is in seconds since the epoch.
 
-    Gives the key of the counter; ``None`` where none counts.
+    Returns the key of the counter, or ``None`` if the attempt isn't counted.
 
     Raises:
         Throttled: more than the rate of ``scope`` allows, with the seconds until the window ends.
@@ -79,18 +79,18 @@ def count(scope: str, ident: str, *, now: float) -> str | None:
     if rate is None:
         return None
     limit, period = parse_rate(rate)
-    key = _key(scope, ident)  # an error of JWT_AUTH_TENANT is none of the cache
+    key = _key(scope, ident)  # outside of the try: an error in JWT_AUTH_TENANT isn't the cache's
     try:
         started = _window(key, period=period, now=now)
         counter = f"{key}:{started}"
         cache.add(counter, 0, timeout=period)
         attempts = _incremented(counter)
     except Exception as error:  # noqa: BLE001  a cache's client may raise anything
-        # A log-in must not answer 500 because a counter is away.
+        # A login must not answer 500 because the cache is unavailable.
         _log_failure(type(error).__name__)
         return None
     if attempts is None:
-        _log_failure("it gave no count")
+        _log_failure("it returned no count")
         return None
     if attempts > limit:
         signals.attempt_throttled.send_robust(sender=Throttled, scope=scope, ident=_digest(ident))
@@ -99,20 +99,20 @@ def count(scope: str, ident: str, *, now: float) -> str | None:
 
 
 def _incremented(counter: str) -> int | None:
-    """The new count. A cache that swallows its errors, as django-redis can, gives ``None``."""
+    """Return the new count; ``None`` from a cache that ignores errors, as django-redis can."""
     try:
         return cache.incr(counter)
     except ValueError:
-        return 0  # it expired between the two steps: as good as a first attempt
+        return 0  # the counter expired after add(): this is like a first attempt
 
 
 def _log_failure(reason: str) -> None:
-    # Not the error's text, nor a traceback: a client may quote a part of the cache's password.
+    # Neither the error's text nor a traceback: a client may quote a part of the cache's password.
     logger.error("The cache is not available (%s): attempts are not being throttled.", reason)
 
 
 def _window(key: str, *, period: int, now: float) -> float:
-    """When the window began: at its first attempt, in whichever process that was."""
+    """When the window began: at its first attempt, in this process or in another one."""
     started = cache.get(key)
     if started is None:
         cache.add(key, now, timeout=period)
@@ -121,7 +121,7 @@ def _window(key: str, *, period: int, now: float) -> float:
 
 
 def parse_rate(rate: str) -> tuple[int, int]:
-    """Attempts and the seconds that they are for, from ``"5/min"``.
+    """Parse a rate such as ``"5/min"`` into a number of attempts and a period in seconds.
 
     Raises:
         ValueError, KeyError: not a rate.
@@ -133,15 +133,14 @@ def parse_rate(rate: str) -> tuple[int, int]:
 
 
 class _RateParser(SimpleRateThrottle):
-    rate = "1/day"  # else the constructor asks for REST framework's own rates
+    rate = "1/day"  # without it, the constructor would look up REST framework's own rates
 
 
 def _key(scope: str, ident: str) -> str:
-    # Of each tenant by itself: user 1 of one is not user 1 of another.
+    # Separate for each tenant: user 1 of one tenant is not user 1 of another.
     return f"jwt_auth:throttle:{scope}:{_digest(f'{current_tenant()} {ident}')}"
 
 
 def _digest(ident: str) -> str:
-    # A user name may be an address that the cache has no business to hold, and may be of any
-    # length.
+    # A user name may be an email address, which should not be in a cache, and may have any length.
     return sha256(ident.encode("utf-8", "surrogatepass")).hexdigest()[:32]

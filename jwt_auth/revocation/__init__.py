@@ -1,1 +1,1 @@
-"""Whether a verified access token still counts: its user, session, version and ``jti``."""
+"""Decide whether a verified token is still valid, by its user, session, version and ``jti``."""

@@ -1,8 +1,8 @@
 """The contract of a revocation backend.
 
-The database is the truth and is written by :mod:`jwt_auth.flows` whatever the backend; a backend
-answers for requests, and may keep a faster copy, which the flows tell of every denial twice: before
-the database is written, and once that has been committed.
+The database is authoritative, and :mod:`jwt_auth.flows` writes to it whatever the backend is. A
+backend answers requests and may keep a faster copy for that. The flows tell the backend of every
+denial twice: before they write to the database, and after the commit.
 """
 
 from __future__ import annotations
@@ -29,56 +29,54 @@ from jwt_auth.users import current_tenant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denial:
-    """What is being revoked, of one user or, with ``user_id`` ``None``, of whoever has it.
+    """The sessions and tokens that are being revoked; ``user_id`` ``None`` means of any user.
 
-    ``whole_user`` stands for everything that the user holds: all sessions, and all versions before
-    the next one. With neither user nor sessions nor tokens, every session there is.
+    ``whole_user`` means everything that the user has: all sessions, and all versions before the
+    next one. Without a user, sessions and tokens, a denial means every session of every user.
     """
 
     user_id: Any | None
     session_ids: Sequence[UUID] = ()
     jtis: Sequence[str] = ()
     whole_user: bool = False
-    #: Whose users these are (:func:`jwt_auth.users.current_tenant`), fixed here: a thread that
-    #: writes the denial later has no tenant. ``None``: those of every tenant.
+    #: The tenant of the users (:func:`jwt_auth.users.current_tenant`), or ``None`` for all tenants.
+    #: It is fixed here because a thread that writes the denial later has no tenant.
     tenant: str | None = field(default_factory=current_tenant)
-    #: Tells this revocation from others of the same user that are under way at the same time.
+    #: Distinguishes this revocation from others of the same user that run at the same time.
     id: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
 
 
 class RevocationBackend(ABC):
-    """Answers for one request whether its access token still counts."""
+    """Decides at each request whether the access token is still valid."""
 
     @abstractmethod
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
-        """Give the token's user if token, session and user are all in good standing.
+        """Return the token's user if neither the token nor its session nor its user is refused.
 
         Raises:
             AccessTokenRefused: ``USER_UNKNOWN``, ``USER_INACTIVE``, ``TOKEN_VERSION``,
-            ``SESSION_ENDED`` or
-                ``TOKEN_REVOKED``.
+                ``SESSION_ENDED`` or ``TOKEN_REVOKED``.
         """
 
     def deny(self, denial: Denial) -> None:  # noqa: B027  a backend without a copy has nothing to do
-        """Refuse what is denied from now on; the database does not know yet."""
+        """Refuse from now on what is being denied. The database isn't written yet."""
 
     def confirm(self, denial: Denial) -> None:  # noqa: B027
-        """Refuse it for good: the database has committed."""
+        """Refuse it for good. The write to the database has been committed."""
 
     def flush(self, timeout: float) -> bool:
-        """Write what :meth:`confirm` could not: the process is about to end. Nothing is begun after
-        ``timeout`` seconds. Gives whether nothing is left.
+        """Write what :meth:`confirm` could not write, because the process is about to end.
+
+        No write is begun after ``timeout`` seconds. Return whether everything is written.
         """
         return True
 
     def check(self) -> list[CheckMessage]:
-        """What is wrong or unwise in the settings that it depends on, without reaching for a
-        server.
-        """
+        """Report what is wrong or unwise in the backend's settings, without asking a server."""
         return []
 
     def check_server(self) -> list[CheckMessage]:
-        """What is unwise in the server that it depends on (``manage.py check --deploy``)."""
+        """Report what is unwise in the backend's server, for ``manage.py check --deploy``."""
         return []
 
 
@@ -97,10 +95,10 @@ def get_backend() -> RevocationBackend:
 
 @contextmanager
 def revoking(denial: Denial) -> Iterator[None]:
-    """Write a revocation to the database between the backend's two steps.
+    """Write a revocation to the database between the two steps of the backend.
 
-    The second waits for the commit, so that it also holds inside somebody's atomic block (the
-    admin, a signal receiver), whose writes nobody else sees before.
+    The second step waits for the commit. The caller may be in an atomic block (the admin, a signal
+    receiver), whose writes other connections can't see before the commit.
     """
     backend = get_backend()
     backend.deny(denial)

@@ -1,4 +1,5 @@
-"""A Redis Cluster behind a django-redis cache, whose own factory makes clients of one server only.
+"""Connect a django-redis cache to a Redis Cluster; its default factory only makes clients of one
+server.
 
 .. code-block:: python
 
@@ -12,9 +13,9 @@
         }
     }
 
-The node there names all others when the process starts; later any of them will do.
+When the process starts, that node names all other nodes. Later, any of them can do so.
 ``REDIS_CLIENT_KWARGS`` goes to :class:`redis.cluster.RedisCluster`: ``startup_nodes`` for more than
-one address to start from, ``address_remap`` for nodes behind a translation.
+one address to start from, ``address_remap`` for nodes behind an address translation.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jwt_auth.forks import after_fork_in_child
 
-#: Seconds for a node that does not answer, where the cache's OPTIONS say nothing.
+#: Seconds to wait for a node, unless the cache's OPTIONS set a time-out.
 _TIMEOUT: Final = 1.0
 
 
 @dataclass(slots=True)
 class _Cluster:
-    """One address: the client, once there is one, and how often making it has failed."""
+    """The client of one address, once it exists, and how often making it has failed."""
 
     lock: Any = field(default_factory=Lock)
     client: RedisCluster | None = None
@@ -45,17 +46,18 @@ class _Cluster:
 
 
 class ClusterConnectionFactory(ConnectionFactory):  # type: ignore[misc]  # comes without types
-    """Makes one client for each address and process, which knows the cluster's nodes and slots."""
+    """Makes one client for each address in a process. It knows the cluster's nodes and slots."""
 
-    #: Of the process, as Django makes a cache anew for each thread.
+    #: Shared by the threads of the process, because Django makes a cache object for each thread.
     _clusters: ClassVar[dict[str, _Cluster]] = {}
 
     def connect(self, url: str) -> RedisCluster:
-        """Give the client; threads share it. One of them makes it, and where that fails, all that
-        have waited for it fail with it.
+        """Return the client, which all threads share.
+
+        One thread makes it. If that fails, all threads that have waited for it fail, too.
 
         Raises:
-            Exception: whatever redis-py does of a cluster that can't be reached.
+            Exception: redis-py's error, if the cluster can't be reached.
         """
         cluster = self._clusters.setdefault(url, _Cluster())
         failures = cluster.failures
@@ -78,7 +80,7 @@ class ClusterConnectionFactory(ConnectionFactory):  # type: ignore[misc]  # come
             **self.pool_cls_kwargs,
             **self.redis_client_cls_kwargs,
         }
-        del options["parser_class"]  # a cluster's nodes have their own
+        del options["parser_class"]  # RedisCluster sets the parser of each node
         return RedisCluster.from_url(**options)
 
     def disconnect(self, connection: Any) -> None:
@@ -86,12 +88,14 @@ class ClusterConnectionFactory(ConnectionFactory):  # type: ignore[misc]  # come
 
 
 def _forget() -> None:
-    """Have a forked child make its own clients: it has nobody to release the locks in and around
-    its parent's, one of which the thread that forks may have in a cache.
+    """Have a forked child make its own clients.
+
+    In the child, no thread releases the locks in and around its parent's clients. The cache objects
+    of the thread that forks hold one of those clients, so they are deleted, too.
     """
     ClusterConnectionFactory._clusters = {}
     for alias in caches:
-        with suppress(AttributeError):  # none has been made
+        with suppress(AttributeError):  # this alias has no cache object yet
             del caches[alias]
 
 

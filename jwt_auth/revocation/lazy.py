@@ -1,8 +1,8 @@
-"""A user of whom only the key is known until something else is asked for.
+"""Make a user that isn't read from the database until a field other than the key is needed.
 
-It is an instance of the project's own model with all other fields deferred, so ``isinstance()``,
-``pk`` and ``is_authenticated`` cost nothing. Django would load deferred fields one at a time; here
-the first one brings them all, in one SELECT.
+The user is an instance of the project's own model with all other fields deferred, so
+``isinstance()``, ``pk`` and ``is_authenticated`` cost nothing. Django would load deferred fields
+one by one. Here, the first access loads them all in one SELECT.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import write_database
 from jwt_auth.users import has_changing_tenants, hides_users
 
-#: The entry of an instance that has not been read yet: what raises a refusal, or ``None``.
+#: The attribute that marks an unread instance. Its value is the function that raises a refusal, or
+#: ``None``.
 _UNREAD: Final = "_jwt_auth_unread"
 
-#: Models whose ``__init__`` reads fields, as change trackers do: their users are never lazy.
+#: Models whose ``__init__`` reads fields, as change trackers do. Their users are never lazy.
 _eager: Final[set[type[AbstractBaseUser]]] = set()
 
 _thread: Final = local()
 
 
 class _FieldReadError(Exception):
-    """A field was asked for before the instance was complete."""
+    """A field was read before the instance was complete."""
 
 
 def lazy_user(user_model: type[AbstractBaseUser], subject: str) -> AbstractBaseUser | None:
-    """The user of that ``sub``, not read yet.
+    """Return the user with that ``sub``, unread.
 
-    ``None`` where the database has to be asked: the model has no such key, its default manager may
-    hide the user, its rows may be another tenant's by the time they are read, or its instances read
-    their fields as soon as they are made.
+    Returns ``None`` if the database has to be asked immediately: the model has no such key, its
+    default manager may hide the user, another tenant's rows may be active by the time the user is
+    read, or instances of the model read their fields as soon as they are made.
     """
     if user_model in _eager or hides_users() or has_changing_tenants():
         return None
@@ -63,16 +64,16 @@ def lazy_user(user_model: type[AbstractBaseUser], subject: str) -> AbstractBaseU
 
 
 def refuse_with(user: AbstractBaseUser, refuse: Callable[[AccessTokenRefused], NoReturn]) -> None:
-    """Have ``refuse`` translate what a lazy user raises when it is read, and may not be there."""
+    """Let ``refuse`` translate the refusal that reading a lazy user may raise."""
     if _UNREAD in vars(user):
         setattr(user, _UNREAD, refuse)
 
 
 def _observe_loads(user_model: type[AbstractBaseUser]) -> None:
-    """See to it that the first deferred field of an unread user loads the whole.
+    """Make the first access to a deferred field of an unread user load all of its fields.
 
-    Django calls this method of the class for each deferred field. An attribute of the instance
-    would do, but a shallow copy would take it along, and load its original.
+    Django calls ``refresh_from_db`` for each deferred field. It is replaced on the class: a shallow
+    copy would copy an attribute of the instance, and then load the original instead of itself.
     """
     reload = user_model.refresh_from_db
     if hasattr(reload, "loads_unread"):
@@ -86,7 +87,7 @@ def _observe_loads(user_model: type[AbstractBaseUser]) -> None:
         **options: Any,
     ) -> None:
         if getattr(_thread, "is_making", False):
-            _thread.has_read = True  # also where __init__ goes on after the error
+            _thread.has_read = True  # __init__ may catch the error
             raise _FieldReadError
         if _UNREAD in vars(self):
             _load(self, reload, using=using, fields=fields, **options)
@@ -105,19 +106,19 @@ def _load(
     fields: Iterable[str] | None,
     **options: Any,
 ) -> None:
-    """Load what is missing, and refuse whoever may not be there any more.
+    """Load the missing fields, and refuse a user who was deleted or deactivated meanwhile.
 
-    Until a load succeeds, each access to a field tries again. A user who was refused stays refused
-    when the view asks a second time.
+    Until a load succeeds, each access to a field tries again. So a user who was refused is refused
+    again when the view reads a second field.
     """
     model = type(user)
-    # A field that the view has assigned is not asked of the database, and stays.
+    # A field that the view has assigned keeps its value and isn't loaded.
     missing = user.get_deferred_fields()
     every = {field.attname for field in model._meta.concrete_fields}
     names = every if fields is None else {*fields, *missing}
     is_assigned = "is_active" in every - missing
     try:
-        # From where the request's user is: by now the routers may have another tenant's database.
+        # From the database of the request: the routers may name another tenant's database by now.
         reload(user, using=using or user._state.db, fields=sorted(names), **options)
     except model.DoesNotExist:
         # Deleted since the request was authenticated: a refusal, where Django would answer 500.

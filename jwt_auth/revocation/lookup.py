@@ -29,7 +29,7 @@ from jwt_auth.users import hides_users
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the database says about a token: its user, and whether session and token are valid."""
+    """The database's view of a token: its user, and whether session and token are valid."""
 
     user: AbstractBaseUser
     token_version: int
@@ -50,7 +50,7 @@ class Owner:
 
 
 def find_standing(token: AccessToken) -> Standing | None:
-    """Read the user and everything that can revoke the token; ``None`` if there is no such user."""
+    """Read the user and all that can revoke the token; ``None`` if no user is found."""
     user = _find_user(token, compose=_compose_standing, compose_once=_compose_standing_once)
     if user is None:
         return None
@@ -65,7 +65,7 @@ def find_standing(token: AccessToken) -> Standing | None:
 
 
 def find_owner(token: AccessToken) -> Owner | None:
-    """Read the user and nothing that could revoke the token; ``None`` if there is no such user."""
+    """Read the user, and nothing that could revoke the token; ``None`` if no user is found."""
     user = _find_user(token, compose=_compose_owner, compose_once=_compose_owner_once)
     return (
         None if user is None else Owner(user=user, session_is_known=user.owner_session is not None)

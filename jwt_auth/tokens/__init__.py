@@ -1,3 +1,1 @@
-"""What travels: access tokens (JWT), refresh tokens (opaque), and the claims between them and a
-user.
-"""
+"""The tokens that a client receives: access tokens (JWT) with claims, and opaque refresh tokens."""

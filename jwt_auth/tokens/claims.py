@@ -1,5 +1,5 @@
-"""The claims of an access token: which there must be, of what type, and what they must say (RFC
-7519, RFC 9068).
+"""The claims of an access token: which are required, their types, and their values (RFC 7519, RFC
+9068).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from jwt_auth.tokens.jws import parse_object
 
 TOKEN_USE: Final = "access"
 
-#: Names that the package sets; a project's own claims may use any other.
+#: Names that the package sets. A project's own claims may use any other name.
 RESERVED: Final = frozenset(
     {"iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid"}
     | {"token_version", "token_use", "client_id", "roles"}
 )
 
-#: The longest ``jti`` that the table of denied tokens has room for.
+#: The longest ``jti`` that the table of denied tokens can hold.
 JTI_LENGTH: Final = 255
 
 _REQUIRED_TEXTS: Final = ("iss", "sub", "jti", "sid", "token_use")
@@ -33,7 +33,7 @@ _REQUIRED_NUMBERS: Final = ("exp", "nbf", "iat", "token_version")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """A verified access token, as ``request.auth``: its signature, claims and times were good."""
+    """A verified access token, as in ``request.auth``: signature, claims and times are valid."""
 
     kid: str
     issuer: str
@@ -55,9 +55,10 @@ class AccessToken:
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """All claims, read-only, the project's own among them.
+        """All claims, read-only, including the project's own.
 
-        Parsed anew each time: what a view does to a list in it, no other request will read.
+        They are parsed again at each access: if a view changes a list in them, no other request
+        sees the change.
         """
         return MappingProxyType(json.loads(self.payload))
 
@@ -71,7 +72,7 @@ class AccessToken:
 
 
 def read_claims(payload: bytes, *, kid: str) -> AccessToken:
-    """Read the claims of a token whose signature is good; what they say is not judged yet.
+    """Read the claims of a token whose signature is valid. :func:`judge_claims` checks the values.
 
     Raises:
         AccessTokenRefused: a claim is missing or of the wrong type.
@@ -85,7 +86,7 @@ def read_claims(payload: bytes, *, kid: str) -> AccessToken:
     # type(), not isinstance(): a JSON true is an int to Python.
     if not all(type(claims[name]) is int and claims[name] >= 0 for name in _REQUIRED_NUMBERS):
         raise AccessTokenRefused(Refusal.CLAIM_TYPE)
-    # Databases refuse a NUL, and a jti that none can hold could never be denied.
+    # Databases refuse a NUL, and a jti that a database can't hold could never be denied.
     if "\0" in claims["sub"] or len(claims["jti"]) > JTI_LENGTH or not claims["jti"].isprintable():
         raise AccessTokenRefused(Refusal.CLAIM_TYPE)
     audience = claims["aud"]
@@ -107,13 +108,13 @@ def read_claims(payload: bytes, *, kid: str) -> AccessToken:
 
 
 def judge_claims(token: AccessToken, *, now: datetime) -> None:
-    """Judge at every request what a token says, by the settings and the clock of now.
+    """Check at every request the values of the claims, by the current settings and time.
 
     Raises:
-        AccessTokenRefused: a claim is wrong, or the token is over or not yet valid. Times are
-            compared strictly: at ``exp`` the token is over (RFC 7519 §4.1.4).
+        AccessTokenRefused: a claim is wrong, or the token has expired or is not valid yet. At
+            ``exp`` itself the token has already expired (RFC 7519 §4.1.4).
     """
-    # Whole and exact: an issuer compared as a substring let foreign tokens in (CVE-2024-53861).
+    # Compared as a whole: PyJWT once accepted a substring of the issuer (CVE-2024-53861).
     if token.issuer != conf.issuer:
         raise AccessTokenRefused(Refusal.ISSUER)
     if conf.audiences.isdisjoint(token.audiences):

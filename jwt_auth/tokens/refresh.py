@@ -1,11 +1,14 @@
-"""Refresh tokens: opaque to the client, self-proving to us (RFC 9700 §4.14).
+"""Refresh tokens: opaque to the client, and authenticated by an HMAC (RFC 9700 §4.14).
 
 A token is base64url(format, family id, generation, secret, tag): 1 + 16 + 4 + 32 + 16 bytes, 92
-characters. The tag is an HMAC over the rest under a key derived from ``SECRET_KEY``: a forged,
-truncated or foreign token ends at it, without SQL and without touching anybody's family. The secret
-is random in a family's first token; a successor's is an HMAC over a fresh random nonce and the
-token it replaces, so that a lost answer can be given again without the server ever storing a usable
-token. The first token of a family that a password change opens succeeds the former family's newest.
+characters. The tag is an HMAC over the rest, with a key derived from ``SECRET_KEY``. A forged,
+truncated or foreign token is refused because of its tag, without SQL and without any effect on a
+family.
+
+The secret of a family's first token is random. The secret of a successor is an HMAC over a fresh
+random nonce and the token that it replaces. So a lost answer can be given again, and the server
+never stores a usable token. The first token of a family that a password change opens is derived in
+the same way from the newest token of the former family.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ LENGTH: Final = (_BODY.size + _TAG_BYTES) * 4 // 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshToken:
-    """A token that we issued: its tag was good, or it was made here."""
+    """A token that we issued: its tag was verified, or the token was made here."""
 
     family_id: UUID
     generation: int
@@ -48,23 +51,23 @@ class RefreshToken:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the whole token in hex: all that the database ever holds of it."""
+        """SHA-256 of the whole token in hex. The database stores nothing else of the token."""
         return hashlib.sha256(self.text.encode("ascii")).hexdigest()
 
     def successor(self, nonce: bytes) -> RefreshToken:
-        """The token that replaces this one; ``nonce`` is fresh and random at each rotation."""
+        """Derive the token that replaces this one, with a ``nonce`` that is fresh and random."""
         return next(self.successors(nonce))
 
     def successors(self, nonce: bytes) -> Iterator[RefreshToken]:
-        """The successor under ``SECRET_KEY``, then under each of ``SECRET_KEY_FALLBACKS``.
+        """Derive the successor with ``SECRET_KEY``, then with each of ``SECRET_KEY_FALLBACKS``.
 
-        A retry may arrive after a rotation of ``SECRET_KEY`` in between; the stored digest tells
-        which it was.
+        ``SECRET_KEY`` may have been rotated between a request and its retry. The stored digest
+        shows which of the keys was used.
         """
         return self._heirs(self.family_id, self.generation + 1, nonce)
 
     def firsts(self, family_id: UUID, nonce: bytes) -> Iterator[RefreshToken]:
-        """The first token of a family that takes the place of this one's, under the same keys."""
+        """Derive the first token of a family that replaces this token's, with the same keys."""
         return self._heirs(family_id, 1, nonce)
 
     def _heirs(self, family_id: UUID, generation: int, nonce: bytes) -> Iterator[RefreshToken]:
@@ -75,13 +78,13 @@ class RefreshToken:
 
 
 def issue_first(family_id: UUID) -> RefreshToken:
-    """The first token of a family, of 256 bits from the system's random source."""
+    """Issue the first token of a family, with 256 bits from the system's random source."""
     secret_key = next(_secret_keys())
     return _make(family_id, 1, secrets.token_bytes(_SECRET_BYTES), secret_key=secret_key)
 
 
 def parse(text: str) -> RefreshToken:
-    """Read a presented token, believing nothing before its tag.
+    """Read a presented token; nothing in it is used before its tag has been verified.
 
     Raises:
         RefreshTokenRefused: malformed, truncated, or not made with any of our secret keys.
@@ -119,7 +122,8 @@ def _secret_keys() -> Iterator[bytes]:
 
 @lru_cache(maxsize=32)
 def _derived(secret_key: bytes, purpose: bytes) -> bytes:
-    """A key of its own for each purpose (RFC 5869), so that no use of ``SECRET_KEY`` elsewhere
-    helps against it.
+    """Derive a separate key for each purpose (RFC 5869).
+
+    Another use of ``SECRET_KEY`` in the project then reveals nothing about the keys used here.
     """
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(secret_key)

@@ -319,7 +319,7 @@ _DJANGO_REDIS = "django_redis.cache.RedisCache"
                 "LOCATION": "redis://127.0.0.1:1/0",
                 "OPTIONS": {"IGNORE_EXCEPTIONS": True},
             },
-            "it gave no count",
+            "it returned no count",
         ),
         ({"BACKEND": _DJANGO_REDIS, "LOCATION": "redis://user:ab#cd@127.0.0.1:1/0"}, "ValueError"),
     ],

@@ -36,7 +36,7 @@ class LoginView(AuthView):
         username, password = body.validated_data["username"], body.validated_data["password"]
         client = client_of(request)
         counters = throttling.count_login(username, client, now=self.now.timestamp())
-        # With the request, as Django's own form does it, so that any authentication backend works.
+        # With the request, as in Django's own login form: some authentication backends need it.
         with verifying(password):
             user = authenticate(request._request, username=username, password=password)
         if user is None or not user.is_active:
@@ -59,8 +59,8 @@ class RefreshView(AuthView):
             raise RefreshTokenRefused
         (presented,) = self.presented
         client = client_of(request)
-        # The signature is checked here, once, so that the throttle counts the sessions of genuine
-        # tokens only: a forged token uses up nobody's attempts.
+        # The token is verified once, here. Only a genuine one is counted, so that an attacker can't
+        # use up the refreshes of another user's session with forged ones.
         token = verify_refresh_token(presented, client=client)
         throttling.count_refresh(token, now=self.now.timestamp())
         issued = flows.refresh(
@@ -70,8 +70,8 @@ class RefreshView(AuthView):
 
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
-        # Of two cookies only the one on this host could be deleted, and that one is the user's own:
-        # the planted one would have the browser to itself.
+        # Of two cookies, only the one of this host could be deleted, and that is the user's own.
+        # The cookie that an attacker has planted would remain as the only one.
         if isinstance(exc, RefreshTokenRefused) and not self.presented[1:]:
             self.forget_refresh_token(self.request, response)
         return response
@@ -92,8 +92,9 @@ class LogoutView(AuthView):
         return self.forget_refresh_token(request, Response(status=status.HTTP_204_NO_CONTENT))
 
     def _refresh_tokens(self, request: Request) -> list[str]:
-        """The refresh tokens, none of a body that holds something else: the access token may be a
-        good one all the same.
+        """The presented refresh tokens; none if the body can't be read.
+
+        The access token in the header may still be valid, so a broken body must not stop a logout.
         """
         try:
             return self.transport.read(request)
@@ -101,15 +102,15 @@ class LogoutView(AuthView):
             return []
 
     def check_body(self, request: Request) -> None:
-        """Let nobody stay logged in who hung up before the end of a body that isn't needed."""
+        """Log the user out even if the client disconnected before the end of the body."""
         with suppress(UnreadablePostError):
             super().check_body(request)
 
     def _access_token(self, request: Request, *, is_needed: bool) -> str | None:
-        """The access token, one of a cookie only where the CSRF check is passed.
+        """The access token; one from a cookie only if the request passes the CSRF check.
 
-        Where it is not, a refresh token that came along still ends the session: that one needs the
-        origin check alone, and nobody is to stay logged in who wanted out.
+        If it doesn't pass, a refresh token in the same request still ends the session, because a
+        refresh token only needs the origin check: a user who logs out must not stay logged in.
         """
         credential = find_access_token(request)
         if credential is None:

@@ -1,4 +1,4 @@
-"""Revocation answered by Redis: :class:`RedisRevocation`, and one module for each part of it."""
+"""Revocation answered by Redis: :class:`RedisRevocation`, with a module for each of its parts."""
 
 try:
     import django_redis  # noqa: F401  so that the error names what to install

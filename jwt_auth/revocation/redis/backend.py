@@ -79,7 +79,7 @@ _REVOKED: Final = b"1"
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The fields of the hash; all are ``None`` if there is no hash."""
+    """The fields of the hash, each ``None`` if it isn't there."""
 
     version: bytes | None
     active: bytes | None

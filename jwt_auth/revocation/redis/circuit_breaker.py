@@ -1,9 +1,9 @@
-"""The circuit breaker between a process and a Redis that has failed.
+"""The circuit breaker between a process and Redis.
 
-Closed: Redis is asked. Open: it has failed, so the database answers, and a thread beside the
-requests probes it. Half-open: it answers again, but a revocation may have missed it, so the
-database goes on answering until every hash from before has expired; what could not be written is
-written first.
+Closed: Redis answers requests. Open: Redis has failed, so the database answers, and a background
+thread probes Redis. Half-open: Redis works again, and what could not be written to it has been
+written. But it may have missed a revocation of another process, so the database answers until
+every hash from before the failure has expired.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class State(Enum):
 
 
 class Circuit:
-    """The state, and the thread that closes it again.
+    """The state of the circuit, and the thread that closes it again.
 
-    ``probe`` asks the server for a sign of life and writes what was kept; it raises RedisError
-    where either fails, OutOfMemoryError where the server is only full. ``distrust`` is how long, in
-    seconds, a hash from before the failure may live.
+    ``probe`` asks the server for a sign of life and writes the kept denials. It raises RedisError
+    if either fails, and OutOfMemoryError if the server is only full. ``distrust`` is the lifetime
+    of a hash in seconds: no hash from before the failure lives longer.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class Circuit:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.state = State.CLOSED
-        #: A probe, too, has found that nothing can be written. Until then the failure may have been
-        #: this process's alone, and others believe Redis still: revocations have to be tried.
+        #: Whether a probe has failed, too. Until then, other processes may still reach Redis and
+        #: trust it, so every revocation has to be tried.
         self.is_given_up = False
         self._probe = probe
         self._distrust = distrust
@@ -58,12 +58,12 @@ class Circuit:
         after_fork_in_child(self._renew)
 
     def _renew(self) -> None:
-        # A forked child has the state, but neither the thread nor anybody to release the lock.
+        # A forked child has the state but not the thread, and no thread that releases the lock.
         self._lock = Lock()
         self._thread: Thread | None = None
 
     def fail(self, error: RedisError) -> None:
-        """Redis has failed just now."""
+        """Open the circuit because Redis has just failed."""
         with self._lock:
             if self.state is State.CLOSED:
                 logger.error("Redis has failed (%s): the database answers meanwhile.", error)
@@ -73,7 +73,7 @@ class Circuit:
         self.watch()
 
     def watch(self) -> None:
-        """See to it that somebody probes; a no-op while somebody does."""
+        """Start the thread that probes Redis, unless it is running."""
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
                 return
@@ -81,20 +81,20 @@ class Circuit:
             try:
                 thread.start()
             except RuntimeError:
-                return  # no thread can be had, or the process is about to end: the next one tries
+                return  # out of threads, or the process is about to end: the next request tries
             self._thread = thread
 
     def tick(self) -> None:
-        """Probe once, and change the state by what it says."""
+        """Probe once, and change the state by the result."""
         try:
             self._probe()
         except RedisError as error:
             with self._lock:
                 self.state = State.OPEN
-                # A full server makes no hash, but takes what is revoked.
+                # A full server makes no new hash, but the scripts that revoke still succeed.
                 self.is_given_up = not isinstance(error, OutOfMemoryError)
             return
-        # Under the lock: closing must not undo a failure of this very moment.
+        # Under the lock: closing must not overwrite a failure that is reported at the same moment.
         with self._lock:
             now = self._clock()
             self.is_given_up = False

@@ -1,10 +1,12 @@
-"""An open connection to Redis, and those that nobody uses at the moment.
+"""Open connections to Redis, and the store of idle ones.
 
-Straight on redis-py's connection, without its pool and retries: a request pays one round trip, and
-a server that hangs costs a time-out. Of the server it learns the *run*: a hash of its ``run_id``,
-which is another one after each restart, and of its ``master_replid``, which is another one after
-each promotion. So a server is told from the one that was there before, whose keys may have come
-back from an old snapshot or have missed what was written elsewhere meanwhile.
+They use redis-py's connection directly, without its pool and retries. So a request pays one round
+trip, and a server that hangs costs one time-out.
+
+A connection knows the *run* of its server: a hash of the ``run_id``, which changes with each
+restart, and of the ``master_replid``, which changes with each promotion. A key that another run has
+written isn't trusted: it may come from an old snapshot, or may have missed what was written to
+another server in the meantime.
 """
 
 from __future__ import annotations
@@ -17,27 +19,27 @@ from typing import Any, Final
 
 from redis import exceptions
 
-#: Characters of a run: enough to tell two servers apart.
+#: Length of a run in characters: enough to distinguish two servers.
 _RUN_LENGTH: Final = 16
 
-#: Seconds after which a connection asks the server anew who it is. A server that was demoted may go
-#: on answering, and be promoted again, without closing a connection.
+#: Seconds after which a connection asks for the server's run again. A server that was demoted may
+#: continue to answer, and be promoted again, without closing a connection.
 _KNOWN_FOR: Final = 1.0
 
-#: Seconds after which a connection that nobody has used is closed.
+#: Seconds after which an idle connection is closed.
 _IDLE_FOR: Final = 60.0
 
 
 class Connection:
-    """An open connection, and the run of the server at its other end.
+    """An open connection, and the run of its server.
 
-    A node of a cluster may be a replica, which says itself where the slot is.
+    A node of a cluster may be a replica: it redirects each command to the primary of the slot.
     """
 
     def __init__(self, connection: Any, *, is_of_cluster: bool) -> None:
         self._connection = connection
         self._is_of_cluster = is_of_cluster
-        #: Nothing half sent, no answer half read.
+        #: Whether no command is half sent and no answer half read.
         self.is_clean = True
         try:
             connection.connect()
@@ -51,8 +53,9 @@ class Connection:
         self.has_answered = False
 
     def keep_known(self) -> bool:
-        """Ask the server who it is, unless it has just said so; false where that fails, and the
-        connection must not be used again.
+        """Learn the server's run again, unless it is recent.
+
+        Returns false if that fails; then the connection must not be used again.
         """
         if monotonic() < self.known_at + _KNOWN_FOR:
             return True
@@ -62,7 +65,7 @@ class Connection:
         return False
 
     def _learn(self) -> None:
-        # The moment before the question: what changes during it is learned the next time.
+        # The moment before the question: a change while it is being answered is learned next time.
         self.known_at = monotonic()
         info = self.call("INFO", "replication")
         if _field(info, b"role") != b"master" and not self._is_of_cluster:
@@ -72,18 +75,18 @@ class Connection:
 
     def call(self, *command: Any) -> Any:
         connection = self._connection
-        # Packed here and sent without a health check: either would open the connection anew by
-        # itself, to whichever server is there now.
+        # Packed and sent here: redis-py's own methods open a lost connection again by themselves,
+        # and then perhaps to another server.
         parts = connection.pack_command(*command)
-        # Whatever interrupts, a worker's time limit too, leaves a connection that must not be used
-        # again: its next answer would be somebody else's.
+        # After any interruption, such as a worker's time limit, the connection must not be used
+        # again: the next command would read the answer of this one.
         self.is_clean = False
         for part in parts:
             connection._sock.sendall(part)
         try:
             answer = connection.read_response(disable_decoding=True)
         except exceptions.ReadOnlyError:
-            raise  # a primary that has become a replica: there is another one to find
+            raise  # the primary has become a replica, so the connection is of no more use
         except exceptions.ResponseError:
             self.is_clean = self.has_answered = True
             raise
@@ -96,38 +99,38 @@ class Connection:
 
 
 class IdleConnections:
-    """The connections to one server that nobody uses, the last used one on top.
+    """The idle connections to one server, the most recently used one on top.
 
-    Threads take them and put them back without a lock, which a fork could leave locked: each step
-    on a deque is atomic.
+    Threads take them and put them back without a lock, because each step on a deque is atomic. A
+    fork could leave a lock locked.
     """
 
     def __init__(self) -> None:
         self._idle: deque[Connection] = deque()
 
     def take(self) -> Connection | None:
-        """Give one that is good, if there is any."""
+        """Take a connection that works, if there is one."""
         with suppress(IndexError):
             connection = self._idle.pop()
             if connection.keep_known():
                 return connection
             connection.close()
-            self.close()  # those below have been idle for longer still
+            self.close()  # the ones below have been idle even longer
         return None
 
     def close(self) -> None:
-        """Close all that are here."""
+        """Close all idle connections."""
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
 
     def put(self, connection: Connection) -> None:
-        """Take one back, unless it must not be used again."""
+        """Put a connection back, or close it if it must not be used again."""
         if not connection.is_clean:
             connection.close()
             return
         self._idle.append(connection)
-        # What a burst has left behind.
+        # Close the connections that a burst of requests has left behind.
         with suppress(IndexError):
             while monotonic() > self._idle[0].known_at + _IDLE_FOR:
                 self._idle.popleft().close()
@@ -138,4 +141,4 @@ def _field(info: bytes, name: bytes) -> bytes:
         found, _, value = line.partition(b":")
         if found == name:
             return value
-    raise exceptions.ResponseError("The server does not say which process it is.")
+    raise exceptions.ResponseError("The server's INFO does not identify its process.")

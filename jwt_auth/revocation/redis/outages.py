@@ -1,4 +1,4 @@
-"""What a client of Redis raises, as one kind of error that quotes nothing."""
+"""Translate all errors of Redis clients into redis-py's, without quoting any configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 @contextmanager
 def outage() -> Iterator[None]:
-    """Whatever a client raises, of whatever type, is an outage: the database answers then."""
+    """Turn any error of a client into a RedisError, so that the database answers the request."""
     try:
         yield
     except Exception as error:  # noqa: BLE001  a client may raise anything
@@ -23,13 +23,15 @@ def is_timeout(error: Exception) -> bool:
 
 
 def as_redis_error(error: Exception) -> RedisError:
-    """The same as an error of redis-py's, which says what failed and nothing that may stand in a
-    cache's LOCATION: with a character too many in the password a part of it reads as host or port.
+    """Return a RedisError that says what failed and quotes nothing from the cache's LOCATION.
+
+    If the password in a URL contains an unescaped character, a part of the password is parsed as
+    host or port, and would be quoted in the original error.
     """
     if isinstance(error, exceptions.ResponseError):
         return error
     if isinstance(error, RedisError) and error.status_code is not None:
-        return error  # what the server has said, by its code
+        return error  # the server's answer, by its code
     if is_timeout(error):
         return exceptions.TimeoutError("no answer in time")
     return exceptions.ConnectionError(_reason_of(error))
@@ -39,7 +41,7 @@ def _reason_of(error: BaseException) -> str:
     kind = type(error).__name__
     cause: BaseException | None = error
     while cause is not None:
-        # The system's words for its own number, or OpenSSL's for what is wrong with a certificate.
+        # The system's text for an error number, or OpenSSL's text for a wrong certificate.
         if isinstance(cause, OSError) and cause.strerror:
             return f"{kind}: {cause.strerror}"
         cause = cause.__cause__ or cause.__context__

@@ -1,15 +1,14 @@
-"""The steps on a user's hash that must be atomic, in Lua. ``ARGV[1]`` is always the run of the
-server.
+"""The atomic steps on a user's hash, in Lua. ``ARGV[1]`` is always the run of the server.
 
-A key gets its TTL when it is made, and none of them prolongs it: whatever a hash says was read from
-the database after that, so the TTL is the bound for whatever else goes wrong.
+A key gets its TTL when it is created, and no script extends it. All data in a hash was read from
+the database after that moment. So the TTL limits how long any other kind of error can last.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-#: Take the lease, on a hash of this server. ARGV: run, lease, ttl in ms.
+#: Take the lease; a hash of another server is deleted first. ARGV: run, lease, ttl in ms.
 LEASE: Final = """
 local run = redis.call('HGET', KEYS[1], 'run')
 if run and run ~= ARGV[1] then redis.call('DEL', KEYS[1]) end
@@ -18,9 +17,10 @@ if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) 
 return 1
 """
 
-#: Complete the hash, adding to it. ARGV: run, the run that gave the lease, lease, token version,
-#: active, then fields and values.
-#: One field at a time: a mark or a denial stays, and Lua can't unpack thousands of them at once.
+#: Complete the hash. ARGV: run, the run that gave the lease, lease, token version, active, then
+#: fields and values.
+#: Fields are only added, so that a mark or a denial stays. They are added one by one, because Lua
+#: can't unpack thousands of them in one call.
 COMPLETE: Final = """
 if ARGV[1] ~= ARGV[2] then return 0 end
 if redis.call('HGET', KEYS[1], 'lease') ~= ARGV[3] then return 0 end
@@ -30,11 +30,11 @@ redis.call('HDEL', KEYS[1], 'lease')
 return 1
 """
 
-#: Mark what is about to be revoked. ARGV: run, ttl in ms, the revocation's id where it is of the
-#: whole user or nothing, fields.
-#: A mark that nothing follows, because the database was rolled back, only costs SQL until the TTL.
-#: Run twice, because the first answer was lost, it is the same as once.
-#: A hash that a former server left goes first: the next lease would drop it, and the mark with it.
+#: Mark what is about to be revoked. ARGV: run, ttl in ms, the revocation's id if it is of the whole
+#: user or else an empty string, fields.
+#: If the database is rolled back, the mark stays, and only costs SQL until the TTL.
+#: The script can run twice, because its first answer was lost, with the same effect.
+#: A hash of another server is deleted first: the next lease would delete it together with the mark.
 MARK: Final = """
 local run = redis.call('HGET', KEYS[1], 'run')
 if run and run ~= ARGV[1] then redis.call('DEL', KEYS[1]) end
@@ -51,10 +51,11 @@ if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) 
 return 1
 """
 
-#: Revoke for good and break the lease. ARGV: run, ttl in ms, the revocation's id where it is of the
-#: whole user or nothing, fields.
-#: Of the whole user: it knows no live session any more, so each is asked of the database again.
-#: A delete comes first: a script that has written something may go on where the server is full.
+#: Revoke for good and break the lease. ARGV: run, ttl in ms, the revocation's id if it is of the
+#: whole user or else an empty string, fields.
+#: For a whole user, the live sessions are removed from the hash, so that each request asks the
+#: database again.
+#: A delete comes first: on a full server, a script may continue once it has written something.
 CONFIRM: Final = """
 redis.call('HDEL', KEYS[1], 'lease')
 if ARGV[3] ~= '' then

@@ -525,12 +525,13 @@ def test_denial_of_another_tenant_touches_nothing_here(
     server: RedisServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither that of a user with the same key, nor that of everybody there."""
+    """Neither the denial of a user with the same key, nor the denial of all users there."""
     issued = known(log_in(user))
     before = hash_of_user(server)
     with monkeypatch.context() as patch:
         patch.setattr(connection, "schema_name", "a*{me", raising=False)
         denials = [Denial(user_id=user.pk, whole_user=True), Denial(user_id=None)]
+    denials.append(Denial(user_id=None, tenant="d*"))  # not the tenant "default"
     for denial in denials:
         backend.confirm(denial)
     with server.client() as client:

@@ -228,7 +228,7 @@ def test_silent_proxy_is_an_error(settings: Settings) -> None:
         **settings.CACHES,
         "proxy": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": _proxy()},
     }
-    with pytest.raises(RedisError, match="which process"):
+    with pytest.raises(RedisError, match="identify its process"):
         RedisClient("proxy", timeout=PATIENT).call("PING", b"")
 
 
