@@ -27,10 +27,11 @@ test-all: .venv/.dev-ready  ## Run those and all other tests, on every database 
 test-product: .venv/.dev-ready  ## Run every test with every database and user model; takes hours
 	@$(BIN)/python -m tests.jobs product $(ARGS)
 
-lint: .venv/.dev-ready  ## Check style, format and spelling
+lint: .venv/.dev-ready  ## Check style, format, spelling and prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/python .ci/prose.py jwt_auth docs README.md
 
 format: .venv/.dev-ready  ## Correct style and format
 	$(BIN)/ruff check --fix-only .

@@ -288,9 +288,9 @@ class RemoteContract(KeyStoreContract):
         assert self.connections(saved, storage) == parents
         before = len(storage.service.requests)
         assert holds_in_child(lambda: saved.load() == ring)
-        childs = {request.connection for request in storage.service.requests[before:]}
-        assert childs
-        assert childs.isdisjoint(parents)
+        child_requests = {request.connection for request in storage.service.requests[before:]}
+        assert child_requests
+        assert child_requests.isdisjoint(parents)
         assert self.connections(saved, storage) == parents
 
     def connections(self, store: RemoteKeyStore, storage: RemoteStorage) -> set[int]:
