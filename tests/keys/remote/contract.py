@@ -288,9 +288,9 @@ class RemoteContract(KeyStoreContract):
         assert self.connections(saved, storage) == parents
         before = len(storage.service.requests)
         assert holds_in_child(lambda: saved.load() == ring)
-        child_requests = {request.connection for request in storage.service.requests[before:]}
-        assert child_requests
-        assert child_requests.isdisjoint(parents)
+        child_connections = {request.connection for request in storage.service.requests[before:]}
+        assert child_connections
+        assert child_connections.isdisjoint(parents)
         assert self.connections(saved, storage) == parents
 
     def connections(self, store: RemoteKeyStore, storage: RemoteStorage) -> set[int]:
