@@ -97,6 +97,9 @@ class _Load:
         self.failure: Exception | None = None
         self.ended = Event()
 
+    def is_overdue(self, interval: float) -> bool:
+        return monotonic() - self.started > max(_LONGEST_LOAD, 2 * interval)
+
 
 class _Pauses:
     """How often an unknown ``kid`` may start a load when the store can't say that it has changed.
@@ -109,7 +112,8 @@ class _Pauses:
         self._next = float("-inf")
         self._pause = _FIRST_PAUSE
 
-    def may_load(self, now: float, *, limit: float) -> bool:
+    def may_load(self, limit: float) -> bool:
+        now = monotonic()
         if now < self._next:
             return False
         was_quiet = now >= self._next + self._pause
@@ -200,12 +204,11 @@ class _Cache:
         with self._lock:
             if self._copy not in (seen, None):
                 return None
-            interval = conf.key_reload_interval.total_seconds()
-            load, now = self._load, monotonic()
-            lasts = 0.0 if load is None else now - load.started
-            if load is None and is_guess and not self._pauses.may_load(now, limit=interval):
+            load, interval = self._load, conf.key_reload_interval.total_seconds()
+            lasts = 0.0 if load is None else monotonic() - load.started
+            if load is None and is_guess and not self._pauses.may_load(interval):
                 return None
-            if load is None or lasts > max(_LONGEST_LOAD, 2 * interval):
+            if load is None or load.is_overdue(interval):
                 new = _Load()
                 with suppress(StillWaiting, RuntimeError):  # no thread: a later request tries again
                     self._executor.submit(partial(self._load_in_background, new))
@@ -216,27 +219,26 @@ class _Cache:
         return load
 
     def _get_first(self) -> _Copy:
-        """Load in the request's own thread, because nothing can be answered without a key.
+        """Load in the request's thread, because nothing can be answered without a key.
 
-        The other requests wait for that load and share its result. The thread is the request's own
-        so that a store in the database sees the request's transaction, as tests need it.
+        The other requests wait for that load and share its result. In a background thread, a store
+        in the database would not see the request's transaction, in which a project's tests run.
         """
+        mine = _Load()
         with self._lock:
             if (copy := self._copy) is not None:
                 return copy
-            load, is_mine = self._load, False
-            if load is None:
-                load, is_mine = _Load(), True
-                self._load = load
-        if is_mine:
+            load = self._load = self._load or mine
+        if load is mine:
             self._run(load)
         else:
-            load = self._start_load(None) or load
+            if load.is_overdue(conf.key_reload_interval.total_seconds()):
+                load = self._start_load(None) or load
             load.ended.wait(_LONGEST_LOAD)
         copy, failure = self._copy or load.copy, load.failure
         if copy is not None:
             return copy
-        if is_mine and failure is not None:
+        if load is mine and failure is not None:
             raise failure
         # A new instance: a traceback must not grow from thread to thread.
         raise anew(failure) if isinstance(failure, KeyFailure) else KeyStoreError
