@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -32,9 +31,9 @@ MakeWorld = Callable[..., AbstractContextManager[World]]
 
 
 @pytest.fixture
-def make_world(ring: KeyRing, now: datetime, settings: Settings) -> MakeWorld:
+def make_world(ring: KeyRing, settings: Settings) -> MakeWorld:
     """Make worlds with a store of one key."""
-    return partial(world_of, ring, now, settings)
+    return partial(world_of, ring, settings)
 
 
 #: Some are taken more often than others.
