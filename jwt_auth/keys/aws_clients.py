@@ -14,7 +14,7 @@ from http import HTTPStatus
 from threading import current_thread
 from typing import Any, Final, Self
 
-from jwt_auth.keys.remote_client import Fault
+from jwt_auth.keys.remote_client import SIGNER_THREAD, STORE_THREAD, Fault
 
 try:
     import botocore.session
@@ -24,10 +24,6 @@ try:
 except ImportError as error:
     message = 'AWS needs boto3: pip install "django-jwt-sessions[aws]"'
     raise ImportError(message) from error
-
-#: The names of the threads that call AWS.
-SIGNER_THREAD: Final = "jwt_auth-key-signer"
-THREADS: Final = (SIGNER_THREAD, "jwt_auth-key-store")
 
 #: The form of AWS's error codes. Any other text may come from a proxy, and quote anything.
 _CODE: Final = re.compile(r"[A-Za-z]{3,64}")
@@ -168,6 +164,9 @@ def _hush_loggers() -> None:
             logging.getLogger(name).addFilter(_is_loud)
 
 
+_THREADS: Final = (SIGNER_THREAD, STORE_THREAD)
+
+
 def _is_loud(record: logging.LogRecord) -> bool:
     """Tell whether a record isn't a DEBUG record of our calls, which have separate threads."""
-    return record.levelno > logging.DEBUG or current_thread().name not in THREADS
+    return record.levelno > logging.DEBUG or current_thread().name not in _THREADS

@@ -24,6 +24,10 @@ from jwt_auth.keys.bounded_call import BoundedExecutor, StillWaiting
 
 T = TypeVar("T")
 
+#: The names of the threads that make the calls.
+SIGNER_THREAD: Final = "jwt_auth-key-signer"
+STORE_THREAD: Final = "jwt_auth-key-store"
+
 #: Ends each error message: the table there says for each name or code what to do.
 SEE_TABLE: Final = 'See "Errors" in docs/how-to/remote-key-stores.md.'
 

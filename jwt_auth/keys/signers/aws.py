@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import InvalidKey, KeySignerError
 from jwt_auth.keys.aws_clients import (
-    SIGNER_THREAD,
     RenewableClient,
     code_of,
     explain,
@@ -30,7 +29,7 @@ from jwt_auth.keys.aws_clients import (
 )
 from jwt_auth.keys.bounded_call import StillWaiting
 from jwt_auth.keys.pem import public_jwk_from_der
-from jwt_auth.keys.remote_client import SEE_TABLE, RemoteClient
+from jwt_auth.keys.remote_client import SEE_TABLE, SIGNER_THREAD, RemoteClient
 from jwt_auth.keys.ring import SignerReference
 from jwt_auth.keys.signers.base import KeySigner, NewKey, SigningDenied
 
@@ -140,8 +139,8 @@ class AWSKMSSigner(KeySigner):
             )
         if monotonic() < self._silent_until:
             raise KeySignerError(
-                f"AWS KMS didn't answer within the last {_COOL_DOWN:g} seconds. It is asked again"
-                " after them."
+                "AWS KMS didn't answer a moment ago. It is asked again after a pause of"
+                f" {_COOL_DOWN:g} seconds."
             )
 
         def request(client: RenewableClient) -> Any:
@@ -217,7 +216,7 @@ class AWSKMSSigner(KeySigner):
         return answer
 
     def _call(self, function: Callable[[], T], *, seconds: float) -> T:
-        """Call KMS within the deadline; errors are ours, with nothing of what KMS said."""
+        """Call KMS within the deadline. Errors become ours, without KMS's message."""
         try:
             return self._remote.call(function, seconds=seconds)
         except Exception as error:  # noqa: BLE001  a client may raise anything, and quote anything
@@ -281,5 +280,5 @@ def _joined(der: bytes) -> bytes:
 
 
 def _tag_value(text: str) -> str:
-    """Only what a tag may hold: letters, digits, spaces and ``_.:/=+-@``."""
+    """Keep the characters that a tag may have: letters, digits, spaces and ``_.:/=+-@``."""
     return "".join(c if c.isalnum() or c in " _.:/=+-@" else "_" for c in text)

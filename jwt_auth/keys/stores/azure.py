@@ -214,7 +214,7 @@ class AzureKeyVaultKeyStore(RemoteKeyStore):
                 credential=has_no_token,
                 refused=has_no_token,
             )
-        code = _code(error) or ""
+        code = str(_code(error) or "")
         name = code if _CODE.fullmatch(code) else type(error).__name__
         return Fault(
             reason=f"{name} (HTTP status {status})",

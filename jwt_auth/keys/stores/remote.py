@@ -24,7 +24,7 @@ from jwt_auth.exceptions import (
     KeyStoreError,
     KeyStoreUnavailable,
 )
-from jwt_auth.keys.remote_client import SEE_TABLE, Fault, RemoteClient
+from jwt_auth.keys.remote_client import SEE_TABLE, STORE_THREAD, Fault, RemoteClient
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import KeyStore, read_document
 
@@ -71,7 +71,7 @@ class RemoteKeyStore(KeyStore):
         self._timeout = timeout
         self._deadline = deadline
         self._remote = RemoteClient(
-            self._connect, explain=self._explain, places=1, name="jwt_auth-key-store"
+            self._connect, explain=self._explain, places=1, name=STORE_THREAD
         )
 
     @abstractmethod
