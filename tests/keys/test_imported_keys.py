@@ -122,6 +122,7 @@ def test_member_that_stands_twice_is_refused() -> None:
         (b"s" * 64, "repeats"),
         (b"0123456789abcdef" * 2, "repeats"),
         (bytes(range(64)), "repeats"),
+        (bytes(2 ** (n * n * n % 61 % 7) for n in range(40)), "repeats"),  # of seven different ones
         (b"12345678901234567890123456789012", "repeats"),
         (sha256(b"half of it").digest()[:24] * 2, "repeats"),
         (b"my-super-secret-key-for-jwt-signing-2024", "placeholder"),
