@@ -51,8 +51,8 @@ def base64_decode_from_any_tool(text: str) -> bytes:
     Raises:
         ValueError: the text is not base64.
     """
-    plain = "".join(text.split()).rstrip("=").replace("+", "-").replace("/", "_")
-    return base64.b64decode(plain + "=" * (-len(plain) % 4), altchars=b"-_", validate=True)
+    plain = "".join(text.split()).replace("-", "+").replace("_", "/")
+    return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
 
 
 def parse_json_object(text: bytes | str) -> dict[str, Any]:

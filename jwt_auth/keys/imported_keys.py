@@ -7,7 +7,7 @@ make a better one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from jwt_auth.encoding import InvalidJSON, base64url_decode, parse_json_object
 from jwt_auth.exceptions import InvalidKey
@@ -15,9 +15,6 @@ from jwt_auth.keys import jwk as jwks
 from jwt_auth.keys.jwk import JWK
 from jwt_auth.keys.jwk_format import algorithms_for, is_private, is_symmetric
 from jwt_auth.keys.strength import refuse_long_exponent, refuse_weak_secret
-
-#: The name that RFC 9864 §2.2 gives to EdDSA with Ed25519.
-_FULL_NAMES: Final = {"Ed25519": "EdDSA"}
 
 
 def jwk_from_json(text: bytes, *, algorithm: str | None, kid: str | None = None) -> JWK:
@@ -77,26 +74,16 @@ def _algorithm_of(members: Mapping[str, Any], wanted: str | None) -> str:
         )
     if wanted is not None and wanted not in possible:
         raise InvalidKey(f"The key can't be for {wanted}, only for {' or '.join(possible)}.")
-    stated = _stated_algorithm(members)
-    if stated is not None and stated not in possible:
-        raise InvalidKey(
-            f"The alg of the key does not fit its kind, which is for {' or '.join(possible)}."
-        )
-    if stated is not None and wanted not in (None, stated):
-        raise InvalidKey(f"The key says that it is for {stated}, and a key has one algorithm only.")
-    chosen = wanted or stated or (possible[0] if len(possible) == 1 else None)
-    if chosen is None:
-        raise InvalidKey(f"The key can be for {' or '.join(possible)}: say which.")
-    return chosen
-
-
-def _stated_algorithm(members: Mapping[str, Any]) -> str | None:
+    fitting = possible if wanted is None else [wanted]
     stated = members.get("alg")
-    if stated is None:
-        return None
-    if not isinstance(stated, str):
-        raise InvalidKey("The alg of the key is not a string.")
-    return _FULL_NAMES.get(stated, stated)
+    if stated == "Ed25519":  # RFC 9864 §2.2 gives EdDSA with this curve a name
+        stated = "EdDSA"
+    if stated is not None and stated not in fitting:
+        names = " or ".join(fitting)
+        raise InvalidKey(f"The alg of the key is not {names}, and a key has one algorithm only.")
+    if stated is None and len(fitting) > 1:
+        raise InvalidKey(f"The key can be for {' or '.join(fitting)}: say which.")
+    return stated or fitting[0]
 
 
 def _kid_of(members: Mapping[str, Any]) -> object:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 from django.apps import apps
@@ -173,16 +173,13 @@ class DatabaseKeyStore(KeyStore):
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Translate a database error, and leave the caller's transaction usable."""
+        database = self._database
+        in_transaction = connections[database].in_atomic_block
         try:
-            with self._savepoint():
+            with transaction.atomic(using=database) if in_transaction else nullcontext():
                 yield
         except DatabaseError as error:
             raise translate(error, self.describe()) from None
-
-    def _savepoint(self) -> AbstractContextManager[None]:
-        if connections[self._database].in_atomic_block:
-            return transaction.atomic(using=self._database)
-        return nullcontext()
 
 
 def _model() -> type[Model]:
