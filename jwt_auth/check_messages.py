@@ -13,6 +13,12 @@ from django.core.checks import Error, Warning  # noqa: A004  the framework's own
 
 from jwt_auth.conf import DEFAULTS, PREFIX
 
+#: A value for JWT_AUTH_KEY_STORE that works on every server.
+FILE_STORE: Final = (
+    '{"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
+    '"OPTIONS": {"PATH": "/etc/example/keys"}}'
+)
+
 _UNITS: Final = ("days", "hours", "minutes", "seconds")
 
 

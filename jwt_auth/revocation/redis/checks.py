@@ -57,8 +57,8 @@ def check_cache(alias: str) -> Iterator[CheckMessage]:
     if is_sentinel and any(has_tls(url) for url in locations_of(alias)):
         yield error(
             "E063",
-            f"The cache {alias!r} uses Sentinel with a LOCATION that begins with rediss://, which "
-            "opens no connection.",
+            f"The cache {alias!r} uses Sentinel, and its LOCATION begins with rediss://, which "
+            "Sentinel connections don't support.",
             'Write "LOCATION": "redis://…" and, in its OPTIONS, "CONNECTION_POOL_KWARGS": '
             '{"ssl": True} and, if the sentinels use TLS, "SENTINEL_KWARGS": {"ssl": True}.',
         )
