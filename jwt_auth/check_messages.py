@@ -35,6 +35,12 @@ def setting_error(number: str, setting: str, reason: str, value: str | None = No
     return error(number, f"{PREFIX}{setting} {reason}", write(setting, value))
 
 
+def option_error(number: str, reason: str, options: str) -> Error:
+    """Say what is wrong with an option of the key store, and which ``options`` to write instead."""
+    hint = f"Write {options} in the OPTIONS of {PREFIX}KEY_STORE"
+    return error(number, f"{PREFIX}KEY_STORE: {reason}.", hint)
+
+
 def write(setting: str, value: str | None = None) -> str:
     """Give the hint to write a setting, with a value in Python or with its default."""
     return f"Write {PREFIX}{setting} = {_in_python(DEFAULTS[setting]) if value is None else value}"

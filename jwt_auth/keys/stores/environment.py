@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 from django.core.checks import CheckMessage
 
-from jwt_auth.check_messages import error, warning
+from jwt_auth.check_messages import option_error, warning
 from jwt_auth.conf import ALGORITHMS, conf
 from jwt_auth.encoding import InvalidJSON, base64_decode_from_any_tool, parse_json_object
 from jwt_auth.exceptions import InvalidKey, KeyFailure, KeyRingMissing, KeyStoreReadOnly
@@ -70,11 +70,11 @@ class EnvironmentKeyStore(KeyStore):
 
     def check(self) -> list[CheckMessage]:
         if not self._variable or not isinstance(self._variable, str):
-            reason = "VARIABLE must be the name of an environment variable."
-            return [_error("E042", reason, '"VARIABLE": "JWT_AUTH_KEYS"')]
+            reason = "VARIABLE must be the name of an environment variable"
+            return [option_error("E042", reason, '"VARIABLE": "JWT_AUTH_KEYS"')]
         if self._algorithm not in (None, *ALGORITHMS):
-            reason = f"ALGORITHM must be one of {', '.join(ALGORITHMS)}, or left out."
-            return [_error("E043", reason, '"ALGORITHM": "ES256"')]
+            reason = f"ALGORITHM must be one of {', '.join(ALGORITHMS)}, or left out"
+            return [option_error("E043", reason, '"ALGORITHM": "ES256"')]
         return []
 
     def check_server(self) -> list[CheckMessage]:
@@ -144,8 +144,3 @@ def _read_key(content: bytes, algorithm: str | None) -> JWK:
             return read(content, algorithm=conf.algorithm if conf.algorithm in _RSA else "PS256")
         except InvalidKey:
             raise error from None
-
-
-def _error(number: str, reason: str, line: str) -> CheckMessage:
-    hint = f"Write {line} in the OPTIONS of JWT_AUTH_KEY_STORE, or leave it out."
-    return error(number, f"JWT_AUTH_KEY_STORE: {reason}", hint)

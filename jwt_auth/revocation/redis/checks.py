@@ -7,7 +7,7 @@ from typing import Final
 
 from django.conf import settings
 from django.core.cache import InvalidCacheBackendError, caches
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage
 from django_redis.cache import RedisCache
 from django_redis.client import ShardClient
 from redis.exceptions import RedisError
@@ -91,5 +91,5 @@ def check_server(client: RedisClient, key: bytes) -> Iterator[CheckMessage]:
         )
 
 
-def _cache_error(message: str) -> Error:
+def _cache_error(message: str) -> CheckMessage:
     return error("E028", message, _LINE)
