@@ -1,4 +1,4 @@
-"""The app, and the moment it starts: a wrong setting stops a server there, not at its first
+"""The app's configuration. A wrong setting stops a server here, at its start, and not at its first
 request.
 """
 
@@ -33,7 +33,7 @@ class JWTAuthConfig(AppConfig):
         log.connect_security_log()
         entry = startup.entry_point()
         if entry == "command":
-            return  # commands run the checks by themselves, and can be told not to
+            return  # commands run the checks themselves, unless --skip-checks is given
 
         def judge() -> list[CheckMessage]:
             with _queries_allowed():
@@ -45,9 +45,9 @@ class JWTAuthConfig(AppConfig):
 
 
 def _outside_event_loop(judge: Callable[[], list[CheckMessage]]) -> list[CheckMessage]:
-    """Call it in a thread of its own where an event loop runs, in which Django lets nobody query.
+    """Call it in a separate thread if an event loop runs in this one: there Django forbids queries.
 
-    Some ASGI servers import the application inside theirs.
+    Some ASGI servers import the application inside their event loop.
     """
     try:
         asyncio.get_running_loop()
@@ -59,10 +59,11 @@ def _outside_event_loop(judge: Callable[[], list[CheckMessage]]) -> list[CheckMe
 
 @contextmanager
 def _queries_allowed() -> Iterator[None]:
-    """Let the key ring be read from the database, where the settings keep it there.
+    """Let the key ring be read from the database, if JWT_AUTH_KEY_STORE keeps it there.
 
-    Django warns of a query before all apps are ready, since it would also run for every command,
-    and in tests on the wrong database. Here only a server comes by, and our models are ready.
+    Django warns of a query before all apps are ready, because every command would run it as well,
+    and tests would run it on the wrong database. Only a server runs this one, and the models of
+    this app are ready.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings(
@@ -70,10 +71,10 @@ def _queries_allowed() -> Iterator[None]:
         )
         yield
     for connection in connections.all(initialized_only=True):
-        # A server may fork now, and no two processes can share a connection, nor a pool of them.
+        # A server may fork now, and two processes can't share a connection or a pool of them.
         connection.close()
         getattr(connection, "close_pool", _nothing)()
 
 
 def _nothing() -> None:
-    """Stand in for what only some databases have."""
+    """Stand in for a method that only some database backends have."""

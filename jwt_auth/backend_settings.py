@@ -32,7 +32,7 @@ class BackendSetting(Generic[T]):
         """Give the backend that the value names, built once for equal values.
 
         Raises:
-            ImproperlyConfigured: there is no such backend, or it does not accept the options.
+            ImproperlyConfigured: the backend does not exist, or does not accept the options.
         """
         built = self._built
         if built is None or built[0] != value:

@@ -13,6 +13,12 @@ from django.core.checks import Error, Warning  # noqa: A004  the framework's own
 
 from jwt_auth.conf import DEFAULTS, PREFIX
 
+#: A value for JWT_AUTH_KEY_STORE that works on every server.
+FILE_STORE: Final = (
+    '{"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
+    '"OPTIONS": {"PATH": "/etc/example/keys"}}'
+)
+
 _UNITS: Final = ("days", "hours", "minutes", "seconds")
 
 
@@ -27,6 +33,12 @@ def warning(number: str, message: str, hint: str) -> Warning:
 def setting_error(number: str, setting: str, reason: str, value: str | None = None) -> Error:
     """Say what is wrong with a setting; its name and ``reason`` make one sentence."""
     return error(number, f"{PREFIX}{setting} {reason}", write(setting, value))
+
+
+def option_error(number: str, reason: str, options: str) -> Error:
+    """Say what is wrong with an option of the key store, and which ``options`` to write instead."""
+    hint = f"Write {options} in the OPTIONS of {PREFIX}KEY_STORE"
+    return error(number, f"{PREFIX}KEY_STORE: {reason}.", hint)
 
 
 def write(setting: str, value: str | None = None) -> str:

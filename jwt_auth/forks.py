@@ -1,7 +1,8 @@
-"""What a forked child process renews: it has its parent's locks and connections, but no threads.
+"""Hooks for forked child processes, such as the workers of a server that loads the app first.
 
-A lock that another thread held at the fork is never released in the child. On a connection that
-both processes use, each reads the other's answers.
+A child inherits its parent's locks and connections, but none of its other threads. A lock that one
+of those threads held at the fork is never released in the child. On a shared connection, parent and
+child read each other's answers. So each module that has one registers a hook that makes a new one.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ Hook: TypeAlias = Callable[[], None]
 
 _numbers: Final = count()
 
-#: In the order of registration. Each entry gives its hook, or ``None`` once the object is gone.
+#: In the order of registration. Each entry gives its hook, or ``None`` if the object has ended.
 _hooks: Final[dict[int, Callable[[], Hook | None]]] = {}
 
 
 def after_fork_in_child(hook: Hook) -> None:
     """Have every forked child call a function or method before it does anything else.
 
-    A method's object is not kept alive by this.
+    The registration of a method does not keep its object alive.
     """
     number = next(_numbers)
     if isinstance(hook, MethodType):
@@ -38,8 +39,8 @@ def after_fork_in_child(hook: Hook) -> None:
 
 def _run_hooks() -> None:
     hooks = [hook for find in list(_hooks.values()) if (hook := find()) is not None]
-    # The stack calls all of them, the last one first, even if some raise. The child goes on after
-    # that as well: Python hands the exception to sys.unraisablehook.
+    # The stack calls the last one first, and calls all of them even if some raise. Python reports
+    # the exception through sys.unraisablehook, and the child goes on.
     with ExitStack() as stack:
         for hook in reversed(hooks):
             stack.callback(hook)

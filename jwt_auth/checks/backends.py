@@ -12,18 +12,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from jwt_auth.cache_locations import check_locations
-from jwt_auth.check_messages import error, setting_error, warning, write
+from jwt_auth.check_messages import FILE_STORE, error, setting_error, warning, write
 from jwt_auth.conf import conf
 from jwt_auth.keys.signers.base import find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.models import RefreshTokenFamily, write_database
 from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.stateless import NoRevocation
-
-FILE_STORE_LINE: Final = (
-    '{"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
-    '"OPTIONS": {"PATH": "/etc/example/keys"}}'
-)
 
 #: The longest that an access token may stay usable after its user has logged out.
 _LONGEST_WITHOUT_REVOCATION: Final = timedelta(minutes=15)
@@ -33,7 +28,7 @@ def check_key_store() -> Iterator[CheckMessage]:
     if conf.jwks_url is not None:
         return
     if reason := _refusal(get_key_store):
-        yield error("E016", reason, write("KEY_STORE", FILE_STORE_LINE))
+        yield error("E016", reason, write("KEY_STORE", FILE_STORE))
         return
     yield from get_key_store().check()
 

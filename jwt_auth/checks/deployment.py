@@ -15,8 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import URLResolver, get_resolver
 from django.utils.encoding import force_bytes
 
-from jwt_auth.check_messages import warning, write
-from jwt_auth.checks.backends import FILE_STORE_LINE
+from jwt_auth.check_messages import FILE_STORE, warning, write
 from jwt_auth.checks.keys import find_key_problem
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.checks.signing import check_signing
@@ -93,7 +92,7 @@ def _check_keys() -> Iterator[CheckMessage]:
             "W012",
             f"The private keys are inside the code folder ({store.describe()}): images and "
             "archives of the code will contain them.",
-            write("KEY_STORE", FILE_STORE_LINE),
+            write("KEY_STORE", FILE_STORE),
         )
     since = signing_key.activates_at
     overdue = since != UNKNOWN_AGE and now - since > conf.key_rotation_interval

@@ -88,7 +88,7 @@ def get_backend() -> RevocationBackend:
     """The backend that ``JWT_AUTH_REVOCATION`` names, built once for each value of the setting.
 
     Raises:
-        ImproperlyConfigured: there is no such backend, or it does not accept its options.
+        ImproperlyConfigured: the backend does not exist, or does not accept its options.
     """
     return _setting.get_instance(conf.revocation)
 

@@ -49,6 +49,19 @@ def test_id_stands_for_one_fault() -> None:
     assert repeated([*of_stores, *(name for names in others for name in names)]) == []
 
 
+def test_messages_are_built_in_one_place() -> None:
+    """So that each has an id, a reason and a hint."""
+    builders = {"Error", "Warning", "Info", "Debug", "Critical"}
+    found = {
+        path.name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "django.core.checks"
+        if builders & {name.name for name in node.names}
+    }
+    assert found == {"check_messages.py"}
+
+
 def test_id_has_one_row_in_the_documentation() -> None:
     """And no row is left of a check that is gone."""
     rows = [line.split("|")[1] for line in PAGE.read_text().splitlines() if line.startswith("| ")]

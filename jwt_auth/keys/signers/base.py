@@ -200,7 +200,7 @@ def find_key_signer() -> KeySigner | None:
     """The signer that ``JWT_AUTH_KEY_SIGNER`` names, built once for each value of the setting.
 
     Raises:
-        ImproperlyConfigured: there is no such signer, or it does not accept its options.
+        ImproperlyConfigured: the signer does not exist, or does not accept its options.
     """
     config = conf.key_signer
     return None if config is None else _setting.get_instance(config)

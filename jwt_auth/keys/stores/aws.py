@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from django.core.checks import CheckMessage
 
+from jwt_auth.check_messages import option_error
 from jwt_auth.keys.aws_clients import explain, make_client, make_config, open_session
 from jwt_auth.keys.remote_client import Fault
 from jwt_auth.keys.stores.remote import (
@@ -26,7 +27,6 @@ from jwt_auth.keys.stores.remote import (
     RemoteKeyStore,
     Stored,
     check_address,
-    option_error,
 )
 
 _CURRENT: Final = "AWSCURRENT"

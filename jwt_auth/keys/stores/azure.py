@@ -20,6 +20,7 @@ from typing import Any, Final
 from django.core.checks import CheckMessage
 from django.utils.module_loading import import_string
 
+from jwt_auth.check_messages import option_error
 from jwt_auth.keys.remote_client import Fault
 from jwt_auth.keys.stores.azure_versions import (
     FOLLOWS,
@@ -36,7 +37,6 @@ from jwt_auth.keys.stores.remote import (
     Stored,
     Unsure,
     check_address,
-    option_error,
 )
 
 try:

@@ -219,6 +219,6 @@ def get_key_store() -> KeyStore:
     """The store that ``JWT_AUTH_KEY_STORE`` names, built once for each value of the setting.
 
     Raises:
-        ImproperlyConfigured: there is no such store, or it does not accept its options.
+        ImproperlyConfigured: the store does not exist, or does not accept its options.
     """
     return _setting.get_instance(conf.key_store)

@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  the framework's own name
+from django.core.checks import CheckMessage
 from django.db import Error as DatabaseError
 from django.db import IntegrityError, connections, router, transaction
 from django.db.models import Model
 from django.utils.encoding import force_bytes
 
+from jwt_auth.check_messages import FILE_STORE, error, warning, write
 from jwt_auth.exceptions import (
     InvalidKey,
     KeyFailure,
@@ -109,14 +110,17 @@ class DatabaseKeyStore(KeyStore):
 
     def check(self) -> list[CheckMessage]:
         if not self._variable or not isinstance(self._variable, str):
-            return [_error("E040", "KEY_ENCRYPTION_KEYS_VARIABLE names no variable.", _line())]
+            reason = "KEY_ENCRYPTION_KEYS_VARIABLE must be the name of an environment variable."
+            line = '{"BACKEND": "jwt_auth.keys.stores.database.DatabaseKeyStore"}'
+            return [error("E040", f"JWT_AUTH_KEY_STORE: {reason}", write("KEY_STORE", line))]
         if hasattr(connections[self._database], "schema_name"):
             return [_in_schemas()]
         text = os.environ.get(self._variable, "")
         try:
             keys = encryption.parse_keys(text) if text else ()
-        except InvalidKey as error:
-            return [_error("E041", f"{self._variable}: {error}", _how_to_make(self._variable))]
+        except InvalidKey as invalid:
+            reason = f"JWT_AUTH_KEY_STORE: {self._variable}: {invalid}"
+            return [error("E041", reason, _how_to_make(self._variable))]
         return [_equals_secret_key(self._variable)] if _has_secret_key(text, keys) else []
 
     def check_server(self) -> list[CheckMessage]:
@@ -126,10 +130,10 @@ class DatabaseKeyStore(KeyStore):
         except KeyFailure:
             return []  # another check reports it
         return [
-            _warning(
+            warning(
                 "W041",
                 f"The key ring is not encrypted under the first key of {self._variable}.",
-                "Run `manage.py rewrap_keys`; after that the other keys can go.",
+                "Run `manage.py rewrap_keys`. After that you can remove the other keys.",
             )
         ]
 
@@ -191,29 +195,15 @@ def _how_to_make(variable: str) -> str:
     return f"Set {variable} to what `{encryption.MAKE_KEY}` prints, the same on every node."
 
 
-def _line() -> str:
-    return (
-        'Write JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.keys.stores.database.DatabaseKeyStore"}'
-    )
-
-
-def _in_schemas() -> Error:
+def _in_schemas() -> CheckMessage:
     # With django-tenants and its like, a request would load the ring of the tenant that comes first
     # by chance. A thread in the background, which has no tenant, would load the public one.
-    return _error(
+    return error(
         "E077",
-        "the ring can't be in a database with a schema for each tenant: a process has one ring.",
-        'Write JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.keys.stores.file.FileKeyStore", '
-        '"OPTIONS": {"PATH": "/etc/example/keys"}}',
+        "JWT_AUTH_KEY_STORE: the ring can't be in a database with a schema for each tenant,"
+        " because a process has only one ring.",
+        write("KEY_STORE", FILE_STORE),
     )
-
-
-def _error(number: str, message: str, hint: str) -> Error:
-    return Error(f"JWT_AUTH_KEY_STORE: {message}", hint=hint, id=f"jwt_auth.{number}")
-
-
-def _warning(number: str, message: str, hint: str) -> Warning:
-    return Warning(message, hint=hint, id=f"jwt_auth.{number}")
 
 
 def _has_secret_key(text: str, keys: tuple[KeyEncryptionKey, ...]) -> bool:
@@ -225,10 +215,11 @@ def _has_secret_key(text: str, keys: tuple[KeyEncryptionKey, ...]) -> bool:
     )
 
 
-def _equals_secret_key(variable: str) -> Warning:
-    return _warning(
+def _equals_secret_key(variable: str) -> CheckMessage:
+    return warning(
         "W040",
-        f"A key of {variable} is equal to SECRET_KEY: a thief of it has the signing keys, too.",
+        f"A key of {variable} is equal to SECRET_KEY: an attacker who reads it also "
+        "gets the signing keys.",
         f"Put what `{encryption.MAKE_KEY}` prints first in {variable}, and run"
         " `manage.py rewrap_keys`.",
     )

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, NoReturn
 
-from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  the framework's own name
+from django.core.checks import CheckMessage
 
+from jwt_auth.check_messages import option_error, warning
 from jwt_auth.conf import ALGORITHMS, conf
 from jwt_auth.encoding import InvalidJSON, base64_decode_from_any_tool, parse_json_object
 from jwt_auth.exceptions import InvalidKey, KeyFailure, KeyRingMissing, KeyStoreReadOnly
@@ -69,25 +70,26 @@ class EnvironmentKeyStore(KeyStore):
 
     def check(self) -> list[CheckMessage]:
         if not self._variable or not isinstance(self._variable, str):
-            return [_error("E042", "VARIABLE names no variable.", '"VARIABLE": "JWT_AUTH_KEYS"')]
+            reason = "VARIABLE must be the name of an environment variable"
+            return [option_error("E042", reason, '"VARIABLE": "JWT_AUTH_KEYS"')]
         if self._algorithm not in (None, *ALGORITHMS):
-            reason = f"ALGORITHM must be one of {', '.join(ALGORITHMS)}, or left out."
-            return [_error("E043", reason, '"ALGORITHM": "ES256"')]
+            reason = f"ALGORITHM must be one of {', '.join(ALGORITHMS)}, or left out"
+            return [option_error("E043", reason, '"ALGORITHM": "ES256"')]
         return []
 
     def check_server(self) -> list[CheckMessage]:
         try:
             keys = self.load().keys
         except KeyFailure:
-            return []  # named by another check
+            return []  # reported by another check
         if all(key.activates_at != UNKNOWN_AGE for key in keys):
             return []
         return [
-            Warning(
-                f"The key in {self.describe()} is the only one: once it is replaced, every access"
-                " token that it has signed is refused. Its age is unknown, too.",
-                hint="Set the variable to a key ring in base64, which can hold two keys at a time.",
-                id="jwt_auth.W042",
+            warning(
+                "W042",
+                f"The key in {self.describe()} is the only one: after it is replaced, every access"
+                " token that it signed is refused. Its age is unknown as well.",
+                "Set the variable to a key ring in base64, which can hold two keys at a time.",
             )
         ]
 
@@ -142,11 +144,3 @@ def _read_key(content: bytes, algorithm: str | None) -> JWK:
             return read(content, algorithm=conf.algorithm if conf.algorithm in _RSA else "PS256")
         except InvalidKey:
             raise error from None
-
-
-def _error(number: str, reason: str, line: str) -> Error:
-    return Error(
-        f"JWT_AUTH_KEY_STORE: {reason}",
-        hint=f"Write {line} in the OPTIONS of JWT_AUTH_KEY_STORE, or leave it out.",
-        id=f"jwt_auth.{number}",
-    )

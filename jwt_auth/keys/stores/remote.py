@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import urlsplit
 
-from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  the framework's own name
+from django.core.checks import CheckMessage
 
+from jwt_auth.check_messages import option_error, warning
 from jwt_auth.exceptions import (
     KeyRingConflict,
     KeyRingExists,
@@ -172,14 +173,6 @@ class RemoteKeyStore(KeyStore):
         return self._remote.explain(error, seconds=seconds)
 
 
-def option_error(number: str, reason: str, line: str) -> Error:
-    return Error(
-        f"JWT_AUTH_KEY_STORE: {reason}.",
-        hint=f"Write in its OPTIONS {line}",
-        id=f"jwt_auth.{number}",
-    )
-
-
 def check_address(option: str, address: str) -> Iterator[CheckMessage]:
     """Check a service's address. The private keys travel to it and back."""
     line = f'"{option}": "https://…"'
@@ -193,9 +186,9 @@ def check_address(option: str, address: str) -> Iterator[CheckMessage]:
         # Every message names the address.
         yield option_error("E038", f"{option} holds more than an address", line)
     elif parts.scheme == "http" and parts.hostname not in _LOCAL:
-        yield Warning(
+        yield warning(
+            "W045",
             f"JWT_AUTH_KEY_STORE: {option} is plain HTTP: the private keys and the credential can"
             " be read on the network.",
-            hint=f"Write in its OPTIONS {line}",
-            id="jwt_auth.W045",
+            f"Write {line} in the OPTIONS of JWT_AUTH_KEY_STORE",
         )

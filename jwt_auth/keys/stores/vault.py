@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from django.core.checks import CheckMessage, Warning  # noqa: A004  the framework's own name
+from django.core.checks import CheckMessage
 
+from jwt_auth.check_messages import option_error, warning
 from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys.remote_client import Fault
 from jwt_auth.keys.stores.remote import (
@@ -26,7 +27,6 @@ from jwt_auth.keys.stores.remote import (
     RemoteKeyStore,
     Stored,
     check_address,
-    option_error,
 )
 
 try:
@@ -153,13 +153,13 @@ class VaultKeyStore(RemoteKeyStore):
         if not answer["data"]["metadata"]["deletion_time"]:
             return []
         return [
-            Warning(
+            warning(
+                "W046",
                 f"{self.describe()} will be deleted by Vault itself: the engine or the secret has"
                 " delete_version_after.",
-                hint=f"Run `vault read {self._mount_point}/config` and `vault kv metadata get"
+                f"Run `vault read {self._mount_point}/config` and `vault kv metadata get"
                 f" -mount={self._mount_point} {self._path}`, set it to 0s in both, and have"
                 " `manage.py rotate_keys` save the ring again.",
-                id="jwt_auth.W046",
             )
         ]
 

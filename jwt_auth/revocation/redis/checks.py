@@ -7,7 +7,7 @@ from typing import Final
 
 from django.conf import settings
 from django.core.cache import InvalidCacheBackendError, caches
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage
 from django_redis.cache import RedisCache
 from django_redis.client import ShardClient
 from redis.exceptions import RedisError
@@ -57,8 +57,8 @@ def check_cache(alias: str) -> Iterator[CheckMessage]:
     if is_sentinel and any(has_tls(url) for url in locations_of(alias)):
         yield error(
             "E063",
-            f"The cache {alias!r} uses Sentinel with a LOCATION that begins with rediss://, which "
-            "opens no connection.",
+            f"The cache {alias!r} uses Sentinel, and its LOCATION begins with rediss://, which "
+            "Sentinel connections don't support.",
             'Write "LOCATION": "redis://…" and, in its OPTIONS, "CONNECTION_POOL_KWARGS": '
             '{"ssl": True} and, if the sentinels use TLS, "SENTINEL_KWARGS": {"ssl": True}.',
         )
@@ -91,5 +91,5 @@ def check_server(client: RedisClient, key: bytes) -> Iterator[CheckMessage]:
         )
 
 
-def _cache_error(message: str) -> Error:
+def _cache_error(message: str) -> CheckMessage:
     return error("E028", message, _LINE)
