@@ -1,7 +1,7 @@
-"""Sessions and token versions: the truth that every revocation stands on.
+"""Sessions, token versions and denied tokens: the data that decides about every revocation.
 
-A session is one row for ever, a refresh token family that rotates in place. The querysets own every
-conditional UPDATE; what a rotation decides stands in :mod:`jwt_auth.flows.rotation`.
+A session is one row, a refresh token family that rotates in place. The querysets own every
+conditional UPDATE. The rules of a rotation are in :mod:`jwt_auth.flows.rotation`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,20 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models, router, transaction
 from django.db.models import F, Q
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from jwt_auth.compiled_queries import Select, Slot, Update, composed_once
-from jwt_auth.conf import conf
 from jwt_auth.retries import retried
+from jwt_auth.stored_times import InstantField
 
 USER_AGENT_LENGTH = 256
 JTI_LENGTH = 255
@@ -44,63 +43,23 @@ class Reason(models.TextChoices):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """Where a request came from, as far as that can be known."""
+    """The origin of a request, as far as the server knows it."""
 
     ip_address: str | None
     user_agent: str
 
 
-class InstantField(models.DateTimeField):  # type: ignore[type-arg]  # not at run time
-    """A moment, aware in Python whatever ``USE_TZ`` says: sessions end at the same time everywhere.
-
-    Without ``USE_TZ`` the database holds local time, as Django has it; migrations know a plain
-    ``DateTimeField``.
-    """
-
-    def get_prep_value(self, value: Any) -> Any:
-        if isinstance(value, datetime) and timezone.is_aware(value) and not settings.USE_TZ:
-            value = timezone.make_naive(value, timezone.get_default_timezone())
-        return super().get_prep_value(value)
-
-    def from_db_value(
-        self, value: datetime | None, expression: Any, connection: Any
-    ) -> datetime | None:
-        if value is None or timezone.is_aware(value):
-            return value
-        return timezone.make_aware(value, timezone.get_default_timezone())
-
-    def deconstruct(self) -> Any:
-        name, _path, args, kwargs = super().deconstruct()
-        return name, "django.db.models.DateTimeField", args, kwargs
-
-
-#: How far the clocks of two nodes may be apart.
-_CLOCKS_APART: Final = timedelta(minutes=1)
-
-#: How much of a local time can come twice when summer ends: two hours at most, anywhere.
-_REPEATED: Final = timedelta(hours=2)
-
-
-def latest_past(now: datetime) -> datetime:
-    """The latest stored moment that is past on every node, when it is ``now`` on this one.
-
-    Another node's clock may be behind, and takes a token for good until the leeway is over. Without
-    ``USE_TZ`` the stored moment may be the second one of its name and read as the first.
-    """
-    repeated = timedelta(0) if settings.USE_TZ else _REPEATED
-    return now - conf.clock_leeway - _CLOCKS_APART - repeated
-
-
 class TokenVersionField(models.PositiveIntegerField):  # type: ignore[type-arg]  # not at run time
-    """A count that ``save()`` never writes back: an instance loaded before a bump would undo it."""
+    """A counter that ``save()`` never writes: an instance from before a bump would undo it."""
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
         return super().pre_save(model_instance, add) if add else F(self.attname)
 
 
 class TokenVersionMixin(models.Model):
-    """Adds the token version to a project's own user model; all others get it in
-    :class:`TokenVersion`.
+    """Adds the token version to a project's own user model.
+
+    Without it, the version is in a row of :class:`TokenVersion`.
     """
 
     token_version = TokenVersionField(_("token version"), default=0, editable=False)
@@ -111,7 +70,7 @@ class TokenVersionMixin(models.Model):
 
 class TokenVersionQuerySet(models.QuerySet["TokenVersion"]):
     def bump(self, user_id: Any) -> None:
-        """Count the user's version up by one, so that every access token from before is refused."""
+        """Increment the user's version, so that every earlier access token is refused."""
         user_model = get_user_model()
         if has_version_field(user_model):
             users = user_model._base_manager.using(write_database(user_model))
@@ -121,15 +80,15 @@ class TokenVersionQuerySet(models.QuerySet["TokenVersion"]):
         versions = self.using(database)
         users = user_model._base_manager.using(database)
         with transaction.atomic(using=database):
-            # One after the other: MariaDB gives all who find the row there a shared lock on it, and
-            # of two who hold one neither could then count up.
+            # The lock lets one transaction in at a time. MariaDB gives every transaction that finds
+            # the row a shared lock on it. If two hold one, neither can increment the version.
             users.select_for_update().filter(pk=user_id).first()
             versions.bulk_create([TokenVersion(user_id=user_id)], ignore_conflicts=True)
             versions.filter(user_id=user_id).update(token_version=F("token_version") + 1)
 
 
 class TokenVersion(models.Model):
-    """The token version of a user whose model has none; no row means version 0."""
+    """The token version of a user whose model has no such field; without a row it is 0."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL,
@@ -150,8 +109,9 @@ class TokenVersion(models.Model):
 
 
 class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
-    """All statements on sessions. Reads that decide go to the write database, whatever the routers
-    say.
+    """All statements on sessions.
+
+    Reads that decide about a request use the write database, whatever the routers say.
     """
 
     def deciding(self) -> Self:
@@ -161,8 +121,9 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
         return self.filter(revoked_at=None, expires_at__gt=now)
 
     def load(self, family_id: uuid.UUID) -> RefreshTokenFamily | None:
-        """Read a family, its user, the user's token version and groups: one SELECT, a row for each
-        group.
+        """Read a family with its user and the user's token version and groups, in one SELECT.
+
+        The SELECT returns a row for each group.
         """
         user_model = get_user_model()
         database = write_database(self.model)
@@ -177,14 +138,14 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
         return family
 
     def rotate(self, family: RefreshTokenFamily, **changes: Any) -> bool:
-        """Replace the token of a family if nobody was faster; True where this call has done it."""
+        """Replace the token of a family; false if another request was faster."""
         database = write_database(self.model)
         update = _compose_rotate(database, tuple(changes))
         values = {"id": family.pk, "presented": family.current_digest, **changes}
         return bool(retried(lambda: update.execute(**values), using=database))
 
     def end(self, *, reason: Reason, ip_address: str | None, now: datetime) -> int:
-        """Revoke those of these sessions that are not revoked yet; nothing brings one back."""
+        """Revoke the sessions that aren't revoked yet; a revoked session can't be revived."""
         live = self.deciding().filter(revoked_at=None)
         changes = {"revoked_at": now, "revocation_reason": reason, "revoked_by_ip": ip_address}
         return retried(lambda: live.update(**changes), using=live.db)
@@ -194,9 +155,9 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
 
 
 class RefreshTokenFamily(models.Model):
-    """A session: all refresh tokens that descend from one log-in, in one row that rotates in place.
+    """A session: all refresh tokens that descend from one login, in one row that rotates in place.
 
-    Nothing that a rotation changes is indexed, so that PostgreSQL can update the row in place
+    No column that a rotation changes is indexed, so that PostgreSQL can update the row in place
     (HOT).
     """
 
@@ -211,16 +172,17 @@ class RefreshTokenFamily(models.Model):
     last_used_at = InstantField(_("last used at"))
     expires_at = InstantField(_("expires at"))
     absolute_expires_at = InstantField(_("ends at the latest"), db_index=True)
-    #: The user's version at the log-in. A refresh needs it unchanged, so that a log-in which raced
-    #: with the change of the password that it used leaves nothing behind that lives.
+    #: The user's version at the login. A refresh requires that the user still has it. So if a
+    #: password is changed while a login with the former password is running, that session is dead.
     token_version = models.PositiveIntegerField(default=0)
     generation = models.PositiveIntegerField(default=1)
-    #: SHA-256 of the one token that can be used now, in hex.
+    #: SHA-256 of the only token that can be used now, in hex.
     current_digest = models.CharField(max_length=64)
-    #: What the current token was derived with, in hex; empty for a first token that is random.
+    #: The nonce that the current token was derived with, in hex; empty for a random first token.
     rotation_nonce = models.CharField(max_length=64, blank=True, default="")
     #: ``[generation consumed, digest of the retry key or None, seconds since the epoch]``, the
-    #: oldest first. One that was followed by another with its key also has its nonce, in hex.
+    #: oldest first. An entry that was followed by another one with the same key also has its nonce,
+    #: in hex.
     recent_rotations = models.JSONField(default=list)
     revoked_at = InstantField(_("ended at"), null=True, blank=True)
     revocation_reason = models.CharField(
@@ -250,11 +212,11 @@ class RevokedTokenQuerySet(models.QuerySet["RevokedToken"]):
         return self.using(write_database(self.model))
 
     def of_user(self, user_id: Any) -> Self:
-        """Denials of a user's tokens, and those whose user is not known."""
+        """Denials of a user's tokens, and denials without a known user."""
         return self.filter(Q(user_id=user_id) | Q(user_id=None))
 
     def deny(self, jti: str, *, user_id: Any, expires_at: datetime, now: datetime) -> None:
-        """Write the denial; a second one of the same ``jti`` changes nothing."""
+        """Write the denial. A second denial of the same ``jti`` has no effect."""
         denial = RevokedToken(jti=jti, user_id=user_id, revoked_at=now, expires_at=expires_at)
         denials = self.deciding()
         retried(lambda: denials.bulk_create([denial], ignore_conflicts=True), using=denials.db)
@@ -264,10 +226,10 @@ class RevokedTokenQuerySet(models.QuerySet["RevokedToken"]):
 
 
 class RevokedToken(models.Model):
-    """One access token that is denied by its ``jti`` until it would have expired by itself."""
+    """An access token that is denied by its ``jti`` until it expires."""
 
     jti = models.CharField(max_length=JTI_LENGTH, primary_key=True)
-    #: Without a constraint, so that a token can be denied after its user has been deleted.
+    #: Without a constraint in the database: a token can be denied after its user has been deleted.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,
@@ -291,7 +253,7 @@ class RevokedToken(models.Model):
 class StoredKeyRing(models.Model):
     """The key ring of :class:`jwt_auth.keys.stores.database.DatabaseKeyStore`: one row, encrypted.
 
-    Not in the admin, and without permissions: only the store has any use for it.
+    It isn't in the admin and has no permissions, because only the store uses it.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True)
@@ -309,7 +271,7 @@ class StoredKeyRing(models.Model):
 
 
 def write_database(model: type[models.Model]) -> str:
-    """The database that a decision is read from: a replica may lag behind a revocation."""
+    """The database to read before a decision: a replica may lag behind a revocation."""
     return router.db_for_write(model)
 
 
@@ -324,8 +286,9 @@ def has_groups(user_model: type[models.Model]) -> bool:
 
 
 def token_version_of(user: AbstractBaseUser) -> int:
-    """The version that the user's access tokens must carry; costs no SQL on a user that
-    :meth:`load` gave.
+    """The version that the user's access tokens must have.
+
+    This needs no SQL for a user that :meth:`RefreshTokenFamilyQuerySet.load` has returned.
     """
     if has_version_field(user.__class__):
         return int(user.token_version)  # type: ignore[attr-defined]  # guarded by the line above
@@ -336,17 +299,20 @@ def token_version_of(user: AbstractBaseUser) -> int:
 
 
 def groups_of(user: AbstractBaseUser) -> Iterable[Any]:
-    """The user's groups, from the write database; costs no SQL on a user that :meth:`load` gave."""
+    """The user's groups, from the write database.
+
+    This needs no SQL for a user that :meth:`RefreshTokenFamilyQuerySet.load` has returned.
+    """
     known: Iterable[Any] | None = getattr(user, "_prefetched_objects_cache", {}).get("groups")
     if known is not None:
         return known
-    groups: Any = user.groups  # type: ignore[attr-defined]  # the caller has looked
+    groups: Any = user.groups  # type: ignore[attr-defined]  # has_groups() was true
     return groups.db_manager(write_database(type(user))).all()  # type: ignore[no-any-return]
 
 
 def _remember_groups(user: AbstractBaseUser, names: dict[Any, str]) -> None:
-    """Put groups that a join has brought where ``prefetch_related`` would have put them."""
-    # Not by way of user.groups: to make that manager takes longer than all of the rest.
+    """Store the groups from a join where ``prefetch_related`` would store them."""
+    # Without user.groups: making that manager takes longer than everything else here.
     options: Any = user._meta
     model = options.get_field("groups").related_model
     groups = model._default_manager.all()

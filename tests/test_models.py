@@ -13,7 +13,6 @@ from django.db import models
 from pytest_django import DjangoAssertNumQueries
 
 from jwt_auth.models import (
-    InstantField,
     RefreshTokenFamily,
     RevokedToken,
     TokenVersion,
@@ -21,6 +20,7 @@ from jwt_auth.models import (
     has_version_field,
     token_version_of,
 )
+from jwt_auth.stored_times import InstantField
 from tests.conftest import GiveRoles
 from tests.flows.scene import log_in
 

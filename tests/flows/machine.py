@@ -1,15 +1,15 @@
-"""A browser, a server and perhaps a thief, who do what they like in any order.
+"""A browser, a server and perhaps a thief, acting in any order.
 
-The browser sends its cookie with the key of its pending refresh, may be reloaded at any moment (the
-request goes on at the server; its answer may never reach the cookie jar) and takes a new key only
-after an answer. The server takes two steps for a request, which others may come between: it reads
-the row, then writes it or not. The thief has copied the cookie at some moment and sends it once,
-without the key. All of it happens inside the retry window.
+The browser sends its cookie with the key of its pending refresh, and takes a new key only after an
+answer. It may be reloaded at any moment: then the server continues with the request, but the answer
+may never reach the cookie jar. The server handles a request in two steps: it reads the row, then
+writes it or not. Steps of other requests may come between the two. The thief has copied the cookie
+at some moment and sends it once, without the key. All of this happens within the retry window.
 
-H. Without a thief the family is never revoked, and the browser's cookie is always good.
-T. A consumed token from the thief ends the family; if the thief was first, the browser's next
-   request does.
-L. There is one lineage: nobody is ever given a second token of one generation.
+H. Without a thief the family is never revoked, and the browser's cookie is always valid.
+T. A consumed token from the thief ends the family. If the thief was first, the browser's next
+   request ends it.
+L. There is one lineage: the server never issues two different tokens of one generation.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PICK = st.integers(0, _IN_FLIGHT - 1)
 
 @dataclass(kw_only=True)
 class Request:
-    """One that is under way; `seen` is the row as the server has read it for this request."""
+    """A request in progress; `seen` is the row as the server has read it for this request."""
 
     token: str
     key: str | None
@@ -47,12 +47,12 @@ class Request:
 
     @property
     def generation(self) -> int:
-        """Which of the family's tokens it brings."""
+        """The generation of the token that the request sends."""
         return refresh_tokens.parse(self.token).generation
 
 
 class Rotation(RuleBasedStateMachine):
-    """The real flows, their two steps taken apart. Subclasses say who takes part."""
+    """The real flows, split into their two steps. Subclasses say who takes part."""
 
     user: Any
     with_thief = False
@@ -73,25 +73,25 @@ class Rotation(RuleBasedStateMachine):
     @precondition(lambda self: len(self.flight) < _IN_FLIGHT)
     @rule()
     def browser_sends(self) -> None:
-        """Send the cookie; also while an earlier request is still under way."""
+        """Send the cookie, even while an earlier request is in progress."""
         self.flight.append(Request(token=self.cookie, key=f"key {self.key_number}"))
 
     @precondition(lambda self: not self.keeps_key_on_reload)
     @rule()
     def reload_forgets_key(self) -> None:
-        """Do what a client must not."""
+        """Do what a client must not do."""
         self.key_number += 1
 
     @precondition(lambda self: self.with_thief and self.stolen is None)
     @rule()
     def thief_copies_cookie(self) -> None:
-        """Copy the cookie of this moment."""
+        """Copy the current cookie."""
         self.stolen = self.cookie
 
     @precondition(lambda self: self.stolen is not None and not self.thief_sent)
     @rule()
     def thief_sends(self) -> None:
-        """Send what was copied, once."""
+        """Send the copied cookie, once."""
         assert self.stolen is not None
         self.thief_sent = True
         self.flight.append(Request(token=self.stolen, key=None, by_thief=True))
@@ -135,7 +135,7 @@ class Rotation(RuleBasedStateMachine):
             assert self.is_revoked()
 
     def teardown(self) -> None:
-        """H and T, second halves: what the browser's next request gets."""
+        """H and T, second halves: the outcome of the browser's next request."""
         answer = self.answer(Request(token=self.cookie, key=f"key {self.key_number}"))
         if not self.with_thief:
             assert answer is not None
@@ -147,7 +147,7 @@ class Rotation(RuleBasedStateMachine):
         return row_of(self.session).revoked_at is not None
 
     def answer(self, request: Request) -> Issued | None:
-        """Run the real refresh, which finds at first what the request has read before."""
+        """Run the real refresh, which first finds the row that the request has read before."""
         client = STRANGER if request.by_thief else BROWSER
         before = row_of(self.session).generation
         try:
@@ -161,7 +161,7 @@ class Rotation(RuleBasedStateMachine):
         return issued
 
     def take(self, answer: Issued) -> None:
-        """Put a newer cookie into the jar; an older answer is of a page that is gone."""
+        """Store a newer cookie; an older answer belongs to a page that is gone."""
         current = refresh_tokens.parse(self.cookie).generation
         if answer.refresh_token.generation > current:
             self.cookie = answer.refresh_token.text
@@ -169,7 +169,7 @@ class Rotation(RuleBasedStateMachine):
 
 
 def _first_read(seen: RefreshTokenFamily | None) -> Any:
-    """Give the row as it was seen, once; read again whoever asks again."""
+    """Return the row as it was seen, once; later calls read it again."""
     load: Callable[[RefreshTokenFamilyQuerySet, UUID], Any] = RefreshTokenFamilyQuerySet.load
     reads = [] if seen is None else [seen]
 

@@ -1,4 +1,4 @@
-"""The ends of sessions and tokens, and that they last."""
+"""How sessions and tokens end, and that they stay ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _log_out(refresh_token: str | None = None, access_token: str | None = None) 
 
 
 def test_logout_by_refresh_token_ends_session(user: AbstractBaseUser) -> None:
-    """The cookie alone is enough to leave; the row says why, when and from where."""
+    """The cookie alone is enough to log out. The row says why, when and from where."""
     issued = log_in(user)
     _log_out(refresh_token=issued.refresh_token.text)
     row = row_of(issued)
@@ -36,7 +36,7 @@ def test_logout_by_refresh_token_ends_session(user: AbstractBaseUser) -> None:
 
 
 def test_logout_by_consumed_refresh_token_ends_session(user: AbstractBaseUser) -> None:
-    """Any genuine token of the family will do, and leaving is no replay."""
+    """Any genuine token of the family is enough, and logging out isn't a replay."""
     issued = log_in(user)
     successor = refresh(issued)
     _log_out(refresh_token=issued.refresh_token.text)
@@ -46,7 +46,7 @@ def test_logout_by_consumed_refresh_token_ends_session(user: AbstractBaseUser) -
 
 
 def test_logout_by_access_token_ends_session_and_token(user: AbstractBaseUser) -> None:
-    """The bearer token ends its session too, and is denied by itself."""
+    """The bearer token ends its session, too, and is denied itself."""
     issued = log_in(user)
     _log_out(access_token=issued.access_token.text)
     assert row_of(issued).revoked_at is not None
@@ -54,7 +54,7 @@ def test_logout_by_access_token_ends_session_and_token(user: AbstractBaseUser) -
 
 
 def test_logout_of_two_sessions_ends_both(user: AbstractBaseUser) -> None:
-    """What comes along counts, though cookie and bearer token are of different sessions."""
+    """Every token that is sent has an effect, even if the two are of different sessions."""
     first, second = log_in(user), log_in(user)
     _log_out(first.refresh_token.text, second.access_token.text)
     assert refusal_of(first) is refusal_of(second) is Refusal.SESSION_ENDED
@@ -62,7 +62,7 @@ def test_logout_of_two_sessions_ends_both(user: AbstractBaseUser) -> None:
 
 @pytest.mark.parametrize("rubbish", ["", "x" * 92, "a.b.c"])
 def test_logout_with_rubbish_ends_nothing(user: AbstractBaseUser, rubbish: str) -> None:
-    """What is not genuine is passed over."""
+    """A token that isn't genuine is skipped."""
     issued = log_in(user)
     _log_out(rubbish, rubbish)
     assert refusal_of(issued) is None
@@ -70,7 +70,7 @@ def test_logout_with_rubbish_ends_nothing(user: AbstractBaseUser, rubbish: str) 
 
 @pytest.mark.django_db(transaction=True)
 def test_logout_of_deleted_user_is_no_failure(user: AbstractBaseUser) -> None:
-    """Nobody needs an account to leave."""
+    """Logging out doesn't require a user in the database."""
     issued = log_in(user)
     user.delete()
     _log_out(issued.refresh_token.text, issued.access_token.text)
@@ -78,7 +78,7 @@ def test_logout_of_deleted_user_is_no_failure(user: AbstractBaseUser) -> None:
 
 
 def test_session_ends_once(user: AbstractBaseUser) -> None:
-    """The first end stands: a second one changes neither its reason nor its time."""
+    """The first end stays: a second one changes neither its reason nor its time."""
     issued = log_in(user)
     now = datetime.now(UTC)
     ended = [
@@ -90,7 +90,7 @@ def test_session_ends_once(user: AbstractBaseUser) -> None:
 
 
 def test_session_of_other_user_is_not_ended(user: AbstractBaseUser, make_user: MakeUser) -> None:
-    """With a user given, only that user's sessions can be ended."""
+    """With a user ID, only that user's sessions can be ended."""
     issued, other = log_in(user), make_user("mallory")
     assert not flows.end_session(
         issued.family.pk,
@@ -105,7 +105,7 @@ def test_session_of_other_user_is_not_ended(user: AbstractBaseUser, make_user: M
 def test_end_of_all_of_users_sessions_spares_others(
     user: AbstractBaseUser, make_user: MakeUser
 ) -> None:
-    """Every session of the user ends and its access tokens with it; nobody else's does."""
+    """All sessions and access tokens of the user end; those of other users don't."""
     sessions, other = [log_in(user), log_in(user)], log_in(make_user("bob"))
     flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC))
     assert [refusal_of(session) for session in sessions] == [Refusal.TOKEN_VERSION] * 2
@@ -116,7 +116,7 @@ def test_end_of_all_of_users_sessions_spares_others(
 def test_token_is_of_another_user_while_that_ones_session_goes_on(
     user: AbstractBaseUser, make_user: MakeUser
 ) -> None:
-    """By that session alone, whatever others there are."""
+    """It depends on the token's session alone, not on other sessions of either user."""
     mine, other = log_in(user), log_in(make_user("bob"))
     text = other.refresh_token.text
     assert is_of_another_user(text, user.pk)
@@ -130,7 +130,7 @@ def test_token_is_of_another_user_while_that_ones_session_goes_on(
 
 
 def test_user_logs_in_again_after_end_of_all(user: AbstractBaseUser, make_user: MakeUser) -> None:
-    """The new session carries the new version, and lives."""
+    """The new session has the new version, and is live."""
     log_in(user)
     flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC))
     again = log_in(type(user)._default_manager.get(pk=user.pk))
@@ -139,7 +139,7 @@ def test_user_logs_in_again_after_end_of_all(user: AbstractBaseUser, make_user: 
 
 
 def test_end_of_everything_counts_live_ones(user: AbstractBaseUser, make_user: MakeUser) -> None:
-    """Every session of everybody, each once."""
+    """All sessions of all users end, each once."""
     sessions = [log_in(user), log_in(make_user("bob")), log_in(user)]
     _log_out(sessions[2].refresh_token.text)
     now = datetime.now(UTC)
@@ -148,7 +148,7 @@ def test_end_of_everything_counts_live_ones(user: AbstractBaseUser, make_user: M
 
 
 def test_denied_token_is_refused_alone(user: AbstractBaseUser) -> None:
-    """The session goes on with its next access token; denying twice changes nothing."""
+    """The session continues with its next access token. A second denial changes nothing."""
     issued, now = log_in(user), datetime.now(UTC)
     _, token = authenticate(issued)
     for _ in range(2):

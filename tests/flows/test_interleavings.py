@@ -1,4 +1,4 @@
-"""Refreshes whose steps come between one another's, and what each rule of the rotation is for."""
+"""Refreshes whose steps are interleaved, and the reason for each rule of the rotation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _run(user: AbstractBaseUser, *, examples: int, **world: Any) -> None:
         deadline=None,
         database=None,
         derandomize=True,
-        # Without shrinking: of a broken rule it is enough to know that it is noticed.
+        # Without shrinking: it is enough to notice that a rule is broken.
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -38,8 +38,8 @@ def _run(user: AbstractBaseUser, *, examples: int, **world: Any) -> None:
 
 @pytest.mark.parametrize("with_thief", [False, True])
 def test_any_interleaving_keeps_promises(user: AbstractBaseUser, with_thief: bool) -> None:
-    """Whatever comes between whatever, the browser stays and the thief is caught."""
-    # The tests below find every rule that is taken out within thirty.
+    """In every order of events the browser stays logged in and the thief is caught."""
+    # The tests below notice each rule that is removed within thirty examples.
     _run(user, examples=500 if LONG else 50, with_thief=with_thief)
 
 
@@ -64,7 +64,7 @@ def _any_key(family: Any, token: Any, **kwargs: Any) -> bool:
     return any(consumed == token.generation for consumed, _, _, *_ in family.recent_rotations)
 
 
-#: Each rule, and what stands in its place where it is taken out.
+#: Each rule, and the code that replaces it when it is removed.
 _WITHOUT: dict[str, tuple[Any, str, Any]] = {
     "compare_and_set": (RefreshTokenFamilyQuerySet, "rotate", _overwrite),
     "read_again": (refreshing, "take", _lost_is_reused),
@@ -78,13 +78,13 @@ _WITHOUT: dict[str, tuple[Any, str, Any]] = {
 def test_rule_taken_out_is_noticed(
     user: AbstractBaseUser, rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without any one of the rules somebody honest is logged out or a thief goes free."""
+    """Without any one of the rules, an honest user is logged out or a thief isn't caught."""
     monkeypatch.setattr(*_WITHOUT[rule])
     with pytest.raises(AssertionError):
         _run(user, examples=1000, with_thief=rule == "key_must_match")
 
 
 def test_client_that_forgets_key_on_reload_is_logged_out(user: AbstractBaseUser) -> None:
-    """The browser has its part: a retry with another key is no retry."""
+    """The browser has to cooperate: a retry with another key doesn't count as a retry."""
     with pytest.raises(AssertionError):
         _run(user, examples=1000, keeps_key_on_reload=False)

@@ -1,4 +1,4 @@
-"""Log-in, list and limit of sessions, and the change of a password by its owner."""
+"""Login, list and limit of sessions, and a password change by the user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model, py
 
 
 def test_session_holds_no_token(user: AbstractBaseUser) -> None:
-    """Who steals the database has nothing to send."""
+    """An attacker who steals the database has no token to send."""
     issued = log_in(user)
     row = row_of(issued)
     assert row.current_digest == issued.refresh_token.digest
@@ -39,7 +39,7 @@ def test_session_holds_no_token(user: AbstractBaseUser) -> None:
 def test_forged_token_costs_no_statement(
     user: AbstractBaseUser, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """Nobody's family is touched, and the database not asked, for what we never issued."""
+    """A token that we never issued touches no family and costs no SQL."""
     text = log_in(user).refresh_token.text
     for forged in (text[:-1] + ("A" if text[-1] != "A" else "B"), text[:-4], "", "é" * 92):
         with django_assert_num_queries(0), pytest.raises(RefreshTokenRefused):
@@ -47,17 +47,17 @@ def test_forged_token_costs_no_statement(
 
 
 def broken_claims(user: Any) -> Any:
-    """Stand for a project's callable that is broken."""
+    """A project's callable that is broken."""
     return {"sub": "somebody else"}
 
 
 def broken_roles(user: Any) -> Any:
-    """Give what no role can be."""
+    """Return a value that can't be a role."""
     return [1]
 
 
 def list_of_claims(user: Any) -> Any:
-    """Give what no claims can be."""
+    """Return a value that can't be claims."""
     return ["tenant"]
 
 
@@ -72,7 +72,7 @@ def list_of_claims(user: Any) -> Any:
 def test_claims_that_cannot_be_issued_cost_nothing(
     user: AbstractBaseUser, settings: Settings, setting: str, name: str
 ) -> None:
-    """No session is left behind, and no refresh token is lost, by a callable that is broken."""
+    """A broken callable leaves no session behind and consumes no refresh token."""
     issued = log_in(user)
     good = getattr(settings, setting, None)
     setattr(settings, setting, f"tests.flows.test_opening.{name}")
@@ -88,7 +88,7 @@ def test_claims_that_cannot_be_issued_cost_nothing(
 def test_replay_ends_the_session_while_no_claims_can_be_issued(
     user: AbstractBaseUser, settings: Settings
 ) -> None:
-    """A callable that is broken hides no thief."""
+    """A broken callable doesn't hide a thief."""
     issued = log_in(user)
     refresh(issued)
     settings.JWT_AUTH_CLAIMS = "tests.flows.test_opening.broken_claims"
@@ -101,8 +101,9 @@ def test_replay_ends_the_session_while_no_claims_can_be_issued(
 def test_log_in_goes_on_where_the_stored_hash_is_of_the_same_password(
     user: AbstractBaseUser, password: str, is_same: bool
 ) -> None:
-    """Another log-in may have hashed it anew since; a hash of another password is refused, where no
-    version of the user's says better.
+    """Another login may have replaced the hash since. A hash of another password is refused.
+
+    If the user model has a version field, the version decides instead.
     """
     stored = make_password(password if is_same else "another horse")
     get_user_model()._default_manager.filter(pk=user.pk).update(password=stored)
@@ -115,7 +116,7 @@ def test_log_in_goes_on_where_the_stored_hash_is_of_the_same_password(
 
 
 def test_list_shows_live_sessions_of_user(user: AbstractBaseUser, make_user: MakeUser) -> None:
-    """The one used last comes first; ended, expired and other people's are not there."""
+    """The most recently used comes first. Ended, expired and other users' are missing."""
     now = datetime.now(UTC)
     former, ended, recent = (log_in(user, now=now + timedelta(seconds=n)) for n in range(3))
     log_in(make_user("bob"))
@@ -129,7 +130,7 @@ def test_list_shows_live_sessions_of_user(user: AbstractBaseUser, make_user: Mak
 def test_limit_ends_oldest_sessions(
     user: AbstractBaseUser, make_user: MakeUser, settings: Settings
 ) -> None:
-    """The newest stay, the reason says why, and nobody else's sessions count."""
+    """The newest sessions stay, the reason says why, and other users' sessions don't count."""
     now, other = datetime.now(UTC), log_in(make_user("bob"))
     sessions = [log_in(user, now=now + timedelta(seconds=n)) for n in range(3)]
     settings.JWT_AUTH_MAX_SESSIONS_PER_USER = 2
@@ -142,7 +143,7 @@ def test_limit_ends_oldest_sessions(
 def test_sessions_that_are_over_do_not_count_for_the_limit(
     user: AbstractBaseUser, settings: Settings
 ) -> None:
-    """Neither those that were ended nor those that have expired."""
+    """Neither ended nor expired sessions count."""
     now = datetime.now(UTC)
     oldest, ended, expired = (log_in(user, now=now + timedelta(seconds=n)) for n in range(3))
     settings.JWT_AUTH_MAX_SESSIONS_PER_USER = 2
@@ -156,7 +157,7 @@ def test_sessions_that_are_over_do_not_count_for_the_limit(
 def test_limit_keeps_the_session_that_was_just_opened(
     user: AbstractBaseUser, settings: Settings, limit: int
 ) -> None:
-    """Whatever the clock of its node says; the others end by their age."""
+    """The new session stays, whatever its node's clock says. The others end by their age."""
     settings.JWT_AUTH_MAX_SESSIONS_PER_USER = limit
     now = datetime.now(UTC)
     sessions = [log_in(user, now=now + timedelta(seconds=n)) for n in range(limit)]
@@ -172,7 +173,7 @@ def _change(user: AbstractBaseUser, old: str, new: str) -> flows.Issued:
 
 
 def test_changed_password_ends_all_but_new_session(user: AbstractBaseUser, password: str) -> None:
-    """The device that changed it goes on, with a session of its own."""
+    """The device that changed the password continues with a new session."""
     sessions = [log_in(user), log_in(user)]
     issued = _change(user, password, "a quite different horse")
     assert all(row_of(one).revocation_reason == Reason.PASSWORD_CHANGED for one in sessions)
@@ -190,7 +191,7 @@ def test_changed_password_ends_all_but_new_session(user: AbstractBaseUser, passw
 def test_refused_change_changes_nothing(
     user: AbstractBaseUser, password: str, old: str | None, new: str, error: type[Exception]
 ) -> None:
-    """A wrong old password and a weak new one end no session."""
+    """A wrong old password or a weak new one ends no session."""
     issued = log_in(user)
     with pytest.raises(error):
         _change(user, old or password, new)
@@ -201,6 +202,6 @@ def test_refused_change_changes_nothing(
 def test_user_of_a_model_without_groups_has_no_roles(
     make_user: MakeUser, settings: Settings
 ) -> None:
-    """Nor does one who is in none: the claim is there, and empty."""
+    """A user without groups: the claim is there, and empty."""
     settings.JWT_AUTH_ROLES = None
     assert roles_of(make_user()) == []

@@ -1,4 +1,4 @@
-"""The lost answer of a password change: who gets it again, and who doesn't."""
+"""The lost answer of a password change: which requests get it again."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def change(
 
 
 def loads(monkeypatch: pytest.MonkeyPatch, *, without: Any = None) -> list[Any]:
-    """Note which sessions are read; one of them is not there any more."""
+    """Record which sessions are read; one of them no longer exists."""
     loaded: list[Any] = []
     load = RefreshTokenFamily.objects.load
 
@@ -54,7 +54,7 @@ def loads(monkeypatch: pytest.MonkeyPatch, *, without: Any = None) -> list[Any]:
 
 
 def assert_refused(session: Issued, **named: Any) -> None:
-    """It gets nothing, and changes nothing."""
+    """The request gets nothing, and changes nothing."""
     before = list(RefreshTokenFamily.objects.order_by("pk").values())
     with pytest.raises(RefreshTokenRefused):
         refresh(session, **named)
@@ -64,7 +64,7 @@ def assert_refused(session: Issued, **named: Any) -> None:
 def test_lost_answer_is_given_again_to_the_former_token_with_its_key(
     user: AbstractBaseUser, password: str
 ) -> None:
-    """As often as it is asked for: the same refresh token, and an access token that is good."""
+    """Each retry gets the same refresh token, and a valid access token."""
     session = log_in(user)
     lost = change(user, password, session)
     for again in (refresh(session, key=KEY), refresh(session, key=KEY)):
@@ -72,14 +72,14 @@ def test_lost_answer_is_given_again_to_the_former_token_with_its_key(
         assert again.family.pk == lost.family.pk
         assert refusal_of(again) is None
     following = refresh(lost, key="the next key")
-    again = refresh(lost, key="the next key")  # the change is no use of the first token
+    again = refresh(lost, key="the next key")  # the change did not consume the first token
     assert again.refresh_token.text == following.refresh_token.text
 
 
 def test_lost_answer_survives_a_rotation_of_the_secret_key(
     user: AbstractBaseUser, password: str, settings: Settings
 ) -> None:
-    """The new session's first token was made with the former one."""
+    """The new session's first token was derived from the former session's token."""
     session = log_in(user)
     lost = change(user, password, session)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "x" * 50, [settings.SECRET_KEY]
@@ -87,19 +87,19 @@ def test_lost_answer_survives_a_rotation_of_the_secret_key(
 
 
 def test_former_token_gets_nothing_without_the_key(user: AbstractBaseUser, password: str) -> None:
-    """A thief has no key, and the new session doesn't end for their try."""
+    """A thief doesn't have the key, and their attempt doesn't end the new session."""
     session, other = log_in(user), log_in(user)
     lost = change(user, password, session)
     for key in (None, "another key"):
         assert_refused(session, key=key)
-    assert_refused(other, key=KEY)  # nor does another session of the user, with the key
+    assert_refused(other, key=KEY)  # another session of the user doesn't help, even with the key
     assert refusal_of(lost) is None
 
 
 def test_change_without_a_key_or_a_token_is_not_given_again(
     user: AbstractBaseUser, password: str, make_user: MakeUser
 ) -> None:
-    """Nor one that came with a token of somebody else, or with none of ours."""
+    """Nor does a change that came with another user's token, or without a genuine one."""
     session, strange = log_in(user), log_in(make_user("bob"))
     given: list[tuple[Issued | str | None, str | None]] = [
         (session, None), (None, KEY), ("forged", KEY), (strange, KEY),
@@ -119,7 +119,7 @@ def test_change_without_a_key_or_a_token_is_not_given_again(
 def test_no_key_is_not_the_same_as_any_key(
     user: AbstractBaseUser, password: str, at_change: str | None, at_retry: str | None
 ) -> None:
-    """Whatever it would read as."""
+    """Whatever text the key is."""
     session = log_in(user)
     change(user, password, session, key=at_change)
     assert_refused(session, key=at_retry)
@@ -129,7 +129,7 @@ def test_no_key_is_not_the_same_as_any_key(
 def test_session_that_ended_before_the_change_gets_no_answer(
     user: AbstractBaseUser, password: str, reason: Reason
 ) -> None:
-    """Its newest token may be a thief's."""
+    """The newest token of that session may be a thief's."""
     session = log_in(user)
     now = datetime.now(UTC)
     flows.end_session(session.family.pk, reason=reason, client=BROWSER, now=now)
@@ -140,7 +140,7 @@ def test_session_that_ended_before_the_change_gets_no_answer(
 def test_former_token_of_somebody_else_is_none(
     user: AbstractBaseUser, password: str, make_user: MakeUser
 ) -> None:
-    """Also where a change of their own has ended it."""
+    """Even if a password change by that other user has ended it."""
     bob = make_user("bob")
     session = log_in(bob)
     change(bob, password, session)
@@ -153,7 +153,7 @@ def test_former_token_of_somebody_else_is_none(
 def test_new_session_of_another_user_is_not_given(
     user: AbstractBaseUser, password: str, make_user: MakeUser
 ) -> None:
-    """Whatever its row says of the former one."""
+    """Whatever its row says about the former session."""
     session = log_in(user)
     lost = change(user, password, session)
     named: dict[str, Any] = {"retry_key": KEY, "now": datetime.now(UTC)}
@@ -174,7 +174,7 @@ def test_former_token_of_a_session_that_is_gone_is_no_hindrance(
 def test_answer_is_kept_for_the_window_only(
     user: AbstractBaseUser, password: str, settings: Settings
 ) -> None:
-    """As long as that of a refresh."""
+    """The window is as long as that of a refresh."""
     settings.JWT_AUTH_REFRESH_RETRY_WINDOW = timedelta(seconds=60)
     start = datetime.now(UTC)
     session = log_in(user, now=start)
@@ -184,7 +184,7 @@ def test_answer_is_kept_for_the_window_only(
 
 
 def test_window_is_that_of_the_change(user: AbstractBaseUser, password: str) -> None:
-    """Not of the session, which a clock of another node may have opened later."""
+    """It isn't measured from the session, which another node's clock may have opened later."""
     start = datetime.now(UTC)
     session = log_in(user, now=start)
     lost = change(user, password, session, now=start)
@@ -199,7 +199,7 @@ def test_window_is_that_of_the_change(user: AbstractBaseUser, password: str) -> 
 def test_late_retry_reads_no_session_of_the_users(
     user: AbstractBaseUser, password: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many there are, and however often somebody tries."""
+    """However many sessions there are, and however often an attacker tries."""
     start = datetime.now(UTC)
     session = log_in(user, now=start)
     change(user, password, session, now=start)
@@ -212,7 +212,7 @@ def test_late_retry_reads_no_session_of_the_users(
 def test_session_that_is_deleted_meanwhile_is_passed_over(
     user: AbstractBaseUser, password: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the list and the look at it."""
+    """It ends after the list and before it is read."""
     session = log_in(user)
     lost = change(user, password, session)
     loaded = loads(monkeypatch, without=lost.family.pk)
@@ -221,7 +221,7 @@ def test_session_that_is_deleted_meanwhile_is_passed_over(
 
 
 def test_answer_whose_token_was_used_is_superseded(user: AbstractBaseUser, password: str) -> None:
-    """The retry was stuck while its own page went on: nothing changes."""
+    """The retry was stuck while its own page continued: nothing changes."""
     session = log_in(user)
     issued = change(user, password, session)
     following = refresh(issued, key="the next key")
@@ -235,11 +235,11 @@ def test_answer_whose_token_was_used_is_superseded(user: AbstractBaseUser, passw
 def test_refreshes_that_come_before_the_change_is_done_get_its_answer_too(
     user: AbstractBaseUser, password: str, loads: int, settings: Settings
 ) -> None:
-    """The page was closed, which Firefox tells it in time for a refresh, and loaded again."""
+    """The page was closed, which Firefox announces in time for a refresh, and then loaded again."""
     former, session = settings.SECRET_KEY, log_in(user)
     held = [session]
     for number in range(loads):
-        if number == loads // 2:  # a deployment in the middle
+        if number == loads // 2:  # a deployment in between
             settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "x" * 50, [former]
         held.append(refresh(held[-1], key=KEY))
     lost = change(user, password, session)
@@ -250,7 +250,7 @@ def test_refreshes_that_come_before_the_change_is_done_get_its_answer_too(
 def test_only_so_many_refreshes_before_the_change_are_followed(
     user: AbstractBaseUser, password: str
 ) -> None:
-    """The oldest of them leads nowhere; the password is changed all the same."""
+    """The nonce of the oldest is forgotten. The password is changed all the same."""
     session = between = log_in(user)
     for _ in range(6):
         between = refresh(between, key=KEY)
@@ -262,7 +262,7 @@ def test_only_so_many_refreshes_before_the_change_are_followed(
 def test_refresh_of_somebody_else_in_between_is_the_end_of_it(
     user: AbstractBaseUser, password: str
 ) -> None:
-    """Whoever has the token of the change may no longer be who has the newest one."""
+    """The client with the token of the change may not be the one with the newest token."""
     session = log_in(user)
     between = session
     for key in (KEY, "another key", KEY):
@@ -299,7 +299,7 @@ def test_token_of_a_generation_to_come_gets_no_answer(
 def test_other_sessions_opened_meanwhile_are_passed_over(
     user: AbstractBaseUser, password: str
 ) -> None:
-    """Only the one that took the place of the former is given."""
+    """Only the session that has replaced the former one is given again."""
     session = log_in(user)
     lost = change(user, password, session)
     log_in(get_user_model().objects.get(pk=user.pk))
@@ -309,7 +309,7 @@ def test_other_sessions_opened_meanwhile_are_passed_over(
 def test_key_of_a_refresh_marks_no_session_as_the_new_one(
     user: AbstractBaseUser, password: str
 ) -> None:
-    """Though it is the text that the change's mark is made of."""
+    """Even though the mark of the change is made from the same text."""
     session = log_in(user)
     lost = change(user, password, session)
     other = log_in(get_user_model().objects.get(pk=user.pk))
@@ -320,7 +320,7 @@ def test_key_of_a_refresh_marks_no_session_as_the_new_one(
 def test_of_two_changes_with_one_key_the_session_that_lives_is_given(
     user: AbstractBaseUser, password: str
 ) -> None:
-    """The second one has ended the first one's, by a clock that is behind."""
+    """The second change has ended the first one's session, by a clock that is slow."""
     session, now = log_in(user), datetime.now(UTC)
     change(user, password, session, now=now + timedelta(seconds=5))
     changed = get_user_model().objects.get(pk=user.pk)
@@ -329,7 +329,7 @@ def test_of_two_changes_with_one_key_the_session_that_lives_is_given(
 
 
 def test_end_of_the_new_session_is_final(user: AbstractBaseUser, password: str) -> None:
-    """No key brings it back."""
+    """No key revives the session."""
     session = log_in(user)
     issued = change(user, password, session)
     flows.end_user_sessions(user.pk, reason=Reason.LOGOUT_ALL, client=None, now=datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""What comes between the statements of a flow: each is tried with the other event before it."""
+"""Races: each flow is run with another event before each of its statements."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model]
 
 
 class NewerHasher(MD5PasswordHasher):
-    """What the project hashes with since its last version."""
+    """The hasher of the project's new version."""
 
     algorithm = "newer"
 
@@ -66,7 +66,7 @@ def _is_dead(issued: Issued) -> bool:
 def test_login_racing_with_password_change_leaves_no_session(
     user: AbstractBaseUser, password: str, statement: int
 ) -> None:
-    """Who logs in with the old password gets nothing that lives, wherever the change comes."""
+    """A login with the old password leaves no live session, wherever the change comes."""
     authenticated = authenticate(username=user.get_username(), password=password)
     assert authenticated is not None
     issued = None
@@ -75,7 +75,7 @@ def test_login_racing_with_password_change_leaves_no_session(
             issued = log_in(authenticated)
         except LogInRefused:
             return
-    # Some user models need fewer statements: then nothing has come between.
+    # Some user models need fewer statements. Then there was no event in between.
     unchanged = get_user_model()._default_manager.get(pk=user.pk).check_password(password)
     assert unchanged or _is_dead(issued)
 
@@ -84,8 +84,9 @@ def test_login_racing_with_password_change_leaves_no_session(
 def test_log_ins_that_hash_the_password_anew_at_once_all_succeed(
     user: AbstractBaseUser, password: str, statement: int, settings: Settings
 ) -> None:
-    """With the hashers of a new version, each log-in saves a hash of its own, and none of them is
-    a change of the password: nobody is refused, and nobody's session ends.
+    """With a new hasher, each login saves a new hash of the same password.
+
+    That isn't a change of the password: no login is refused and no session ends.
     """
     credentials = {"username": user.get_username(), "password": password}
     settings.PASSWORD_HASHERS = [_NEWER, *settings.PASSWORD_HASHERS]
@@ -104,7 +105,7 @@ def test_log_ins_that_hash_the_password_anew_at_once_all_succeed(
 def test_log_in_that_hashes_the_password_anew_is_refused_once_it_has_changed(
     user: AbstractBaseUser, password: str, statement: int, settings: Settings
 ) -> None:
-    """Another log-in's hash is of the same password; this one isn't."""
+    """The stored hash is of another password, not a new hash of the same one."""
     settings.PASSWORD_HASHERS = [_NEWER, *settings.PASSWORD_HASHERS]
     with _before_statement(statement, lambda: _change_password(user)):
         authenticated: Any = authenticate(username=user.get_username(), password=password)
@@ -122,7 +123,7 @@ def test_log_in_that_hashes_the_password_anew_is_refused_once_it_has_changed(
 
 @pytest.mark.parametrize("statement", range(2))
 def test_refresh_racing_with_end_leaves_no_session(user: AbstractBaseUser, statement: int) -> None:
-    """Whichever statement of a refresh the end comes before, it is refused or given dead things."""
+    """Wherever the session ends, the refresh is refused or its tokens are invalid."""
     issued = log_in(user)
     token, now = issued.refresh_token.text, datetime.now(UTC)
 
@@ -138,7 +139,7 @@ def test_refresh_racing_with_end_leaves_no_session(user: AbstractBaseUser, state
 def test_refresh_racing_with_password_change_leaves_no_session(
     user: AbstractBaseUser, statement: int
 ) -> None:
-    """A refresh that has read the row before the change can't carry the session over it."""
+    """A refresh that has read the row before the change can't keep the session alive."""
     issued = log_in(user)
     with (
         _before_statement(statement, lambda: _change_password(user)),
@@ -152,7 +153,7 @@ def test_refresh_racing_with_password_change_leaves_no_session(
 def test_password_change_racing_with_another_leaves_the_later_ones_session_only(
     user: AbstractBaseUser, password: str, statement: int
 ) -> None:
-    """Of two who both know the old password, the one whose change was overwritten is out."""
+    """If two clients both know the old password, the one whose change was overwritten is out."""
     issued = None
     with _before_statement(statement, lambda: _change_password(user)):
         try:
@@ -165,13 +166,13 @@ def test_password_change_racing_with_another_leaves_the_later_ones_session_only(
             )
         except (OldPasswordRefused, LogInRefused):
             return
-    # Else theirs is the later change, or everything was done before the other one came.
+    # Otherwise theirs is the later change, or everything was done before the other one began.
     mine = get_user_model()._default_manager.get(pk=user.pk).check_password("a third staple")
     assert mine or _is_dead(issued)
 
 
 def test_user_changed_since_authentication_is_refused(user: AbstractBaseUser) -> None:
-    """A user who is gone, inactive or has another password since is not logged in."""
+    """A user who has been deleted, deactivated or given another password is not logged in."""
     _change_password(user)
     with pytest.raises(LogInRefused):
         log_in(user)

@@ -36,7 +36,7 @@ def now() -> datetime:
 
 @pytest.fixture
 def issued(user: AbstractBaseUser, now: datetime) -> Issued:
-    """A session, just opened."""
+    """A session that has just been opened."""
     return log_in(user, now=now)
 
 
@@ -53,7 +53,7 @@ def _rotate(token: RefreshToken, *, now: datetime, key: str | None = None) -> An
 
 
 def test_current_token_is_replaced(issued: Issued, now: datetime) -> None:
-    """The row moves on to the successor's generation and digest, and holds neither token."""
+    """The row has the successor's generation and digest, and contains neither token."""
     successor = _rotate(issued.refresh_token, now=now)
     row = row_of(issued)
     assert (row.generation, row.current_digest) == (2, successor.digest)
@@ -62,7 +62,7 @@ def test_current_token_is_replaced(issued: Issued, now: datetime) -> None:
 
 
 def test_rotation_notes_when_and_where(issued: Issued, now: datetime) -> None:
-    """The list of sessions shows where a session was used last; a long user agent is cut."""
+    """The list of sessions shows where a session was used last. A long user agent is cut."""
     later, long = now + _SECOND, Client(ip_address="192.0.2.9", user_agent="x" * 1000)
     refresh(issued, now=later, client=long)
     row = row_of(issued)
@@ -71,7 +71,7 @@ def test_rotation_notes_when_and_where(issued: Issued, now: datetime) -> None:
 
 
 def test_family_in_hand_is_what_was_written(issued: Issued, now: datetime) -> None:
-    """The instance that was rotated need not be read again."""
+    """The rotated instance need not be read again."""
     family = refresh(issued, now=now + _SECOND).family
     fresh = RefreshTokenFamily.objects.get(pk=family.pk)
     for field in RefreshTokenFamily._meta.concrete_fields:
@@ -79,7 +79,7 @@ def test_family_in_hand_is_what_was_written(issued: Issued, now: datetime) -> No
 
 
 def test_same_token_has_other_successor_in_other_rotation(issued: Issued, now: datetime) -> None:
-    """The nonce is fresh each time: nobody who has a token can compute the next one."""
+    """The nonce is fresh each time, so the holder of a token can't compute the next one."""
     token = issued.refresh_token
     assert token.successor(b"1" * 32).text != token.successor(b"2" * 32).text
     nonces = set()
@@ -90,7 +90,7 @@ def test_same_token_has_other_successor_in_other_rotation(issued: Issued, now: d
 
 
 def test_use_starts_lifetime_anew(issued: Issued, now: datetime, settings: Settings) -> None:
-    """The sliding lifetime counts from the last use."""
+    """The sliding lifetime begins at the last use."""
     settings.JWT_AUTH_REFRESH_TOKEN_LIFETIME = timedelta(hours=2)
     later = now + timedelta(hours=1)
     successor = refresh(issued, now=later)
@@ -101,7 +101,7 @@ def test_use_starts_lifetime_anew(issued: Issued, now: datetime, settings: Setti
 def test_session_ends_at_absolute_lifetime(
     issued: Issued, now: datetime, settings: Settings
 ) -> None:
-    """However often it is used, a session has a last moment, and is over at it."""
+    """However often a session is used, it ends at a fixed moment."""
     end = now + timedelta(days=30)
     for day in range(6, 30, 6):
         issued = refresh(issued, now=now + timedelta(days=day))
@@ -112,7 +112,7 @@ def test_session_ends_at_absolute_lifetime(
 
 
 def test_unused_token_expires(issued: Issued, now: datetime) -> None:
-    """At its last moment it is over; a moment before it is good."""
+    """At its last moment it has expired; a moment before, it is valid."""
     end = now + timedelta(days=7)
     with pytest.raises(RefreshTokenRefused):
         refresh(issued, now=end)
@@ -124,7 +124,7 @@ def test_unused_token_expires(issued: Issued, now: datetime) -> None:
 
 @pytest.mark.parametrize("age", [0, 1, 60])
 def test_retry_with_key_gets_same_successor(issued: Issued, now: datetime, age: int) -> None:
-    """A lost answer is given again to the last second of the window, and the row stays."""
+    """A lost answer is given again until the last second of the window, and the row stays."""
     first = refresh(issued, key="k", now=now)
     before = row_of(issued).__dict__
     again = refresh(issued, key="k", now=now + age * _SECOND)
@@ -140,7 +140,7 @@ def test_retry_with_key_gets_same_successor(issued: Issued, now: datetime, age: 
 def test_replay_that_is_no_retry_ends_family(
     issued: Issued, now: datetime, key: str | None, age: int
 ) -> None:
-    """Only the very same key inside the window tells a retry from a theft."""
+    """Only the same key within the window distinguishes a retry from a theft."""
     successor = refresh(issued, key="k", now=now)
     with pytest.raises(RefreshTokenRefused):
         refresh(issued, key=key, now=now + age * _SECOND, client=STRANGER)
@@ -152,14 +152,14 @@ def test_replay_that_is_no_retry_ends_family(
 
 
 def test_key_given_to_rotation_without_one_is_no_retry(issued: Issued, now: datetime) -> None:
-    """A thief who invents a key matches nothing where there was none."""
+    """A key that a thief invents doesn't match a rotation without a key."""
     refresh(issued, now=now)
     assert _rotate(issued.refresh_token, key="", now=now) is Verdict.REUSED
     assert _rotate(issued.refresh_token, key="None", now=now) is Verdict.REUSED
 
 
 def test_key_is_stored_as_digest(issued: Issued, now: datetime) -> None:
-    """Who reads the database can't retry with what stands there; odd keys are keys, too."""
+    """An attacker can't retry with what is stored in the row. Odd keys are valid keys."""
     key = "\udcff secret \N{SNOWMAN}"
     first = refresh(issued, key=key, now=now)
     assert "secret" not in str(row_of(issued).recent_rotations)
@@ -180,7 +180,7 @@ def test_leeway_gives_same_successor_without_key(
 def test_leeway_longer_than_window_counts_for_keys_too(
     issued: Issued, now: datetime, settings: Settings
 ) -> None:
-    """Who sends a key is never worse off than who sends none."""
+    """A client with a key is never worse off than a client without one."""
     settings.JWT_AUTH_REFRESH_RETRY_WINDOW = _SECOND
     settings.JWT_AUTH_REFRESH_REUSE_LEEWAY = 5 * _SECOND
     refresh(issued, key="k", now=now)
@@ -191,7 +191,7 @@ def test_leeway_longer_than_window_counts_for_keys_too(
 def test_retry_survives_rotation_of_secret_key(
     issued: Issued, now: datetime, settings: Settings
 ) -> None:
-    """A successor made under a former SECRET_KEY is derived again under that one."""
+    """A successor that was made with a former SECRET_KEY is derived again with that key."""
     first = refresh(issued, key="k", now=now)
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "the next secret key, as long as it has to be, and then some more"
@@ -203,7 +203,7 @@ def test_retry_survives_rotation_of_secret_key(
 
 
 def test_retry_whose_successor_was_used_is_superseded(issued: Issued, now: datetime) -> None:
-    """A request that was stuck while its page went on changes nothing."""
+    """A request that was stuck while its page continued changes nothing."""
     second = refresh(issued, key="1", now=now)
     third = refresh(second, key="2", now=now)
     before = row_of(issued).current_digest
@@ -213,7 +213,7 @@ def test_retry_whose_successor_was_used_is_superseded(issued: Issued, now: datet
 
 
 def test_late_retry_outside_window_is_replay(issued: Issued, now: datetime) -> None:
-    """A minute is enough for a stuck request; later the same bytes are a stolen cookie."""
+    """A minute is enough for a stuck request; after that, the same bytes are a stolen cookie."""
     second = refresh(issued, key="1", now=now)
     refresh(second, key="2", now=now + _WINDOW)
     with pytest.raises(RefreshTokenRefused):
@@ -222,7 +222,7 @@ def test_late_retry_outside_window_is_replay(issued: Issued, now: datetime) -> N
 
 
 def test_token_consumed_long_ago_ends_family(issued: Issued, now: datetime) -> None:
-    """A row is enough to know every token there ever was, however old."""
+    """The row is enough to recognize every former token, however old."""
     newest = issued
     for hour in range(20):
         newest = refresh(newest, now=now + timedelta(hours=hour))
@@ -232,7 +232,7 @@ def test_token_consumed_long_ago_ends_family(issued: Issued, now: datetime) -> N
 
 
 def test_row_remembers_window_only(issued: Issued, now: datetime) -> None:
-    """What is older than the window is forgotten at the next rotation: rows don't grow."""
+    """Entries older than the window are forgotten at the next rotation, so that rows don't grow."""
     issued = refresh(issued, key="1", now=now)
     issued = refresh(issued, key="2", now=now + _WINDOW)
     assert [entry[0] for entry in row_of(issued).recent_rotations] == [1, 2]
@@ -255,7 +255,7 @@ def test_row_remembers_as_long_as_anything_asks_for(
 
 
 def test_row_remembers_a_dozen_at_most(issued: Issued, now: datetime) -> None:
-    """A client that refreshes all the time fills no table."""
+    """A client that refreshes all the time doesn't fill the table."""
     for _ in range(15):
         issued = refresh(issued, key="k", now=now)
     assert [entry[0] for entry in row_of(issued).recent_rotations] == list(range(4, 16))
@@ -277,7 +277,7 @@ def test_row_remembers_a_dozen_at_most(issued: Issued, now: datetime) -> None:
 def test_row_keeps_nonces_of_rotations_with_one_key_only(
     issued: Issued, now: datetime, keys: list[str | None], known: list[int]
 ) -> None:
-    """Of the last few, and of none once another key, or none, has come in between."""
+    """Only the last few keep them, and none does after a rotation with another key."""
     for key in keys:
         issued = refresh(issued, key=key, now=now)
     entries = row_of(issued).recent_rotations
@@ -289,7 +289,7 @@ def test_row_keeps_nonces_of_rotations_with_one_key_only(
 def test_revoked_family_stays_revoked(
     issued: Issued, now: datetime, key: str | None, settings: Settings
 ) -> None:
-    """No window, key or leeway brings a deliberately ended session back."""
+    """No window, key or leeway revives a session that was ended on purpose."""
     settings.JWT_AUTH_REFRESH_REUSE_LEEWAY = 60 * _SECOND
     successor = refresh(issued, key=key, now=now)
     RefreshTokenFamily.objects.end(reason=Reason.LOGOUT, ip_address=None, now=now)
@@ -299,11 +299,11 @@ def test_revoked_family_stays_revoked(
     assert row_of(issued).revocation_reason == Reason.LOGOUT
 
 
-# ---- What can't be
+# ---- Impossible tokens
 
 
 def test_generation_ahead_of_row_revokes_nothing(issued: Issued, now: datetime) -> None:
-    """After a restore from a backup the browser is refused, and no alarm ends its session."""
+    """After a restore from a backup, the browser is refused, and its session isn't ended."""
     before = row_of(issued)
     successor = refresh(issued, now=now)
     before.save()
@@ -316,7 +316,7 @@ def test_generation_ahead_of_row_revokes_nothing(issued: Issued, now: datetime) 
 def test_current_generation_with_other_digest_revokes_nothing(
     issued: Issued, now: datetime
 ) -> None:
-    """Who has SECRET_KEY can make a tag, but not the secret that the row's digest is of."""
+    """An attacker with SECRET_KEY can make a tag, but not the secret behind the row's digest."""
     beside = issue_first(issued.family.pk)
     assert _rotate(beside, now=now) is Verdict.IMPOSSIBLE
     with pytest.raises(RefreshTokenRefused):
@@ -325,7 +325,7 @@ def test_current_generation_with_other_digest_revokes_nothing(
 
 
 def test_retry_beside_lineage_is_replay(issued: Issued, now: datetime) -> None:
-    """The key alone is not enough: the successor must come out as the current token."""
+    """The key alone is not enough: the derived successor must be the current token."""
     refresh(issued, key="k", now=now)
     beside = issue_first(issued.family.pk)
     assert _rotate(beside, key="k", now=now) is Verdict.REUSED
@@ -335,7 +335,7 @@ def test_retry_beside_lineage_is_replay(issued: Issued, now: datetime) -> None:
 
 
 def test_lost_race_changes_nothing(issued: Issued, now: datetime) -> None:
-    """Of two who have read the same row one writes; to the other it is no proof of theft."""
+    """Of two requests that have read the same row, one writes. That isn't proof of a theft."""
     stale = RefreshTokenFamily.objects.load(issued.family.pk)
     assert stale is not None
     winner = _rotate(issued.refresh_token, now=now)
@@ -346,7 +346,7 @@ def test_lost_race_changes_nothing(issued: Issued, now: datetime) -> None:
 
 
 def test_row_revoked_in_between_is_not_rotated(issued: Issued, now: datetime) -> None:
-    """An end that comes between reading and writing stands."""
+    """If the session ends between reading and writing, it stays ended."""
     stale = RefreshTokenFamily.objects.load(issued.family.pk)
     assert stale is not None
     RefreshTokenFamily.objects.end(reason=Reason.LOGOUT, ip_address=None, now=now)
@@ -358,14 +358,14 @@ def test_row_revoked_in_between_is_not_rotated(issued: Issued, now: datetime) ->
 def test_row_that_never_takes_the_write_is_given_up(
     issued: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database that says no for ever gets a refusal, not a loop, and nobody is logged out."""
+    """If the UPDATE never matches, the request is refused without a loop and no session ends."""
     monkeypatch.setattr(RefreshTokenFamilyQuerySet, "rotate", lambda *args, **changes: False)
     with pytest.raises(RefreshTokenRefused):
         refresh(issued)
     assert row_of(issued).revoked_at is None
 
 
-# ---- What a replay most likely was
+# ---- The likely cause of a replay
 
 
 def _hint(issued: Issued, *, now: datetime, key: str | None, client: Client) -> str | None:
@@ -375,7 +375,7 @@ def _hint(issued: Issued, *, now: datetime, key: str | None, client: Client) -> 
 
 
 def test_replay_by_same_browser_within_seconds_gets_hint(issued: Issued, now: datetime) -> None:
-    """A component that mounts twice gets its developer a word of advice, and no session."""
+    """If a component mounts twice, its developer gets advice, and no session."""
     refresh(issued, now=now)
     hint = _hint(issued, key=None, now=now + 10 * _SECOND, client=BROWSER)
     assert hint is not None
@@ -396,6 +396,6 @@ def test_replay_by_same_browser_within_seconds_gets_hint(issued: Issued, now: da
 def test_replay_that_looks_like_theft_gets_no_hint(
     issued: Issued, now: datetime, key: str | None, age: int, client: Client
 ) -> None:
-    """Nothing is explained to whoever may be a thief."""
+    """A possible thief gets no explanation."""
     refresh(issued, now=now)
     assert _hint(issued, key=key, now=now + age * _SECOND, client=client) is None

@@ -1,4 +1,4 @@
-"""Every signal of the flows: its arguments as documented, and receivers that can do no harm."""
+"""Every signal of the flows: its arguments as documented, and receivers that can't do harm."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def _heard(signal: Signal) -> Iterator[list[dict[str, Any]]]:
 
 
 def test_session_opened_tells_family_and_client(user: AbstractBaseUser) -> None:
-    """A log-in is told once."""
+    """A login is reported once."""
     with _heard(signals.session_opened) as heard:
         issued = log_in(user)
     assert heard == [{"family": issued.family, "client": BROWSER}]
 
 
 def test_session_refreshed_tells_family_and_client(user: AbstractBaseUser) -> None:
-    """A rotation is told with the client that asked for it."""
+    """A rotation is reported with the client that asked for it."""
     issued = log_in(user)
     with _heard(signals.session_refreshed) as heard:
         refresh(issued, client=STRANGER)
@@ -53,7 +53,7 @@ def test_session_refreshed_tells_family_and_client(user: AbstractBaseUser) -> No
 
 
 def test_refresh_retried_tells_whether_it_came_too_late(user: AbstractBaseUser) -> None:
-    """A retry that is answered and one that is not are told apart; neither is a refresh."""
+    """A retry that is answered and one that isn't are distinguished; neither is a refresh."""
     issued = log_in(user)
     successor = refresh(issued, key="k")
     with _heard(signals.refresh_retried) as heard, _heard(signals.session_refreshed) as refreshed:
@@ -67,7 +67,7 @@ def test_refresh_retried_tells_whether_it_came_too_late(user: AbstractBaseUser) 
 
 
 def test_reuse_detected_tells_family_generation_and_hint(user: AbstractBaseUser) -> None:
-    """A replay is told with the generation that came back, after the end of the session."""
+    """A replay is reported with the generation of the token, after the end of the session."""
     issued = log_in(user)
     refresh(refresh(issued))
     with (
@@ -82,7 +82,7 @@ def test_reuse_detected_tells_family_generation_and_hint(user: AbstractBaseUser)
 
 
 def test_reuse_by_same_browser_tells_hint(user: AbstractBaseUser) -> None:
-    """What it most likely was is for the log, too."""
+    """The log gets the likely cause, too."""
     issued, now = log_in(user), datetime.now(UTC)
     refresh(issued, now=now)
     with _heard(signals.reuse_detected) as heard, suppress(RefreshTokenRefused):
@@ -91,7 +91,7 @@ def test_reuse_by_same_browser_tells_hint(user: AbstractBaseUser) -> None:
 
 
 def test_forged_token_tells_client_only(user: AbstractBaseUser) -> None:
-    """Whatever the forged token says is nobody's session; refresh and logout tell it alike."""
+    """A forged token's content isn't reported. Refresh and logout report it in the same way."""
     with _heard(signals.refresh_token_forged) as heard:
         with suppress(RefreshTokenRefused):
             refresh("x" * 92)
@@ -137,7 +137,7 @@ def _restore(issued: Issued) -> None:
 def test_refused_refresh_tells_reason(
     user: AbstractBaseUser, happen: Callable[[Issued], None], reason: str
 ) -> None:
-    """The client gets one answer for all; the log learns which it was."""
+    """The client gets one answer for all reasons; the log gets the reason."""
     issued = log_in(user)
     happen(issued)
     with _heard(signals.refresh_token_refused) as heard, pytest.raises(RefreshTokenRefused):
@@ -146,7 +146,7 @@ def test_refused_refresh_tells_reason(
 
 
 def test_session_ended_tells_user_sessions_and_reason(user: AbstractBaseUser) -> None:
-    """One session, all of a user, all there are."""
+    """One session, all sessions of a user, or all sessions."""
     first, second = log_in(user), log_in(user)
     ids = [first.family.pk, second.family.pk]
     with _heard(signals.session_ended) as heard:
@@ -162,7 +162,7 @@ def test_session_ended_tells_user_sessions_and_reason(user: AbstractBaseUser) ->
 
 
 def test_deleted_users_sessions_are_told(user: AbstractBaseUser) -> None:
-    """Their rows are gone afterwards, so the log is all that knows of them."""
+    """Their rows are deleted, so the log is the only record of them."""
     issued, key = log_in(user), user.pk
     with _heard(signals.session_ended) as heard:
         user.delete()
@@ -170,14 +170,14 @@ def test_deleted_users_sessions_are_told(user: AbstractBaseUser) -> None:
 
 
 def test_denied_token_tells_id_and_user(user: AbstractBaseUser) -> None:
-    """The token's id, never the token."""
+    """The token's ID, never the token."""
     with _heard(signals.token_denied) as heard:
         flows.deny_token("an id", user_id=user.pk, expires_at=NOW, now=NOW)
     assert heard == [{"jti": "an id", "user_id": user.pk}]
 
 
 def test_refused_token_tells_token_where_it_is_ours(user: AbstractBaseUser) -> None:
-    """What could not be verified says nothing about anybody."""
+    """An unverified token reports nothing from its content."""
     issued = log_in(user)
     _revoke(issued)
     with _heard(signals.token_refused) as heard:
@@ -195,7 +195,7 @@ _ALL = [value for value in vars(signals).values() if isinstance(value, Signal)]
 
 @pytest.fixture
 def failing_receivers() -> Iterator[None]:
-    """Fail at whatever is told."""
+    """Raise an error at every signal."""
 
     def fail(sender: Any, **named: Any) -> None:
         raise RuntimeError("A receiver of the project's own is broken.")
@@ -209,7 +209,7 @@ def failing_receivers() -> Iterator[None]:
 
 @pytest.mark.usefixtures("failing_receivers")
 def test_failing_receivers_change_nothing(user: AbstractBaseUser) -> None:
-    """A receiver that raises undoes no revocation and fails no answer."""
+    """A receiver that raises undoes no revocation and breaks no response."""
     issued = log_in(user)
     successor = refresh(issued, key="k")
     assert refresh(issued, key="k").refresh_token == successor.refresh_token

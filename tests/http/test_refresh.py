@@ -1,4 +1,4 @@
-"""POST refresh/ with the cookie; what a rotation decides is tested with the flows."""
+"""POST refresh/ with the cookie. The rules of a rotation are tested with the flows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
 
 def test_refresh_gives_tokens_and_the_next_cookie(site: Site, session: Session) -> None:
-    """The session goes on, with another refresh token."""
+    """The session continues, with another refresh token."""
     answer = site.post("refresh/")
     assert answer.status_code == 200
     assert answer.json().keys() == {"access_token", "token_type", "expires_in"}
@@ -52,7 +52,7 @@ def test_signature_of_the_token_is_checked_once(
 def test_refused_token_gets_one_answer_and_loses_its_cookie(
     case: str, site: Site, session: Session, user: AbstractBaseUser
 ) -> None:
-    """No answer tells a thief what was wrong, and the browser is rid of the cookie."""
+    """No answer tells a thief what was wrong, and the browser's cookie is deleted."""
     presented = session.refresh_token
     now = datetime.now(UTC)
     match case:
@@ -68,7 +68,7 @@ def test_refused_token_gets_one_answer_and_loses_its_cookie(
             site.post("refresh/")
         case "inactive":
             users: Any = type(user)._default_manager
-            users.update(is_active=False)  # no signal: the session itself goes on
+            users.update(is_active=False)  # no signal: the session itself stays live
     cookie = "other=1" if case == "missing" else f"{COOKIE}={presented}"
     answer = site.post("refresh/", headers={"Cookie": cookie})
     assert answer.status_code == 401
@@ -82,7 +82,7 @@ def test_refused_token_gets_one_answer_and_loses_its_cookie(
 
 
 def test_retry_with_the_same_key_gets_the_same_cookie(site: Site, session: Session) -> None:
-    """A lost answer can be asked for again."""
+    """A lost answer can be requested again."""
     headers = {"Idempotency-Key": "a page's own", **session.cookie}
     first, second = (site.post("refresh/", headers=headers) for _ in range(2))
     assert first.cookies[COOKIE].value == second.cookies[COOKIE].value
@@ -90,14 +90,14 @@ def test_retry_with_the_same_key_gets_the_same_cookie(site: Site, session: Sessi
 
 @pytest.mark.parametrize("key", ["", "  ", "k" * 513])
 def test_key_that_is_none_saves_nobody(key: str, site: Site, session: Session) -> None:
-    """An empty or endless key is as good as none: the second use is reuse."""
+    """An empty or overlong key is ignored: the second use is a reuse."""
     headers = {"Idempotency-Key": key, **session.cookie}
     assert site.post("refresh/", headers=headers).status_code == 200
     assert site.post("refresh/", headers=headers).status_code == 401
 
 
 def test_superseded_retry_changes_nothing(site: Site, session: Session) -> None:
-    """A request that was stuck must not take the cookie of the page that went on."""
+    """A request that was stuck must not replace the cookie of the page that continued."""
     headers = {"Idempotency-Key": "stuck", **session.cookie}
     successor = site.post("refresh/", headers=headers).cookies[COOKIE].value
     site.post("refresh/", headers={"Cookie": f"{COOKIE}={successor}"})
@@ -114,7 +114,7 @@ def test_superseded_retry_changes_nothing(site: Site, session: Session) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_hint_is_shown_to_developers_only(site: Site, session: Session, settings: Settings) -> None:
-    """With DEBUG on, a replay within seconds says what it most likely was."""
+    """With DEBUG on, the answer to a replay within seconds explains its likely cause."""
     settings.DEBUG = True
     site.post("refresh/")
     detail = site.post("refresh/", headers=session.cookie).json()["detail"]
@@ -135,14 +135,14 @@ def test_atomic_requests_do_not_revive_a_stolen_session(
 def test_max_age_shrinks_to_the_end_of_the_session(
     site: Site, session: Session, clock: Clock
 ) -> None:
-    """A cookie never outlives what it is for."""
+    """A cookie never outlives its session."""
     end = datetime.fromtimestamp(clock.now, UTC) + timedelta(minutes=10)
     RefreshTokenFamily.objects.update(absolute_expires_at=end)
     assert site.post("refresh/").cookies[COOKIE]["max-age"] == 599
 
 
 def test_body_of_a_refresh_is_not_looked_at(site: Site, session: Session) -> None:
-    """A refresh token in the body counts for nothing where cookies are used."""
+    """A refresh token in the body is ignored if cookies are used."""
     body = {"refresh_token": session.refresh_token}
     answer = site.post("refresh/", body, headers={"Cookie": "other=1"})
     assert answer.status_code == 401

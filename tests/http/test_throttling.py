@@ -1,4 +1,4 @@
-"""Counters that slow a guesser down."""
+"""The throttles of logins and refreshes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
 @pytest.fixture(autouse=True)
 def _cache_of_the_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no window end by itself in the middle of a test."""
+    """Prevent windows from ending by themselves during a test."""
     for module in (cache_base, locmem):
         monkeypatch.setattr(module, "time", clock)
 
@@ -41,7 +41,7 @@ OFF = dict.fromkeys(("login_account", "login_address", "refresh", "password_rese
 NO_CACHE = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": "redis://127.0.0.1:1/0",  # nobody listens there
+        "LOCATION": "redis://127.0.0.1:1/0",  # no server listens there
     }
 }
 
@@ -54,7 +54,7 @@ def _guess(site: Site, username: str, **extra: Any) -> int:
 def test_account_is_throttled_wherever_guesses_come_from(
     site: Site, credentials: dict[str, str], settings: Settings, clock: Clock
 ) -> None:
-    """The right password doesn't help then either; the answer says how long to wait."""
+    """Then the right password doesn't help either. The answer says how long to wait."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
     name = credentials["username"]
     codes = [_guess(site, name, REMOTE_ADDR=f"192.0.2.{n}") for n in range(2)]
@@ -68,7 +68,7 @@ def test_account_is_throttled_wherever_guesses_come_from(
 
 
 def test_spellings_of_one_account_are_one_count(site: Site, settings: Settings) -> None:
-    """Case and compatibility forms, which a database may take for equal, buy no more guesses."""
+    """Case and compatibility forms, which a database may take as equal, give no more attempts."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
     assert [_guess(site, name) for name in ("Alice", "ALICE", "\uff41lice")] == [401, 401, 429]
     assert _guess(site, "bob") == 401
@@ -78,7 +78,7 @@ def test_spellings_of_one_account_are_one_count(site: Site, settings: Settings) 
 def test_throttle_does_not_tell_which_accounts_exist(
     exists: bool, site: Site, make_user: MakeUser, settings: Settings
 ) -> None:
-    """Guesses at one spelling and then at another are answered alike, whether somebody has that
+    """Attempts at one spelling and then at another are answered alike, whether a user has that
     name or not.
     """
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
@@ -95,7 +95,7 @@ def test_spellings_that_the_database_takes_for_one_name_are_one_count(
     exists: bool, site: Site, make_user: MakeUser, settings: Settings
 ) -> None:
     """MariaDB's collation ignores case, accents and blanks at the end, and takes a sharp s for one
-    s or for two: each would else be as many guesses again.
+    s or for two. Otherwise each of them would have separate attempts.
     """
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     user = make_user("boss")
@@ -120,7 +120,7 @@ def test_spellings_that_the_database_takes_for_one_name_are_one_count(
 def test_log_in_with_a_like_name_is_no_help_against_another(
     site: Site, make_user: MakeUser, password: str, settings: Settings
 ) -> None:
-    """Where the database tells two names apart, they share a count, and owning one doesn't reset
+    """If the database distinguishes two names, they share a counter, and owning one doesn't reset
     it.
     """
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "3/min"}
@@ -141,7 +141,7 @@ def test_log_in_with_a_like_name_is_no_help_against_another(
 def test_name_that_only_another_backend_may_know_is_counted_by_its_letters(
     name: str, site: Site, settings: Settings
 ) -> None:
-    """A backend that looks by address, say, may ask a database that takes them for one."""
+    """A backend that looks up addresses, say, may ask a database that takes two as equal."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     assert [_guess(site, "alice"), _guess(site, name)] == [401, 429]
 
@@ -154,7 +154,7 @@ def test_blanks_at_the_end_make_no_other_name(db: None) -> None:
 def test_name_that_the_column_cannot_hold_is_counted_by_its_letters(
     site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database may have no way to compare it with its names; that is no 500."""
+    """A database may be unable to compare it with its names. That isn't a 500."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     field: Any = get_user_model()._meta.get_field(get_user_model().USERNAME_FIELD)
     monkeypatch.setattr(field, "column", "no_such_column")
@@ -165,7 +165,7 @@ def test_name_that_the_column_cannot_hold_is_counted_by_its_letters(
 def test_account_is_one_count_at_login_and_at_the_password_change(
     site: Site, session: Session, credentials: dict[str, str], settings: Settings
 ) -> None:
-    """A stolen access token buys no more guesses than anybody has."""
+    """A stolen access token gives no more attempts at the password than a login."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
     for name in (credentials["username"], credentials["username"].upper()):
         assert _guess(site, name) == 401
@@ -174,14 +174,14 @@ def test_account_is_one_count_at_login_and_at_the_password_change(
 
 
 def test_address_is_throttled_whatever_the_account(site: Site, settings: Settings) -> None:
-    """One guess at each of many accounts is seen, too."""
+    """One attempt at each of many accounts is noticed, too."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
     assert [_guess(site, f"user{n}") for n in range(3)] == [401, 401, 429]
     assert _guess(site, "user1", REMOTE_ADDR="192.0.2.1") == 401
 
 
 def test_ipv6_network_is_one_address(site: Site, settings: Settings) -> None:
-    """A customer has 2^64 of them."""
+    """A customer of a provider has 2^64 of them."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
     codes = [_guess(site, "a", REMOTE_ADDR=f"2001:db8:0:1::{n}") for n in range(3)]
     assert codes == [401, 401, 429]
@@ -189,7 +189,7 @@ def test_ipv6_network_is_one_address(site: Site, settings: Settings) -> None:
 
 
 def test_forwarded_for_buys_no_guesses(site: Site, settings: Settings) -> None:
-    """Without proxies of the project's own the header is just what its sender wrote."""
+    """Without proxies in the settings, the header is only what its sender has written."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
     codes = [_guess(site, "a", headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(3)]
     assert codes == [401, 401, 429]
@@ -198,7 +198,7 @@ def test_forwarded_for_buys_no_guesses(site: Site, settings: Settings) -> None:
 def test_client_without_address_is_throttled_by_account_only(
     site: Site, settings: Settings
 ) -> None:
-    """All clients behind a Unix socket would else share one count."""
+    """Otherwise all clients behind a Unix socket would share one counter."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "1/min"}
     assert [_guess(site, "a", REMOTE_ADDR="") for _ in range(2)] == [401, 401]
 
@@ -206,7 +206,7 @@ def test_client_without_address_is_throttled_by_account_only(
 def test_log_ins_that_succeed_do_not_count(
     site: Site, credentials: dict[str, str], settings: Settings
 ) -> None:
-    """However often somebody logs in, it is no guessing."""
+    """However often a user logs in, that isn't guessing."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
     assert _guess(site, credentials["username"]) == 401
     assert [site.post("login/", credentials).status_code for _ in range(4)] == [200] * 4
@@ -215,7 +215,7 @@ def test_log_ins_that_succeed_do_not_count(
 def test_success_does_not_reset_a_guessers_count(
     site: Site, credentials: dict[str, str], settings: Settings
 ) -> None:
-    """A guesser would else have as many guesses again at each log-in of the account's owner."""
+    """Otherwise an attacker would get new attempts whenever the account's owner logs in."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
     assert _guess(site, credentials["username"]) == 401
     assert site.post("login/", credentials).status_code == 200
@@ -225,7 +225,7 @@ def test_success_does_not_reset_a_guessers_count(
 def test_success_after_the_windows_end_takes_nothing_back(
     db: None, settings: Settings, clock: Clock
 ) -> None:
-    """A log-in that took long belongs to a window that is over."""
+    """A login that took long belongs to a window that has ended."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/sec"}
     client = Client(ip_address=None, user_agent="")
     counters = throttling.count_login("alice", client, now=clock.now)
@@ -239,7 +239,7 @@ def test_success_after_the_windows_end_takes_nothing_back(
 def test_success_does_not_reset_the_address(
     site: Site, credentials: dict[str, str], settings: Settings
 ) -> None:
-    """A guesser with an account of their own would else have endless guesses."""
+    """Otherwise an attacker with an account would have endless attempts."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
     assert _guess(site, "bob") == 401
     assert site.post("login/", credentials).status_code == 200
@@ -249,7 +249,7 @@ def test_success_does_not_reset_the_address(
 def test_inactive_users_right_password_resets_nothing(
     site: Site, make_user: MakeUser, password: str, settings: Settings
 ) -> None:
-    """What gets no session is a failed attempt."""
+    """An attempt that opens no session has failed."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     user = make_user(is_active=False)
     body = {"username": user.get_username(), "password": password}
@@ -270,7 +270,7 @@ def test_throttled_login_runs_no_hasher_and_writes_nothing(
 def test_refresh_counts_per_session(
     site: Site, session: Session, credentials: dict[str, str], settings: Settings
 ) -> None:
-    """A page in a loop is stopped, its cookie and row untouched; other sessions go on."""
+    """A page in a loop is stopped, its cookie and row untouched. Other sessions continue."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "refresh": "1/min"}
     assert site.post("refresh/").status_code == 200
     before = everything()
@@ -287,7 +287,7 @@ def test_refresh_counts_per_session(
 def test_forged_tokens_do_not_count_on_the_victims_session(
     site: Site, session: Session, settings: Settings
 ) -> None:
-    """Anybody can write a family's id into a token, nobody its tag."""
+    """An attacker can write a family's ID into a token, but can't make the tag."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "refresh": "1/min"}
     tail = "AAAA" if session.refresh_token[-4:] != "AAAA" else "BBBB"
     forged = {"Cookie": f"{COOKIE}={session.refresh_token[:-4]}{tail}"}
@@ -302,7 +302,7 @@ _DJANGO_REDIS = "django_redis.cache.RedisCache"
     ("cache", "reason"),
     [
         (
-            # Nobody listens there.
+            # No server listens there.
             {
                 "BACKEND": "django.core.cache.backends.redis.RedisCache",
                 "LOCATION": "redis://127.0.0.1:1/0",
@@ -333,7 +333,7 @@ def test_cache_that_is_down_lets_people_in_and_is_logged(
     settings: Settings,
     log: pytest.LogCaptureFixture,
 ) -> None:
-    """A log-in must not answer 500, nor 429 to everybody, because a counter is away."""
+    """A login must not answer 500, nor 429 for all users, because the cache is unavailable."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min", "refresh": "1/min"}
     settings.CACHES = {"default": cache}
     assert [site.post("login/", credentials).status_code for _ in range(2)] == [200, 200]
@@ -350,7 +350,7 @@ def test_cache_that_is_down_lets_people_in_and_is_logged(
 def test_cache_that_fails_during_a_log_in_is_logged(
     db: None, settings: Settings, log: pytest.LogCaptureFixture
 ) -> None:
-    """The attempt stays counted, should the cache come back; the log-in goes on."""
+    """The attempt stays counted, in case the cache comes back. The login continues."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     counters = throttling.count_login("alice", Client(ip_address=None, user_agent=""), now=0.0)
     settings.CACHES = NO_CACHE
@@ -359,7 +359,7 @@ def test_cache_that_fails_during_a_log_in_is_logged(
 
 
 def test_cache_that_keeps_nothing_lets_people_in(settings: Settings) -> None:
-    """A counter that is gone between two steps counts as a first attempt."""
+    """A counter that disappears between two steps counts like a first attempt."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
     for _ in range(3):
@@ -367,13 +367,13 @@ def test_cache_that_keeps_nothing_lets_people_in(settings: Settings) -> None:
 
 
 def test_none_turns_one_off(site: Site, settings: Settings) -> None:
-    """The others stay on, by their defaults where the setting doesn't name them."""
+    """The other throttles keep their defaults if the setting doesn't name them."""
     settings.JWT_AUTH_THROTTLE_RATES = {"login_account": None}
     assert [_guess(site, "a") for _ in range(31)] == [401] * 30 + [429]
 
 
 def test_defaults_are_on(site: Site, settings: Settings) -> None:
-    """Five a minute for an account, without a line in the settings."""
+    """Five a minute for an account, without any setting."""
     del settings.JWT_AUTH_THROTTLE_RATES
     assert [_guess(site, "a") for _ in range(6)] == [401] * 5 + [429]
 
@@ -389,7 +389,7 @@ def test_wait_is_until_the_window_ends(settings: Settings) -> None:
 
 
 def test_window_ends(settings: Settings, clock: Clock) -> None:
-    """Then, and not sooner, the count begins anew."""
+    """Only then does the count begin again."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/sec"}
     throttling.count("login_account", "a", now=clock.now)
     for _ in range(2):
@@ -400,7 +400,7 @@ def test_window_ends(settings: Settings, clock: Clock) -> None:
 
 
 class DistantCache(LocMemCache):
-    """Answers reads late, as over a network: whoever reads and then writes back is seen."""
+    """A cache that answers reads late: a counter that reads and then writes would fail."""
 
     def get(self, *given: Any, **named: Any) -> Any:
         """Read, and take a while."""
@@ -410,7 +410,7 @@ class DistantCache(LocMemCache):
 
 
 def test_simultaneous_attempts_are_all_counted(settings: Settings, clock: Clock) -> None:
-    """Thirty at the same moment against a limit of ten: ten get through, and not one more."""
+    """Of thirty attempts at the same moment, with a limit of ten, exactly ten get through."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "10/min"}
     settings.CACHES = {"default": {"BACKEND": f"{__name__}.DistantCache", "LOCATION": "distant"}}
     start = Barrier(30)
@@ -428,7 +428,7 @@ def test_simultaneous_attempts_are_all_counted(settings: Settings, clock: Clock)
 
 
 def test_scopes_and_idents_are_apart(settings: Settings) -> None:
-    """An account and an address of one text share no counter."""
+    """An account and an address with the same text have separate counters."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min", "refresh": "1/min"}
     for scope, ident in (("login_account", "a"), ("refresh", "a"), ("refresh", "b")):
         throttling.count(scope, ident, now=0.0)
@@ -437,7 +437,7 @@ def test_scopes_and_idents_are_apart(settings: Settings) -> None:
 def test_cache_holds_no_account_in_the_clear(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user name, surrogates and control characters in it, is a digest in the cache's keys."""
+    """In the cache's keys, a user name is a digest, even with surrogates and control characters."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     keys: list[str] = []
     real = cache.add
@@ -454,13 +454,13 @@ def test_cache_holds_no_account_in_the_clear(
 
 @pytest.mark.parametrize("rate", ["", "5", "0/min", "-1/min", "x/min", "5/fortnight", "5/", None])
 def test_rate_that_is_none_is_refused(rate: Any) -> None:
-    """The checks name it at the start."""
+    """The checks report it at the start."""
     with pytest.raises((ValueError, KeyError, IndexError)):
         throttling.parse_rate(rate)
 
 
 def test_genuine_token_counts_by_its_family(settings: Settings) -> None:
-    """Whichever of the session's tokens it is."""
+    """It doesn't matter which of the session's tokens is sent."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "refresh": "1/min"}
     token = refresh.issue_first(UUID(int=1))
     throttling.count_refresh(token, now=0.0)
@@ -469,7 +469,7 @@ def test_genuine_token_counts_by_its_family(settings: Settings) -> None:
 
 
 def test_tenants_are_counted_apart(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is kept out for guesses at a namesake in another schema."""
+    """A user isn't locked out by attempts at a user of the same name in another schema."""
     settings.JWT_AUTH_THROTTLE_RATES = {"refresh": "1/min"}
     throttling.count("refresh", "PK 1", now=0.0)
     monkeypatch.setattr(connection, "schema_name", "acme", raising=False)
@@ -479,12 +479,12 @@ def test_tenants_are_counted_apart(settings: Settings, monkeypatch: pytest.Monke
 
 
 def no_tenant() -> str:
-    """Name the tenant of a request that has none."""
+    """Fail to name the tenant, as for a request without one."""
     raise LookupError
 
 
 def test_tenant_that_can_not_be_named_lets_nobody_guess(settings: Settings) -> None:
-    """It is a fault of the project's, to be seen at once, and not of the cache."""
+    """It is an error of the project, which has to be seen, not one of the cache."""
     settings.JWT_AUTH_THROTTLE_RATES = {"refresh": "1/min"}
     settings.JWT_AUTH_TENANT = f"{__name__}.no_tenant"
     with pytest.raises(LookupError):

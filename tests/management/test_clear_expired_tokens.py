@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from jwt_auth import flows
-from jwt_auth.models import Client, RefreshTokenFamily, RevokedToken, latest_past
+from jwt_auth.models import Client, RefreshTokenFamily, RevokedToken
+from jwt_auth.stored_times import latest_past
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 

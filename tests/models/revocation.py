@@ -1,4 +1,4 @@
-"""The protocol of revocation with Redis: every interleaving, in a small scope.
+"""The protocol of revocation with Redis: every interleaving, within a small scope.
 
 One user, one session to revoke, two fillers (requests that find the hash incomplete), one revoker,
 one environment that may evict the hash, restart the server, empty or from a snapshot, cut it off,
@@ -38,7 +38,7 @@ RULES: Final = (
     "write_what_was_kept",
 )
 
-#: What a server is known by: its process, and how often a replica has been promoted until it was.
+#: The identity of a server: its process, and how many promotions there were before its own.
 Identity = tuple[int, int]
 _NOBODY: Final = (0, 0)
 
@@ -56,7 +56,7 @@ class Hash:
 
 @dataclass(frozen=True)
 class Filler:
-    """A request that completes the hash, and what it has so far."""
+    """A request that completes the hash, and the data that it has so far."""
 
     step: str = "idle"
     saw_denied: bool = False
@@ -65,17 +65,17 @@ class Filler:
 
 @dataclass(frozen=True)
 class State:
-    """The world, and how much may still happen to it."""
+    """The world, and how many events may still happen in it."""
 
-    #: The one on the primary; ``None``: the key does not exist.
+    #: The hash on the primary; ``None``: the key does not exist.
     hash: Hash | None = None
     #: The primary: which of the two servers, the process there, the promotions so far.
     server: int = 0
     runs: tuple[int, int] = (1, 2)
     promotions: int = 0
-    #: What the other server has, as far as it was replicated.
+    #: The hash on the other server, as far as it was replicated.
     replica: Hash | None = None
-    #: What a connection to each server has learned of it when it was opened.
+    #: The identity that a connection to each server has learned when it was opened.
     learned: tuple[Identity, Identity] = (_NOBODY, _NOBODY)
     snapshot: Hash | str | None = "none taken"
     db_revoked: bool = False
@@ -88,7 +88,7 @@ class State:
     fail_overs: int = 0
     may_die: bool = False
     up: bool = True
-    #: A node has seen Redis fail: it asks the database until every hash from before has expired.
+    #: A node has seen Redis fail: it asks the database until every earlier hash has expired.
     distrust: bool = False
     #: The hash dates from before the outage.
     old_hash: bool = False
@@ -105,13 +105,13 @@ CASES: Final = {
 
 
 class Protocol:
-    """The steps, by the rules that are in force."""
+    """The steps, by the rules that are active."""
 
     def __init__(self, *, without: str | None = None) -> None:
         self._rules = frozenset(RULES) - {without}
 
     def violation(self, s: State) -> str | None:
-        """Say whether the revoked session gets in."""
+        """Whether the revoked session is accepted."""
         if s.revoker not in {"done", "dead"}:
             return None
         if s.up and not s.distrust and self._is_believed(s):
@@ -122,7 +122,7 @@ class Protocol:
         return "a revoked session gets in" if admitted else None
 
     def steps(self, s: State) -> Iterator[tuple[str, State]]:
-        """Give what can happen next."""
+        """List the possible next events."""
         yield from self._revoke(s)
         if s.up:
             for number in range(len(s.fillers)):
@@ -139,7 +139,7 @@ class Protocol:
         return (s.runs[s.server] if "run_id" in self._rules else 1, promotions)
 
     def _connected(self, s: State) -> State:
-        """Open the connection, if it isn't open, and learn who is there."""
+        """Open the connection, if it isn't open, and learn the server's identity."""
         learned = list(s.learned)
         learned[s.server] = self._identity(s)
         return replace(s, learned=(learned[0], learned[1]))

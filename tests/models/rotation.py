@@ -1,4 +1,4 @@
-"""The protocol of refresh token rotation: every interleaving, in a small scope, inside the window.
+"""The protocol of refresh token rotation: every interleaving, in a small scope, within the window.
 
 The honest browser sends its cookie with the pending Idempotency-Key and may reload at any moment:
 the request goes on at the server, and the answer may or may not reach the cookie jar. It keeps the
@@ -30,7 +30,7 @@ RULES: Final = (
     "keep_key_on_reload",
 )
 
-#: Generations of tokens, keys of the browser, and requests that are under way at once.
+#: Generations of tokens, keys of the browser, and requests that run at the same time.
 _GENERATIONS: Final = 4
 _KEYS: Final = 4
 _REQUESTS: Final = 3
@@ -38,10 +38,10 @@ _REQUESTS: Final = 3
 
 @dataclass(frozen=True, order=True)
 class Request:
-    """One that is under way; ``read`` is the row as it was read: the generation, whether ended."""
+    """A request in progress; ``read`` is the row as it was read: the generation, whether ended."""
 
     generation: int
-    #: The Idempotency-Key; 0: none.
+    #: The Idempotency-Key; 0: no key.
     key: int
     is_thiefs: bool
     read: tuple[int, bool] = (0, False)
@@ -49,11 +49,11 @@ class Request:
 
 @dataclass(frozen=True)
 class State:
-    """The row, the browser, the thief, and the requests in between."""
+    """The row, the browser, the thief, and the requests in progress."""
 
     generation: int = 1
     ended: bool = False
-    #: The generation consumed and the key, of every rotation inside the window.
+    #: The consumed generation and the key of every rotation within the window.
     recent: tuple[tuple[int, int], ...] = ()
     cookie: int = 1
     key: int = 1
@@ -68,23 +68,23 @@ CASES: Final = {"honest": State(), "thief": State(has_thief=True)}
 
 
 class Protocol:
-    """The steps, by the rules that are in force."""
+    """The steps, by the rules that are active."""
 
     def __init__(self, *, without: str | None = None) -> None:
         self._rules = frozenset(RULES) - {without}
 
     def violation(self, s: State) -> str | None:
-        """Say who was judged wrongly."""
+        """Name the client that was judged wrongly."""
         if not s.has_thief and s.ended:
             return "the honest browser is logged out"
         waits = any(request.is_thiefs for request in s.under_way)
-        # Right only if the thief was the first to use the token.
+        # This is right only if the thief was the first to use the token.
         if s.thief_has_sent and not waits and not s.ended and (s.stolen, 0) not in s.recent:
             return "a consumed token from the thief goes unpunished"
         return None
 
     def steps(self, s: State) -> Iterator[tuple[str, State]]:
-        """Give what can happen next."""
+        """List the possible next events."""
         yield from self._clients(s)
         for request in set(s.under_way):
             if request.read == (0, False):
@@ -132,7 +132,7 @@ class Protocol:
             yield f"{_name(r)} is {verdict}", rest
 
     def _judge(self, s: State, r: Request) -> str:
-        """Say what becomes of a request whose token is not current."""
+        """Decide about a request whose token is not current."""
         if s.ended:
             return "refused"
         for consumed, key in s.recent:

@@ -1,4 +1,4 @@
-"""The two protocols hold in every history of a small world, and each of their rules is needed."""
+"""The two protocols hold in every history of a small world, and need each of their rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _histories(model: ModuleType, *, without: str | None = None) -> Iterator[str
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_protocol_holds(model: ModuleType) -> None:
-    """With all of its rules no history ends badly."""
+    """With all of its rules, no history ends badly."""
     assert list(_histories(model)) == []
 
 
@@ -31,7 +31,7 @@ def test_protocol_holds(model: ModuleType) -> None:
     ("model", "rule"), [(model, rule) for model in MODELS for rule in model.RULES]
 )
 def test_without_any_rule_the_protocol_fails(model: ModuleType, rule: str) -> None:
-    """Each has a history that only it prevents."""
+    """For each rule there is a history that only this rule prevents."""
     assert next(_histories(model, without=rule), None) is not None
 
 

@@ -14,7 +14,7 @@ def find_history(
     steps: Callable[[S], Iterable[tuple[str, S]]],
     violation: Callable[[S], str | None],
 ) -> str | None:
-    """Give the shortest history that ends in a violation, as text; ``None``: there is none.
+    """Return the shortest history that ends in a violation, as text; ``None`` if there isn't one.
 
     ``steps`` gives what can happen next in a state, each by its name; ``violation`` says what is
     wrong with a state, if anything is.

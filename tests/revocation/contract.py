@@ -1,4 +1,4 @@
-"""What every revocation backend must do, in a class that the test of each inherits."""
+"""The contract of revocation backends, in a class that the test of each inherits."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ class RevocationContract:
         settings.JWT_AUTH_REVOCATION = self.REVOCATION
 
     def test_good_token_brings_its_user(self, user: AbstractBaseUser) -> None:
-        """The user is an instance of the project's model, whole once it is looked at."""
+        """The user is an instance of the project's model, and complete once a field is read."""
         found, token = authenticate(log_in(user))
         assert isinstance(found, get_user_model())
         assert (found.pk, found.get_username()) == (user.pk, user.get_username())
         assert token.subject == str(user.pk)
 
     def test_refreshed_session_goes_on(self, user: AbstractBaseUser) -> None:
-        """A rotation revokes nothing: the former access token lives until its end."""
+        """A rotation revokes nothing: the former access token is valid until it expires."""
         issued = log_in(user)
         successor = refresh(issued)
         assert (refusal_of(issued), refusal_of(successor)) == (None, None)
 
     @pytest.mark.parametrize("seen_before", [False, True])
     def test_ended_session_is_refused(self, user: AbstractBaseUser, seen_before: bool) -> None:
-        """At once, whether or not the backend has met the user before; other sessions go on."""
+        """Immediately, whether or not the backend knew the user. Other sessions continue."""
         issued, other = log_in(user), log_in(user)
         assert not seen_before or refusal_of(issued) is None
         now = datetime.now(UTC)
@@ -53,7 +53,7 @@ class RevocationContract:
 
     @pytest.mark.parametrize("whose", ["known", "unknown"])
     def test_denied_token_is_refused(self, user: AbstractBaseUser, whose: str) -> None:
-        """At once, by its id alone; the session goes on with its next token."""
+        """Immediately, by its ID alone. The session continues with its next token."""
         issued, now = log_in(user), datetime.now(UTC)
         _, token = authenticate(issued)
         user_id = user.pk if whose == "known" else None
@@ -62,7 +62,7 @@ class RevocationContract:
         assert refusal_of(refresh(issued)) is None
 
     def test_former_version_is_refused(self, user: AbstractBaseUser, make_user: MakeUser) -> None:
-        """Everything of the user from before, and nothing of anybody else."""
+        """All earlier tokens of the user are refused, and no token of another user."""
         issued, other = log_in(user), log_in(make_user("bob"))
         assert refusal_of(issued) is None
         flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC))
@@ -73,7 +73,7 @@ class RevocationContract:
     def test_end_of_everything_refuses_everybody(
         self, user: AbstractBaseUser, make_user: MakeUser
     ) -> None:
-        """Every session there is, of whomever."""
+        """Every session ends, of all users."""
         sessions = [log_in(user), log_in(make_user("bob"))]
         assert [refusal_of(session) for session in sessions] == [None, None]
         now = datetime.now(UTC)
@@ -81,7 +81,7 @@ class RevocationContract:
         assert [refusal_of(session) for session in sessions] == [Refusal.SESSION_ENDED] * 2
 
     def test_deactivated_user_is_refused(self, user: AbstractBaseUser) -> None:
-        """At once, by saving the user anywhere."""
+        """Immediately, wherever the user is saved."""
         issued = log_in(user)
         assert refusal_of(issued) is None
         user.is_active = False
@@ -89,14 +89,14 @@ class RevocationContract:
         assert refusal_of(issued) is Refusal.USER_INACTIVE
 
     def test_hidden_user_is_refused(self, user: AbstractBaseUser, hidden: set[Any]) -> None:
-        """At once, whatever was known before of a user whom the default manager doesn't find."""
+        """Immediately, whatever the backend knew about a user whom the default manager hides."""
         issued = log_in(user)
         assert refusal_of(issued) is None
         hidden.add(user.pk)
         assert refusal_of(issued) is Refusal.USER_UNKNOWN
 
     def test_subject_in_another_form_is_refused(self, user: AbstractBaseUser) -> None:
-        """Fields and databases read more than the one form in which we issue it."""
+        """Fields and databases accept more spellings than the one that we issue."""
         forge, issued = take_key(), log_in(user)
         _, token = authenticate(issued)
         subject = str(user.pk)
@@ -105,7 +105,7 @@ class RevocationContract:
             assert refusal_of(text) is (None if other == subject else Refusal.USER_UNKNOWN)
 
     def test_deleted_user_is_refused(self, user: Any) -> None:
-        """At once; a new user with the key of the old one inherits nothing."""
+        """Immediately. A new user with the key of the deleted one inherits nothing."""
         issued, key = log_in(user), {user._meta.pk.attname: user.pk}
         name = {user.USERNAME_FIELD: user.get_username()}
         assert refusal_of(issued) is None

@@ -1,4 +1,4 @@
-"""A backend that notes what it is told, and what the database said at that moment."""
+"""A backend that records what the flows tell it, and what the database contained then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jwt_auth.revocation.database import DatabaseRevocation
 
 
 class RecordingRevocation(DatabaseRevocation):
-    """Notes the step, the denial and how many sessions were ended by then."""
+    """Records the step, the denial and the number of sessions that had ended by then."""
 
     notes: ClassVar[list[tuple[str, Denial, int]]] = []
 

@@ -1,4 +1,4 @@
-"""What the flows tell a backend, and when; and settings that name none."""
+"""What the flows tell a backend, and when; and wrong settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 Flow = Callable[[Issued], Any]
 
-#: Each flow that revokes, and what it has to say to the backend.
+#: Each flow that revokes, and the denial that it has to tell the backend.
 FLOWS: dict[str, tuple[Flow, Callable[[Issued], Denial]]] = {
     "session": (
         lambda issued: flows.end_session(
@@ -54,7 +54,7 @@ _ENDING = ["session", "user", "everybody"]
 
 @pytest.fixture
 def notes(settings: Settings) -> Iterator[list[tuple[str, Denial, int]]]:
-    """What the backend was told, in order."""
+    """The steps that the backend was told, in order."""
     settings.JWT_AUTH_REVOCATION = {"BACKEND": "tests.revocation.recording.RecordingRevocation"}
     RecordingRevocation.notes.clear()
     yield RecordingRevocation.notes
@@ -66,7 +66,7 @@ def notes(settings: Settings) -> Iterator[list[tuple[str, Denial, int]]]:
 def test_backend_is_told_before_and_after(
     user: AbstractBaseUser, notes: list[tuple[str, Denial, int]], flow: str
 ) -> None:
-    """Denied before the database knows, confirmed once it has committed."""
+    """Denied before the write to the database, confirmed after the commit."""
     issued = log_in(user)
     act, denial = FLOWS[flow]
     act(issued)
@@ -79,7 +79,7 @@ def test_backend_is_told_before_and_after(
 def test_confirmation_waits_for_commit(
     user: AbstractBaseUser, notes: list[tuple[str, Denial, int]], flow: str
 ) -> None:
-    """Inside somebody's transaction nobody else sees the write before that commits."""
+    """In a transaction, other connections don't see the write before its commit."""
     issued = log_in(user)
     with transaction.atomic():
         FLOWS[flow][0](issued)
@@ -92,7 +92,7 @@ def test_confirmation_waits_for_commit(
 def test_what_is_rolled_back_is_not_confirmed(
     user: AbstractBaseUser, notes: list[tuple[str, Denial, int]], flow: str
 ) -> None:
-    """What was not written is not revoked for good."""
+    """A denial that was not written is not confirmed."""
     issued = log_in(user)
     with transaction.atomic():
         FLOWS[flow][0](issued)
@@ -108,7 +108,7 @@ def test_write_that_fails_is_not_confirmed(
     flow: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The failure is told to the caller: nobody takes a session for ended that is not."""
+    """The caller gets the error, and so doesn't take the session for ended."""
 
     def fail(*args: Any, **kwargs: Any) -> int:
         raise DatabaseError
@@ -121,7 +121,7 @@ def test_write_that_fails_is_not_confirmed(
 
 
 def test_backend_is_made_once(settings: Settings) -> None:
-    """One per process and value, so that it may keep connections."""
+    """One for each process and value, so that it may keep connections."""
     assert get_backend() is get_backend()
     former = get_backend()
     settings.JWT_AUTH_REVOCATION = {"BACKEND": "tests.revocation.recording.RecordingRevocation"}

@@ -1,4 +1,4 @@
-"""Revocation answered by the database, with whatever user model and routers a project has."""
+"""Revocation answered by the database, with any user model and any routers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_requests_take_few_statements(
     give_roles: GiveRoles,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """One for an authenticated request and two for a refresh, however many roles there are."""
+    """One for an authenticated request and two for a refresh, whatever the number of roles."""
     give_roles(user, *roles)
     issued = log_in(user)
     with django_assert_num_queries(1):
@@ -51,7 +51,7 @@ def test_requests_take_few_statements(
 
 
 def test_bulk_deactivation_is_seen_at_next_request(user: AbstractBaseUser) -> None:
-    """An update() sends no signal; the next statement sees its row."""
+    """An update() sends no signal. The next statement sees its row."""
     issued = log_in(user)
     get_user_model()._default_manager.update(is_active=False)
     assert refusal_of(issued) is Refusal.USER_INACTIVE
@@ -59,7 +59,7 @@ def test_bulk_deactivation_is_seen_at_next_request(user: AbstractBaseUser) -> No
 
 @pytest.mark.parametrize("subject", ["", "nobody", "-1", "9" * 40, "\0", "x" * 300])
 def test_subject_of_nobody_is_refused(user: AbstractBaseUser, subject: str) -> None:
-    """Also one that the user model's key has no form for: no request fails by it."""
+    """Even if it can't be a key of the user model: no request fails because of it."""
     _, token = authenticate(log_in(user))
     with pytest.raises(AccessTokenRefused) as refused:
         get_backend().get_user(replace(token, subject=subject))
@@ -67,7 +67,7 @@ def test_subject_of_nobody_is_refused(user: AbstractBaseUser, subject: str) -> N
 
 
 def test_session_of_other_user_does_not_count(user: AbstractBaseUser, make_user: MakeUser) -> None:
-    """A token needs a live session of its own user."""
+    """A token needs a live session of the same user."""
     other = log_in(make_user("bob"))
     _, token = authenticate(log_in(user))
     with pytest.raises(AccessTokenRefused) as refused:
@@ -76,7 +76,7 @@ def test_session_of_other_user_does_not_count(user: AbstractBaseUser, make_user:
 
 
 class _Replica:
-    """Sends reads to a database that isn't there."""
+    """Sends reads to a database that doesn't exist."""
 
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
         return "replica"
@@ -88,7 +88,7 @@ class _Replica:
 def test_nothing_is_decided_by_a_replica(
     user: AbstractBaseUser, settings: Settings, give_roles: GiveRoles
 ) -> None:
-    """A replica may be empty or lag behind a revocation: a whole session passes it by."""
+    """A replica may be empty or lag behind a revocation: a whole session runs without it."""
     give_roles(user, "a")
     settings.DATABASE_ROUTERS = [_Replica()]
     successor = refresh(log_in(user), key="k")
@@ -109,7 +109,7 @@ def test_nothing_is_decided_by_a_replica(
 def test_session_lives_with_and_without_time_zones(
     user: AbstractBaseUser, settings: Settings, use_tz: bool, time_zone: str
 ) -> None:
-    """USE_TZ is the project's; a session's times are the same moments either way."""
+    """USE_TZ is the project's choice. The times of a session are the same with both."""
     settings.USE_TZ, settings.TIME_ZONE = use_tz, time_zone
     now = datetime.now(UTC)
     successor = refresh(log_in(user, now=now), now=now)
@@ -126,7 +126,7 @@ def test_session_lives_with_and_without_time_zones(
 def test_users_that_default_manager_hides_are_refused(
     user: AbstractBaseUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whom a project's default manager leaves out isn't there, by what it filters by now."""
+    """A user whom the default manager hides is refused, by its condition at that moment."""
     issued, hidden = log_in(user), [user.pk]
     manager = get_user_model()._default_manager
     plain = manager.get_queryset
@@ -144,7 +144,7 @@ def test_users_that_default_manager_hides_are_refused(
 def test_user_is_what_the_orm_would_give(
     user: AbstractBaseUser, last_login: datetime | None
 ) -> None:
-    """Every column of the composed statement goes back through its own field's converters."""
+    """Every column of the compiled statement passes through its own field's converters."""
     user.last_login = last_login
     user.save()
     found, _ = authenticate(log_in(user))

@@ -1,4 +1,4 @@
-"""A user of whom only the key is known until something else is asked for."""
+"""A user that isn't read before a field other than the key is needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def found(user: AbstractBaseUser) -> Any:
 def test_user_who_may_be_another_tenants_by_then_is_read_at_once(
     user: AbstractBaseUser, settings: Settings
 ) -> None:
-    """A view may go over to another tenant before it asks for a field."""
+    """A view may switch to another tenant before it reads a field."""
     settings.JWT_AUTH_TENANT = "builtins.str"
     assert lazy_user(get_user_model(), str(user.pk)) is None
 
@@ -39,7 +39,7 @@ def test_user_who_may_be_another_tenants_by_then_is_read_at_once(
 def test_key_is_free(
     user: AbstractBaseUser, found: Any, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """As is all that a permission like IsAuthenticated asks for."""
+    """A permission like IsAuthenticated reads no other field."""
     with django_assert_num_queries(0):
         assert found.pk == getattr(found, user._meta.pk.attname) == user.pk
         assert (found.is_authenticated, found.is_anonymous) == (True, False)
@@ -51,7 +51,7 @@ def test_key_is_free(
 def test_first_field_brings_all(
     user: AbstractBaseUser, found: Any, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """In one SELECT; from then on it is a user like any other."""
+    """In one SELECT. From then on it is like any other user."""
     with django_assert_num_queries(1):
         assert found.password == user.password
         assert (found.email, found.is_active) == ("alice@example.com", True)
@@ -64,21 +64,21 @@ def test_first_field_brings_all(
 def test_explicit_reload_brings_all(
     found: Any, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """Whoever reloads the user before looking at it gets the whole of it."""
+    """A view that reloads the user before reading a field gets all fields."""
     with django_assert_num_queries(1):
         found.refresh_from_db()
         assert found.email == "alice@example.com"
 
 
 def test_text_that_is_no_key_is_nobody() -> None:
-    """Where the model has no form for it."""
+    """If the subject can't be a key of the model."""
     if isinstance(get_user_model()._meta.pk, models.CharField):
         pytest.skip("every text is a key of this model")
     assert lazy_user(get_user_model(), "no key") is None
 
 
 def test_saved_field_leaves_the_others_alone(user: AbstractBaseUser, found: Any) -> None:
-    """What somebody else has changed meanwhile is not written back."""
+    """A value that was changed meanwhile isn't written back."""
     user.set_password("something else")
     user.save()
     found.email = "new@example.com"
@@ -96,7 +96,7 @@ def test_saving_untouched_user_changes_nothing(user: AbstractBaseUser, found: An
 
 
 def test_changed_password_ends_sessions(user: AbstractBaseUser, found: Any) -> None:
-    """Though nothing but the password is known of the user."""
+    """Even if only the password of the user has been read."""
     issued = log_in(user)
     found.set_password("something else entirely")
     found.save()
@@ -105,7 +105,7 @@ def test_changed_password_ends_sessions(user: AbstractBaseUser, found: Any) -> N
 
 
 def test_deactivated_self_may_still_be_looked_at(user: AbstractBaseUser, found: Any) -> None:
-    """A view that deactivates its own user can go on and write them a mail."""
+    """A view that deactivates its own user can continue and send them a mail."""
     issued = log_in(user)
     found.is_active = False
     found.save()
@@ -114,7 +114,7 @@ def test_deactivated_self_may_still_be_looked_at(user: AbstractBaseUser, found: 
 
 
 def test_deleted_meanwhile_is_refused(user: AbstractBaseUser, found: Any) -> None:
-    """As a token is, where Django would answer 500."""
+    """Like a token, where Django would answer 500."""
     user.delete()
     for _ in range(2):
         with pytest.raises(AccessTokenRefused):
@@ -122,7 +122,7 @@ def test_deleted_meanwhile_is_refused(user: AbstractBaseUser, found: Any) -> Non
 
 
 def test_deactivated_meanwhile_is_refused_every_time(user: AbstractBaseUser, found: Any) -> None:
-    """Asking a second time, or for another field, brings no more."""
+    """Reading a second time, or another field, doesn't help."""
     get_user_model()._default_manager.update(is_active=False)
     for name in ("email", "email", "password", "is_active"):
         with pytest.raises(AccessTokenRefused):
@@ -132,7 +132,7 @@ def test_deactivated_meanwhile_is_refused_every_time(user: AbstractBaseUser, fou
 def test_failure_of_database_opens_no_door(
     user: AbstractBaseUser, found: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A load that failed is tried again as a whole, with its look at is_active."""
+    """A load that failed is repeated as a whole, including the check of is_active."""
 
     def fail(*arguments: Any, **options: Any) -> None:
         raise DatabaseError
@@ -150,7 +150,7 @@ def test_failure_of_database_opens_no_door(
     "duplicate", [copy.copy, copy.deepcopy, lambda user: pickle.loads(pickle.dumps(user))]
 )
 def test_duplicate_loads_itself(found: Any, duplicate: Any) -> None:
-    """A user that went through a cache or a task queue is whole at the other end."""
+    """A user from a cache or a task queue is complete."""
     twin = duplicate(found)
     assert twin.email == "alice@example.com"
     assert "email" not in found.__dict__
@@ -172,7 +172,7 @@ def test_projects_own_reload_is_asked(found: Any, monkeypatch: pytest.MonkeyPatc
 
 
 class _Replica:
-    """Sends what reads to a database that lags behind."""
+    """Sends reads to a database that lags behind."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str:
         """A name that no database has."""
@@ -188,7 +188,7 @@ def test_load_goes_to_write_database(found: Any, settings: Settings) -> None:
 def test_relations_need_no_load(
     user: AbstractBaseUser, found: Any, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """What hangs on the key is reached by the key."""
+    """Related objects are found by the key."""
     issued = log_in(user)
     with django_assert_num_queries(1):
         assert list(found.refresh_token_families.all()) == [issued.family]

@@ -1,4 +1,4 @@
-"""The claims of a token whose signature is good."""
+"""The claims of a token whose signature is valid."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _refusal(claims: dict[str, Any]) -> Refusal:
 
 
 def test_good_claims_become_an_access_token(forge: Forge) -> None:
-    """Each claim is given with its type, the project's own among the rest."""
+    """Each claim has its type, and the project's own claims are included."""
     token = _verify(forge.claims(roles=["admin"], token_version=3, tenant="acme"))
     assert (token.kid, token.subject, token.jti) == ("the-kid", "1", "the-jti")
     assert (token.session_id, token.token_version) == (UUID(SESSION), 3)
@@ -54,7 +54,7 @@ def test_repr_of_an_access_token_shows_no_claims(forge: Forge) -> None:
 
 
 def test_claims_of_an_access_token_are_read_only(forge: Forge) -> None:
-    """No view can give its user a claim."""
+    """A view can't add a claim to a token."""
     token = _verify(forge.claims())
     with pytest.raises(TypeError):
         token.claims["roles"] = ["admin"]  # type: ignore[index]  # that is the point
@@ -69,44 +69,44 @@ def test_longest_jti_is_the_longest_that_can_be_denied() -> None:
     "changes", [{"jti": "a" * 256}, {"jti": "a\0"}, {"jti": "\ud800"}, {"sub": "a\0"}]
 )
 def test_text_that_a_database_cannot_hold_is_refused(changes: dict[str, Any], forge: Forge) -> None:
-    """A token whose revocation can't be looked up doesn't count."""
+    """A token whose revocation can't be looked up is refused."""
     assert _refusal(forge.claims(**changes)) == Refusal.CLAIM_TYPE
 
 
 def test_every_claim_that_is_issued_is_reserved(forge: Forge) -> None:
-    """A project's own claims can take the place of none of ours."""
+    """A project's own claims can't replace the package's claims."""
     assert forge.claims().keys() == RESERVED
 
 
 @pytest.mark.parametrize("name", [*TEXTS, *NUMBERS, "aud"])
 def test_missing_claim_is_refused(name: str, forge: Forge) -> None:
-    """Each claim that something is decided by must be there."""
+    """Every claim that a decision depends on is required."""
     assert _refusal(forge.claims(**{name: MISSING})) == Refusal.CLAIM_MISSING
 
 
 @pytest.mark.parametrize("name", ["client_id", "roles"])
 def test_claim_that_decides_nothing_may_be_missing(name: str, forge: Forge) -> None:
-    """A token without roles has none."""
+    """A token without the claim has no roles."""
     assert _verify(forge.claims(**{name: MISSING})).roles == ()
 
 
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("value", ["", None, 1, True, ["a"], {"a": "b"}])
 def test_text_claim_of_another_type_is_refused(name: str, value: object, forge: Forge) -> None:
-    """A text is a string with something in it."""
+    """A text claim is a string that isn't empty."""
     assert _refusal(forge.claims(**{name: value})) == Refusal.CLAIM_TYPE
 
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [True, False, None, "1", 1.0, SECONDS + 0.5, -1, [1]])
 def test_number_claim_of_another_type_is_refused(name: str, value: object, forge: Forge) -> None:
-    """A number is a whole one: true is no version 1, and 1e400 is no time."""
+    """A number is an integer: true is not version 1, and 1e400 is not a time."""
     assert _refusal(forge.claims(**{name: value})) == Refusal.CLAIM_TYPE
 
 
 @pytest.mark.parametrize("roles", ["admin", None, {"admin": True}, 1, ["admin", 1], [["admin"]]])
 def test_roles_of_another_type_are_refused(roles: object, forge: Forge) -> None:
-    """In the string "administrator" stands "admin", so roles are a list of strings."""
+    """The string "administrator" contains "admin", so roles have to be a list of strings."""
     assert _refusal(forge.claims(roles=roles)) == Refusal.CLAIM_TYPE
 
 
@@ -116,14 +116,14 @@ def test_roles_of_another_type_are_refused(roles: object, forge: Forge) -> None:
      "HTTPS://AUTH.EXAMPLE.TEST", "https://auth.example.test.evil.example"],
 )  # fmt: skip
 def test_other_issuer_is_refused(issuer: str, forge: Forge, settings: Settings) -> None:
-    """The issuer is compared whole and exactly; a part of it is another (CVE-2024-53861)."""
+    """The issuer is compared as a whole; a part of it is another issuer (CVE-2024-53861)."""
     settings.JWT_AUTH_ISSUER = "https://auth.example.test"
     assert _refusal(forge.claims(iss=issuer)) == Refusal.ISSUER
 
 
 @pytest.mark.parametrize("audience", ["", "api", "example-api2", "example", ["example"], []])
 def test_other_audience_is_refused(audience: object, forge: Forge, settings: Settings) -> None:
-    """A token for another API is none for this one."""
+    """A token for another API is refused."""
     settings.JWT_AUTH_AUDIENCE = "example-api"
     assert _refusal(forge.claims(aud=audience)) == Refusal.AUDIENCE
 
@@ -148,7 +148,7 @@ def test_one_audience_in_common_is_enough(
 
 @pytest.mark.parametrize("use", ["refresh", "ACCESS", "id", "access "])
 def test_token_for_another_use_is_refused(use: str, forge: Forge) -> None:
-    """What was issued for something else doesn't open the API."""
+    """A token that was issued for another purpose doesn't open the API."""
     assert _refusal(forge.claims(token_use=use)) == Refusal.TOKEN_USE
 
 
@@ -158,13 +158,13 @@ def test_token_for_another_use_is_refused(use: str, forge: Forge) -> None:
      f"{SESSION}\0", "../../etc/passwd", "' OR 1=1 --", "\ud800"],
 )  # fmt: skip
 def test_session_that_is_no_canonical_uuid_is_refused(session: str, forge: Forge) -> None:
-    """A session has one name, so that it can't be revoked by another."""
+    """A session ID has one spelling, so that a revocation can't miss it."""
     assert _refusal(forge.claims(sid=session)) == Refusal.CLAIM_TYPE
 
 
 @pytest.mark.parametrize("leeway", [0, 30])
 def test_token_is_over_at_exp(leeway: int, forge: Forge, settings: Settings) -> None:
-    """At ``exp`` plus the leeway it is over, a second before it is not (RFC 7519 §4.1.4)."""
+    """At ``exp`` plus the leeway it has expired, a second earlier it hasn't (RFC 7519 §4.1.4)."""
     settings.JWT_AUTH_CLOCK_LEEWAY = timedelta(seconds=leeway)
     assert _refusal(forge.claims(exp=SECONDS - leeway)) == Refusal.EXPIRED
     assert _verify(forge.claims(exp=SECONDS - leeway + 1)).subject == "1"
@@ -175,14 +175,14 @@ def test_token_is_over_at_exp(leeway: int, forge: Forge, settings: Settings) -> 
 def test_token_of_the_future_is_refused(
     name: str, leeway: int, forge: Forge, settings: Settings
 ) -> None:
-    """A token counts from ``nbf`` and ``iat`` on, minus the leeway."""
+    """A token is valid from ``nbf`` and ``iat`` on, minus the leeway."""
     settings.JWT_AUTH_CLOCK_LEEWAY = timedelta(seconds=leeway)
     assert _refusal(forge.claims(**{name: SECONDS + leeway + 1})) == Refusal.NOT_YET_VALID
     assert _verify(forge.claims(**{name: SECONDS + leeway})).subject == "1"
 
 
 def test_moment_before_exp_is_still_good(forge: Forge) -> None:
-    """The clock is compared with its fractions, not rounded up or down."""
+    """The time is compared with its fraction, without rounding."""
     claims = forge.claims(exp=SECONDS + 1)
     almost = NOW + timedelta(microseconds=999_999)
     assert _verify(claims, now=almost).subject == "1"
@@ -197,11 +197,11 @@ def test_moment_before_exp_is_still_good(forge: Forge) -> None:
     ],
 )
 def test_time_beyond_all_calendars_is_refused(name: str, refusal: Refusal, forge: Forge) -> None:
-    """A number that no datetime can hold is an answer, not a crash."""
+    """A number that is too large for a datetime is refused, without a crash."""
     assert _refusal(forge.claims(**{name: 10**30})) == refusal
 
 
 def test_last_second_of_the_calendar_is_a_time(forge: Forge) -> None:
-    """The largest time that can be held is held."""
+    """The largest possible time is accepted."""
     assert _verify(forge.claims(exp=253_402_300_799)).expires_at.year == 9999
     assert _refusal(forge.claims(exp=253_402_300_800)) == Refusal.CLAIM_TYPE

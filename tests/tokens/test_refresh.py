@@ -1,4 +1,4 @@
-"""Refresh tokens: opaque, self-proving, and known to the database by a digest only."""
+"""Refresh tokens: opaque, authenticated by a tag, and stored only as a digest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jwt_auth.tokens.refresh import RefreshToken, issue_first, parse
 FAMILY = UUID("6f1c9d5e-3b1a-4e58-9c53-0d6f6c1f5a11")
 BYTES = 1 + 16 + 4 + 32 + 16
 
-#: A machine that does nothing for a while is no failure.
+#: A pause of the machine is not a failure.
 PATIENTLY = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -33,7 +33,7 @@ def _is_refused(text: str) -> bool:
 
 
 def test_first_token_is_parsed_back() -> None:
-    """A token tells its family and generation, to us alone."""
+    """Only the server can read the family and the generation from a token."""
     token = issue_first(FAMILY)
     assert parse(token.text) == token
     assert (token.family_id, token.generation) == (FAMILY, 1)
@@ -48,26 +48,26 @@ def test_token_has_92_characters_of_base64url() -> None:
 
 
 def test_two_first_tokens_share_no_secret() -> None:
-    """The secret comes from the system's random source, for each family anew."""
+    """The secret comes from the system's random source, and differs for each family."""
     one, other = (base64url_decode(issue_first(FAMILY).text)[21:53] for _ in range(2))
     assert one != other
     assert len(one) == 32
 
 
 def test_digest_is_the_sha256_of_the_whole_text() -> None:
-    """What the database holds can't be turned back into a token."""
+    """A token can't be computed from the stored digest."""
     token = issue_first(FAMILY)
     assert token.digest == hashlib.sha256(token.text.encode()).hexdigest()
 
 
 def test_repr_hides_the_text() -> None:
-    """A log record names family and generation, and nothing that could be presented."""
+    """A log record names family and generation, and nothing that can be presented as a token."""
     token = issue_first(FAMILY)
     assert repr(token) == str(token) == f"<RefreshToken 1 of family {FAMILY}>"
 
 
 def test_every_flipped_bit_is_refused() -> None:
-    """The tag covers every bit of the token, itself included."""
+    """The tag protects every bit of the token, including its own."""
     value = int.from_bytes(base64url_decode(issue_first(FAMILY).text), "big")
     for bit in range(BYTES * 8):
         assert _is_refused(base64url_encode((value ^ (1 << bit)).to_bytes(BYTES, "big"))), bit
@@ -76,7 +76,7 @@ def test_every_flipped_bit_is_refused() -> None:
 @PATIENTLY
 @given(position=st.integers(0, BYTES - 1), change=st.integers(1, 255), family=st.uuids())
 def test_every_changed_byte_is_refused(position: int, change: int, family: UUID) -> None:
-    """Whatever byte becomes whatever other byte, in whoever's token."""
+    """Any change of any byte is noticed, in every token."""
     value = bytearray(base64url_decode(issue_first(family).text))
     value[position] ^= change
     assert _is_refused(base64url_encode(bytes(value)))
@@ -85,20 +85,20 @@ def test_every_changed_byte_is_refused(position: int, change: int, family: UUID)
 @PATIENTLY
 @given(st.binary(min_size=BYTES, max_size=BYTES))
 def test_made_up_token_is_refused(value: bytes) -> None:
-    """Of the right length and spelling is not enough."""
+    """The right length and alphabet are not enough."""
     assert _is_refused(base64url_encode(value))
 
 
 @PATIENTLY
 @given(st.text(max_size=100))
 def test_any_text_is_refused_and_none_crashes(text: str) -> None:
-    """Whatever stands in a cookie gets the one answer."""
+    """Any other text in the cookie gets the same answer."""
     assert _is_refused(text)
 
 
 @pytest.mark.parametrize("cut", [-92, -91, -48, -4, -1])
 def test_truncated_token_is_refused(cut: int) -> None:
-    """No prefix of a token is a token."""
+    """A prefix of a token is not a token."""
     assert _is_refused(issue_first(FAMILY).text[:cut])
 
 
@@ -106,12 +106,12 @@ def test_truncated_token_is_refused(cut: int) -> None:
     "spell", ["{}=", "{}==", " {}", "{}\n", "{}AAAA", "{}.", "\ufeff{}", '"{}"']
 )
 def test_other_spelling_of_a_token_is_refused(spell: str) -> None:
-    """A token has one text: no padding, no white space, nothing after it."""
+    """A token has one spelling: no padding, no white space, nothing after it."""
     assert _is_refused(spell.format(issue_first(FAMILY).text))
 
 
 def test_text_of_the_right_length_in_another_alphabet_is_refused() -> None:
-    """Characters outside base64url are refused, not passed over."""
+    """Characters outside of base64url are refused, not skipped."""
     text = issue_first(FAMILY).text
     for character in ("+", "/", "=", " ", "é", "\ud800", "\0"):
         assert _is_refused(character + text[1:])
@@ -119,7 +119,7 @@ def test_text_of_the_right_length_in_another_alphabet_is_refused() -> None:
 
 
 def test_token_of_another_format_is_refused() -> None:
-    """A later version's token is none that this one believes, though the tag is ours."""
+    """A token of a later version is refused, although its tag is valid."""
     body = refresh._BODY.pack(2, FAMILY.bytes, 1, bytes(32))
     (secret_key,) = refresh._secret_keys()
     tag = refresh._tag(body, secret_key=secret_key)
@@ -127,7 +127,7 @@ def test_token_of_another_format_is_refused() -> None:
 
 
 def test_successor_depends_on_nonce_and_token() -> None:
-    """The same nonce gives the same successor again, another one another."""
+    """The same nonce gives the same successor again; another nonce gives another one."""
     token = issue_first(FAMILY)
     successor = token.successor(b"nonce")
     assert (successor.family_id, successor.generation) == (FAMILY, 2)
@@ -137,14 +137,14 @@ def test_successor_depends_on_nonce_and_token() -> None:
 
 
 def test_token_of_another_secret_key_is_refused(settings: Settings) -> None:
-    """A foreign installation's token ends at the tag."""
+    """A token of another installation is refused because of its tag."""
     token = issue_first(FAMILY)
     settings.SECRET_KEY = "another secret key " * 3
     assert _is_refused(token.text)
 
 
 def test_token_of_a_former_secret_key_is_accepted(settings: Settings) -> None:
-    """A rotation of SECRET_KEY logs nobody out while the former one stands among the fallbacks."""
+    """A rotation of SECRET_KEY ends no session while the former key is among the fallbacks."""
     token = issue_first(FAMILY)
     _rotate(settings)
     assert parse(token.text) == token
@@ -153,7 +153,7 @@ def test_token_of_a_former_secret_key_is_accepted(settings: Settings) -> None:
 
 
 def test_new_token_is_made_with_the_new_secret_key(settings: Settings) -> None:
-    """Fallbacks only verify: what is issued outlives their removal."""
+    """Fallbacks only verify, so new tokens stay valid when the fallbacks are removed."""
     former = issue_first(FAMILY)
     _rotate(settings)
     issued = [issue_first(FAMILY), former.successor(b"nonce")]
@@ -162,7 +162,7 @@ def test_new_token_is_made_with_the_new_secret_key(settings: Settings) -> None:
 
 
 def test_successor_of_before_a_rotation_is_found_after_it(settings: Settings) -> None:
-    """A retry gets the same successor, though SECRET_KEY has changed in between."""
+    """A retry gets the same successor, although SECRET_KEY has changed in between."""
     token = issue_first(FAMILY)
     successor = token.successor(b"nonce")
     _rotate(settings)
@@ -171,14 +171,14 @@ def test_successor_of_before_a_rotation_is_found_after_it(settings: Settings) ->
 
 
 def test_secret_key_may_be_bytes(settings: Settings) -> None:
-    """Django allows it."""
+    """Django allows bytes as well."""
     settings.SECRET_KEY = b"bytes " * 10
     token = issue_first(FAMILY)
     assert parse(token.text) == token
 
 
 def test_keys_of_tag_and_successor_differ(settings: Settings) -> None:
-    """Each purpose has its own key, and none of them is SECRET_KEY itself."""
+    """Each purpose has a separate key, and none of them is SECRET_KEY itself."""
     secret_key = settings.SECRET_KEY.encode()
     keys = {secret_key, *(refresh._derived(secret_key, purpose) for purpose in (b"1", b"2"))}
     assert len(keys) == 3
@@ -190,7 +190,7 @@ def _rotate(settings: Settings) -> None:
 
 
 def test_refresh_token_is_immutable() -> None:
-    """Nobody changes whose token it is after it was judged."""
+    """After the verification, the token's family can't be changed."""
     token: RefreshToken = issue_first(FAMILY)
     with pytest.raises(AttributeError):
         token.generation = 2  # type: ignore[misc]  # that is the point

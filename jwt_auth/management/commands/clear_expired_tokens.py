@@ -13,7 +13,8 @@ from django.db.models import QuerySet
 
 from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME
 from jwt_auth.management.database import explains_database_errors
-from jwt_auth.models import RefreshTokenFamily, RevokedToken, latest_past
+from jwt_auth.models import RefreshTokenFamily, RevokedToken
+from jwt_auth.stored_times import latest_past
 
 
 class Command(BaseCommand):

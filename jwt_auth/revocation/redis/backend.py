@@ -52,7 +52,7 @@ from redis.exceptions import RedisError
 
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.forks import after_fork_in_child
-from jwt_auth.models import RevokedToken, latest_past, write_database
+from jwt_auth.models import RevokedToken, write_database
 from jwt_auth.revocation.base import Denial, RevocationBackend
 from jwt_auth.revocation.database import DatabaseRevocation, verify_standing
 from jwt_auth.revocation.lazy import lazy_user
@@ -63,6 +63,7 @@ from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
 from jwt_auth.revocation.redis.client import Away, RedisClient
 from jwt_auth.revocation.redis.denials import DenialWriter
 from jwt_auth.revocation.redis.keys import Keys
+from jwt_auth.stored_times import latest_past
 from jwt_auth.tokens.claims import AccessToken
 
 logger: Final = logging.getLogger("jwt_auth")
