@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import count
 from types import MethodType
-from typing import Final, TypeAlias
-from weakref import WeakMethod
+from typing import Any, Final, TypeAlias
+from weakref import ref
 
 Hook: TypeAlias = Callable[[], None]
 
@@ -31,10 +31,17 @@ def after_fork_in_child(hook: Hook) -> None:
     """
     number = next(_numbers)
     if isinstance(hook, MethodType):
-        # Once the object is gone, this calls _hooks.pop(number, <the dead reference>).
-        _hooks[number] = WeakMethod(hook, partial(_hooks.pop, number))
+        # Once the object is gone, this calls _hooks.pop(number, <the dead reference>). A WeakMethod
+        # would report an error when the interpreter ends and clears both at the same time.
+        owner = ref(hook.__self__, partial(_hooks.pop, number))
+        _hooks[number] = partial(_bind, owner, hook.__func__)
     else:
         _hooks[number] = lambda: hook
+
+
+def _bind(owner: ref[Any], function: Callable[..., None]) -> Hook | None:
+    found = owner()
+    return None if found is None else partial(function, found)
 
 
 def _run_hooks() -> None:

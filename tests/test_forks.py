@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
@@ -77,3 +78,10 @@ def test_hook_that_fails_leaves_the_others_and_the_child_alone() -> None:
     finally:
         sys.unraisablehook = former
     assert len(objects) == 3
+
+
+def test_process_ends_without_a_word() -> None:
+    """The interpreter clears objects and what refers to them in any order: that is no error."""
+    script = "import django; django.setup(); from jwt_auth.keys import cache"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert ended.stderr == b""
