@@ -56,6 +56,30 @@ def test_failed_reload_is_tried_again_after_the_interval(
     assert use(now) == following.keys[1].kid
 
 
+def test_copy_stays_when_a_load_is_interrupted(
+    loaded_store: MemoryKeyStore,
+    ring: KeyRing,
+    following: KeyRing,
+    clock: Clock,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By an exception that is not an ``Exception``. The next request starts another load."""
+
+    def interrupt() -> KeyRing:
+        raise SystemExit
+
+    clock.time += 30
+    with monkeypatch.context() as patched:
+        patched.setattr(loaded_store, "load", interrupt)
+        assert use(now) == ring.keys[0].kid
+    loaded_store.failure = DOWN
+    assert use(now) == ring.keys[0].kid
+    loaded_store.failure, loaded_store.ring = None, following
+    clock.time += 60
+    assert use(now) == following.keys[1].kid
+
+
 def test_failing_store_is_named_in_the_log_once_a_minute(
     loaded_store: MemoryKeyStore, clock: Clock, now: datetime, caplog: pytest.LogCaptureFixture
 ) -> None:
