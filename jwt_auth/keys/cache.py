@@ -322,7 +322,6 @@ def _load_copy(load: _Load, former: _Copy | None) -> _Copy:
 
 
 _cache: Final = _Cache()
-after_fork_in_child(_cache.reset_threads)
 
 
 def get_signing_key(now: datetime) -> SigningKey | RemoteSigningKey:
@@ -399,4 +398,10 @@ def _reset_on_change(*, setting: str, **kwargs: Any) -> None:
         reset()
 
 
+def _reset_after_fork() -> None:
+    # A function: the weak reference to a method would make Python complain when it exits.
+    _cache.reset_threads()
+
+
+after_fork_in_child(_reset_after_fork)
 setting_changed.connect(_reset_on_change, dispatch_uid="jwt_auth.keys.cache")

@@ -19,7 +19,6 @@ from hypothesis.stateful import (
 )
 from pytest_django import Settings
 
-from jwt_auth import forks
 from jwt_auth.keys import cache
 from jwt_auth.keys.bounded_call import BoundedExecutor
 from jwt_auth.keys.ring import KeyRing
@@ -104,7 +103,7 @@ def test_no_history_breaks_a_promise(make_world: MakeWorld, stamped: bool) -> No
     run_state_machine_as_test(
         type("Machine", (Machine,), members),
         settings=settings(
-            max_examples=1000 if LONG else 40,
+            max_examples=1000 if LONG else 25,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
@@ -191,8 +190,7 @@ def _without_time_of_the_last_events(patch: Patch) -> None:
 
 
 def _without_fork_hook(patch: Patch) -> None:
-    hooks = {n: find for n, find in forks._hooks.items() if find() != cache._cache.reset_threads}
-    patch.setattr(forks, "_hooks", hooks)
+    patch.setattr(cache._Cache, "reset_threads", lambda self: None)
 
 
 def _idle(world: World) -> None:
