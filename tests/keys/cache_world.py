@@ -118,11 +118,11 @@ class World:
         """A request gets a ring, and a recent one if the store is well."""
         idle = self.clock.time - self.store.ended_at
         self._may_wait = idle >= INTERVAL
-        before = self.clock.time
+        before, has_older = self.clock.time, self._older_since is not None
         ring = cache.get_ring()
         self._may_wait = True
         self._settle()
-        if self._is_well(before) and self._older_since is None:
+        if self._is_well(before) and not has_older:
             recent = [ring for until, ring in self._rings_until() if until >= before - INTERVAL]
             assert ring in recent, "the copy is too old"
         self.check()
