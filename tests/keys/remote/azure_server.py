@@ -51,6 +51,20 @@ class RefusedCredential:
         )
 
 
+class NextCredential:
+    """Keeps the token that there was when it was made; without one, Microsoft Entra refuses it."""
+
+    token: str | None = None
+
+    def __init__(self) -> None:
+        self._token = self.token
+
+    def get_token(self, *scopes: str, **options: Any) -> Any:
+        if self._token is None:
+            return RefusedCredential().get_token(*scopes, **options)
+        return SimpleNamespace(token=self._token, expires_on=int(4e9))
+
+
 @dataclass(slots=True)
 class SecretVersion:
     value: str

@@ -21,7 +21,14 @@ from jwt_auth.exceptions import (
 )
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.remote.azure_process import HOST, resolve_here
-from tests.keys.remote.azure_server import READ, TOKEN, KeyVault, StaticCredential, error
+from tests.keys.remote.azure_server import (
+    READ,
+    TOKEN,
+    KeyVault,
+    NextCredential,
+    StaticCredential,
+    error,
+)
 from tests.keys.remote.contract import DEADLINE, TIMEOUT, RemoteContract, RemoteStorage
 from tests.keys.remote.libraries import require
 from tests.keys.remote.service import Answer, Request, Service
@@ -342,6 +349,20 @@ def test_identity_that_is_away_for_a_moment_is_waited_for(
         with storage.answering(error(status, "No")), pytest.raises(KeyStoreError) as refused:
             store.load()
         assert not isinstance(refused.value, KeyStoreUnavailable)
+
+
+@pytest.mark.parametrize("former", ["hunter-former-token", None], ids=["vault", "entra"])
+def test_credential_that_is_refused_is_made_again(
+    storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch, former: str | None
+) -> None:
+    """By the next load: its secret may have been replaced, and it keeps what it has read."""
+    storage.put_ring(ring)
+    monkeypatch.setattr(NextCredential, "token", former)
+    store = storage.open(CREDENTIAL="tests.keys.remote.azure_server.NextCredential")
+    with pytest.raises(KeyStoreError):
+        store.load()
+    monkeypatch.setattr(NextCredential, "token", TOKEN)
+    assert store.load() == ring
 
 
 def test_service_principal_of_the_options_is_used(
