@@ -32,7 +32,6 @@ from tests.keys.remote.azure_server import (
 from tests.keys.remote.contract import DEADLINE, TIMEOUT, RemoteContract, RemoteStorage
 from tests.keys.remote.libraries import require
 from tests.keys.remote.service import Answer, Request, Service
-from tests.live.certificate import make_certificate
 
 require("azure.identity", "django-jwt-sessions[azure]")
 require("azure.keyvault.secrets", "django-jwt-sessions[azure]")
@@ -94,11 +93,6 @@ class AzureStorage(RemoteStorage):
 
     def empty(self) -> None:
         del self.vault.secrets[NAME]
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return make_certificate(tmp_path_factory.mktemp("azure"), HOST)
 
 
 @pytest.fixture
