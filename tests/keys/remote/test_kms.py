@@ -346,6 +346,16 @@ def test_silent_kms_is_let_be_for_a_moment(service: Service, cool_down: Clock) -
     assert issue(datetime.now(UTC))
 
 
+def test_kms_that_answers_is_asked_again(service: Service, cool_down: Clock) -> None:
+    """An answer costs no worker any time, so there is no pause after it."""
+    make_ring()
+    service.always = refusal("ThrottlingException")
+    with pytest.raises(KeySignerError, match="ThrottlingException"):
+        issue(datetime.now(UTC))
+    service.always = None
+    assert issue(datetime.now(UTC))
+
+
 #: A signature of a curve of more bits, with a number that is too long for P-256.
 LONG = b64encode(bytes.fromhex("3026022101" + "00" * 32 + "020101")).decode()
 
@@ -442,6 +452,13 @@ def test_option_that_only_the_sdk_can_judge_is_told(
     }
     with pytest.raises(KeySignerError, match=r"ProfileNotFound|ValueError"):
         signer().adopt("a", algorithm=None)
+
+
+@pytest.mark.parametrize("options", [{"TIMEOUT": 0}, {"TIMEOUT": -1.0}, {"ATTEMPTS": 0}])
+def test_option_that_would_never_sign_is_refused(options: dict[str, Any]) -> None:
+    """A signer with it isn't built."""
+    with pytest.raises(ValueError, match="must be positive"):
+        aws.AWSKMSSigner(**options)
 
 
 def test_rotation_makes_the_next_key_in_kms(
