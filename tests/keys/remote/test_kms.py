@@ -426,34 +426,6 @@ def test_key_that_was_made_in_vain_is_named(code: str, service: Service) -> None
         signer().create("ES256")
 
 
-def test_missing_credentials_are_named(
-    service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A missing region, too."""
-    settings.JWT_AUTH_KEY_SIGNER = {"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}
-    with pytest.raises(KeySignerError, match="NoRegionError"):
-        signer().adopt("a", algorithm=None)
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    settings.JWT_AUTH_KEY_SIGNER = {**settings.JWT_AUTH_KEY_SIGNER, "OPTIONS": {"TIMEOUT": 1}}
-    with pytest.raises(KeySignerError, match="NoCredentialsError"):
-        signer().adopt("a", algorithm=None)
-
-
-@pytest.mark.parametrize("options", [{"PROFILE": "nobody"}, {"ENDPOINT_URL": "nowhere"}])
-def test_option_that_only_the_sdk_can_judge_is_told(
-    options: dict[str, str], service: Service, settings: Settings
-) -> None:
-    """By the name of the error. Its message may quote anything."""
-    settings.JWT_AUTH_KEY_SIGNER = {
-        **settings.JWT_AUTH_KEY_SIGNER,
-        "OPTIONS": {"REGION": REGION, **options},
-    }
-    with pytest.raises(KeySignerError, match=r"ProfileNotFound|ValueError"):
-        signer().adopt("a", algorithm=None)
-
-
 @pytest.mark.parametrize("options", [{"TIMEOUT": 0}, {"TIMEOUT": -1.0}, {"ATTEMPTS": 0}])
 def test_option_that_would_never_sign_is_refused(options: dict[str, Any]) -> None:
     """A signer with it isn't built."""
