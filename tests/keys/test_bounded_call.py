@@ -61,6 +61,17 @@ def test_calls_run_at_the_same_time(executor: BoundedExecutor) -> None:
     _wait_for_free_places(executor)
 
 
+def test_waiting_call_gets_the_next_free_place(executor: BoundedExecutor) -> None:
+    """Twice as many calls as there are places: the second half waits for the first."""
+    barrier = threading.Barrier(PLACES)
+    with ThreadPoolExecutor(2 * PLACES) as pool:
+        calls = [
+            pool.submit(executor.call, lambda: barrier.wait(60), seconds=60)
+            for _ in range(2 * PLACES)
+        ]
+    assert sorted(call.result() for call in calls) == sorted([*range(PLACES)] * 2)
+
+
 def test_call_starts_no_thread_while_one_is_idle(
     executor: BoundedExecutor, before: set[threading.Thread]
 ) -> None:
@@ -87,7 +98,7 @@ def test_place_is_free_again_once_its_call_has_come_back(
     executor: BoundedExecutor, gate: threading.Event
 ) -> None:
     """However late that is, and more than once."""
-    for _ in range(2):
+    for _ in range(PLACES):
         late = [executor.submit(gate.wait) for _ in range(PLACES - 1)]
         _give_up(executor, gate, 1)
         gate.set()
@@ -107,7 +118,7 @@ def test_submit_raises_at_once_if_every_place_is_taken(
     assert [future.result(60) for future in futures] == [True] * PLACES
 
 
-def test_place_is_free_when_the_outcome_is_known(executor: BoundedExecutor) -> None:
+def test_place_is_free_when_the_outcome_is_known() -> None:
     """Even inside the future's own callback, which runs first."""
     single, seen = BoundedExecutor(1, name=NAME), Future[int]()
 

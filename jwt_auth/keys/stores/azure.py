@@ -212,7 +212,6 @@ class AzureKeyVaultKeyStore(RemoteKeyStore):
                 reason=type(error).__name__,
                 passes=isinstance(error, _PASSING),
                 credential=has_no_token,
-                refused=has_no_token,
             )
         code = str(_code(error) or "")
         name = code if _CODE.fullmatch(code) else type(error).__name__

@@ -41,10 +41,17 @@ class StaticCredential:
         return SimpleNamespace(token=TOKEN, expires_on=int(4e9))
 
 
-class RefusedCredential:
-    """An identity that Microsoft Entra does not know."""
+class NextCredential:
+    """Keeps the token that there was when it was made; without one, Microsoft Entra refuses it."""
+
+    token: str | None = None
+
+    def __init__(self) -> None:
+        self._token = self.token
 
     def get_token(self, *scopes: str, **options: Any) -> Any:
+        if self._token is not None:
+            return SimpleNamespace(token=self._token, expires_on=int(4e9))
         exceptions = importlib.import_module("azure.core.exceptions")
         raise exceptions.ClientAuthenticationError(
             "AADSTS700016 hunter2", response=SimpleNamespace(status_code=400, reason="Bad Request")

@@ -266,6 +266,18 @@ class RemoteContract(KeyStoreContract):
         require_discreet(unsure.value, storage, ring, following)
         require_nothing_shown(unsure.value, storage, ring, following)
 
+    def test_denied_write_is_not_reported_as_unsure(
+        self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing, following: KeyRing
+    ) -> None:
+        """The service has answered that it did nothing."""
+        with (
+            storage.refusing(storage.is_write, storage.denied),
+            pytest.raises(KeyStoreError, match="can't be written") as denied,
+        ):
+            saved.save(following, expected_version=1)
+        assert "may have been saved" not in str(denied.value)
+        assert saved.load() == ring
+
     def test_ring_that_is_too_large_is_refused_before_it_is_sent(
         self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -308,6 +309,20 @@ def test_wrong_options_are_named(options: dict[str, Any], found: list[str]) -> N
     messages = AWSSecretsManagerKeyStore(**{"SECRET_ID": NAME} | options).check()
     assert [message.id for message in messages] == [f"jwt_auth.{number}" for number in found]
     assert "hunter2" not in str(messages)
+
+
+def test_certificate_that_is_not_trusted_is_not_waited_for(
+    storage: AWSStorage, certificate: tuple[Path, Path]
+) -> None:
+    """An operator has to mend it."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificate)
+    with (
+        Service(storage.service.respond, tls).running() as service,
+        pytest.raises(KeyStoreError, match="SSLError") as refused,
+    ):
+        storage.open(ENDPOINT_URL=f"https://127.0.0.1:{service.port}").load()
+    assert not isinstance(refused.value, KeyStoreUnavailable)
 
 
 # ---- The source of the credential

@@ -21,11 +21,17 @@ from jwt_auth.exceptions import (
 )
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.remote.azure_process import HOST, resolve_here
-from tests.keys.remote.azure_server import READ, TOKEN, KeyVault, StaticCredential, error
+from tests.keys.remote.azure_server import (
+    READ,
+    TOKEN,
+    KeyVault,
+    NextCredential,
+    StaticCredential,
+    error,
+)
 from tests.keys.remote.contract import DEADLINE, TIMEOUT, RemoteContract, RemoteStorage
 from tests.keys.remote.libraries import require
 from tests.keys.remote.service import Answer, Request, Service
-from tests.live.certificate import make_certificate
 
 require("azure.identity", "django-jwt-sessions[azure]")
 require("azure.keyvault.secrets", "django-jwt-sessions[azure]")
@@ -87,11 +93,6 @@ class AzureStorage(RemoteStorage):
 
     def empty(self) -> None:
         del self.vault.secrets[NAME]
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return make_certificate(tmp_path_factory.mktemp("azure"), HOST)
 
 
 @pytest.fixture
@@ -313,14 +314,6 @@ def test_managed_identity_is_found_by_the_default_chain(
         assert storage.open(CREDENTIAL=None).load() == ring
 
 
-def test_identity_that_is_refused_is_told_from_a_refused_request(storage: AzureStorage) -> None:
-    """The source of the tokens answers with HTTP statuses as well."""
-    store = storage.open(CREDENTIAL="tests.keys.remote.azure_server.RefusedCredential")
-    with pytest.raises(KeyStoreError, match=r"ClientAuthenticationError\. See") as refused:
-        store.load()
-    assert "hunter2" not in str(refused.value)
-
-
 def test_identity_that_is_away_for_a_moment_is_waited_for(
     storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +335,29 @@ def test_identity_that_is_away_for_a_moment_is_waited_for(
         with storage.answering(error(status, "No")), pytest.raises(KeyStoreError) as refused:
             store.load()
         assert not isinstance(refused.value, KeyStoreUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("former", "reason"),
+    [("hunter2", "Unauthorized"), (None, r"ClientAuthenticationError\. See")],
+    ids=["by the vault", "by the source of the tokens"],
+)
+def test_credential_that_is_refused_is_made_again(
+    storage: AzureStorage,
+    ring: KeyRing,
+    monkeypatch: pytest.MonkeyPatch,
+    former: str | None,
+    reason: str,
+) -> None:
+    """By the next load: its secret may have been replaced, and it keeps what it has read."""
+    storage.put_ring(ring)
+    monkeypatch.setattr(NextCredential, "token", former)
+    store = storage.open(CREDENTIAL="tests.keys.remote.azure_server.NextCredential")
+    with pytest.raises(KeyStoreError, match=reason) as refused:
+        store.load()
+    assert "hunter2" not in str(refused.value)
+    monkeypatch.setattr(NextCredential, "token", TOKEN)
+    assert store.load() == ring
 
 
 def test_service_principal_of_the_options_is_used(

@@ -346,6 +346,16 @@ def test_silent_kms_is_let_be_for_a_moment(service: Service, cool_down: Clock) -
     assert issue(datetime.now(UTC))
 
 
+def test_kms_that_answers_is_asked_again(service: Service, cool_down: Clock) -> None:
+    """An answer costs no worker any time, so there is no pause after it."""
+    make_ring()
+    service.always = refusal("ThrottlingException")
+    with pytest.raises(KeySignerError, match="ThrottlingException"):
+        issue(datetime.now(UTC))
+    service.always = None
+    assert issue(datetime.now(UTC))
+
+
 #: A signature of a curve of more bits, with a number that is too long for P-256.
 LONG = b64encode(bytes.fromhex("3026022101" + "00" * 32 + "020101")).decode()
 
@@ -416,32 +426,11 @@ def test_key_that_was_made_in_vain_is_named(code: str, service: Service) -> None
         signer().create("ES256")
 
 
-def test_missing_credentials_are_named(
-    service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A missing region, too."""
-    settings.JWT_AUTH_KEY_SIGNER = {"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}
-    with pytest.raises(KeySignerError, match="NoRegionError"):
-        signer().adopt("a", algorithm=None)
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    settings.JWT_AUTH_KEY_SIGNER = {**settings.JWT_AUTH_KEY_SIGNER, "OPTIONS": {"TIMEOUT": 1}}
-    with pytest.raises(KeySignerError, match="NoCredentialsError"):
-        signer().adopt("a", algorithm=None)
-
-
-@pytest.mark.parametrize("options", [{"PROFILE": "nobody"}, {"ENDPOINT_URL": "nowhere"}])
-def test_option_that_only_the_sdk_can_judge_is_told(
-    options: dict[str, str], service: Service, settings: Settings
-) -> None:
-    """By the name of the error. Its message may quote anything."""
-    settings.JWT_AUTH_KEY_SIGNER = {
-        **settings.JWT_AUTH_KEY_SIGNER,
-        "OPTIONS": {"REGION": REGION, **options},
-    }
-    with pytest.raises(KeySignerError, match=r"ProfileNotFound|ValueError"):
-        signer().adopt("a", algorithm=None)
+@pytest.mark.parametrize("options", [{"TIMEOUT": 0}, {"TIMEOUT": -1.0}, {"ATTEMPTS": 0}])
+def test_option_that_would_never_sign_is_refused(options: dict[str, Any]) -> None:
+    """A signer with it isn't built."""
+    with pytest.raises(ValueError, match="must be positive"):
+        aws.AWSKMSSigner(**options)
 
 
 def test_rotation_makes_the_next_key_in_kms(

@@ -82,6 +82,7 @@ def test_error_that_passes_is_tried_again_after_each_pause(
         remote.attempt(request, pauses=(0.2, 0.6))
     assert clients == [1, 1, 1]
     assert 0.1 <= pauses[0] <= 0.3 <= pauses[1] <= 0.9
+    assert pauses != [0.2, 0.6]
 
 
 def test_messages_point_to_a_table_that_exists() -> None:

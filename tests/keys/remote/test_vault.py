@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,20 @@ def test_write_that_is_refused_for_another_reason_is_no_conflict(
         pytest.raises(KeyStoreError, match="InvalidRequest"),
     ):
         storage.put_ring(ring)
+
+
+def test_certificate_that_is_not_trusted_is_not_waited_for(
+    storage: VaultStorage, certificate: tuple[Path, Path]
+) -> None:
+    """An operator has to mend it."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificate)
+    with (
+        Service(storage.service.respond, tls).running() as service,
+        pytest.raises(KeyStoreError, match="SSLError") as refused,
+    ):
+        storage.open(URL=f"https://127.0.0.1:{service.port}").load()
+    assert not isinstance(refused.value, KeyStoreUnavailable)
 
 
 # ---- Address and credential
