@@ -170,6 +170,25 @@ def test_waiting_key_is_not_published_twice(store: MemoryKeyStore, now: datetime
     assert store.ring == published
 
 
+def test_ring_that_is_made_anew_is_followed_at_once(store: MemoryKeyStore, now: datetime) -> None:
+    """A process that has a copy of the former ring does not go on signing with its key."""
+    former = cache.get_signing_key(now).kid
+    store.ring = None
+    first = lifecycle.make_first(store, algorithm="ES256", now=now)
+    assert former != first.kid == cache.get_signing_key(now).kid
+
+
+def test_change_that_changes_nothing_saves_nothing(
+    store: MemoryKeyStore, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file's time would change, and every process would load the same ring again."""
+    lifecycle.rotate(store, algorithm=None, now=now)
+    monkeypatch.setattr(store, "save", None)  # which can't be called
+    lifecycle.rotate(store, algorithm=None, now=now)
+    lifecycle.rotate(store, algorithm=None, now=now, if_due=True)
+    lifecycle.retire(store, now=now)
+
+
 def test_rotation_drops_expired_keys(store: MemoryKeyStore, now: datetime) -> None:
     """The ring does not grow."""
     for days in range(0, 8, 2):
