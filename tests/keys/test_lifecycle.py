@@ -15,10 +15,18 @@ import pytest
 from pytest_django import Settings
 
 from jwt_auth import signals
-from jwt_auth.exceptions import KeyMisdated, KeyRingConflict, KeyTaken, KeyWaiting, UnknownKey
+from jwt_auth.exceptions import (
+    KeyMisdated,
+    KeyRingConflict,
+    KeyRingMissing,
+    KeyTaken,
+    KeyWaiting,
+    UnknownKey,
+)
 from jwt_auth.keys import cache, jwk, lifecycle
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.signers.base import NewKey
+from jwt_auth.keys.stores.base import load_ring
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.keys.stores import MemoryKeyStore
 from tests.keys.test_jwk import generated
@@ -168,6 +176,15 @@ def test_waiting_key_is_not_published_twice(store: MemoryKeyStore, now: datetime
     with pytest.raises(KeyWaiting):
         lifecycle.rotate(store, algorithm="EdDSA", now=now)
     assert store.ring == published
+
+
+def test_ring_that_is_not_there_yet_is_no_event(
+    memory_store: MemoryKeyStore, events: list[tuple[str, str | None]]
+) -> None:
+    """Each start before the first key is made would otherwise be in the security log."""
+    with pytest.raises(KeyRingMissing):
+        load_ring(memory_store)
+    assert events == []
 
 
 def test_ring_that_is_made_anew_is_followed_at_once(store: MemoryKeyStore, now: datetime) -> None:
