@@ -102,11 +102,19 @@ def generate(algorithm: str) -> JWK:
 
 
 def _generate(algorithm: str) -> JWK:
-    if kind_of(algorithm) is OCT:
-        # The kid is random: a thumbprint would publish a hash of the secret with every token.
-        header = Header(kid=secrets.token_urlsafe(32), algorithm=algorithm, kind=OCT)
-        return {**header.members, "k": base64url_encode(secrets.token_bytes(SECRET_BYTES))}
-    members = members_of(_new_private_key(algorithm), algorithm)
+    key: Any
+    match kind_of(algorithm).kty:
+        case "oct":
+            # The kid is random: a thumbprint would publish a hash of the secret with every token.
+            header = Header(kid=secrets.token_urlsafe(32), algorithm=algorithm, kind=OCT)
+            return {**header.members, "k": base64url_encode(secrets.token_bytes(SECRET_BYTES))}
+        case "EC":
+            key = generate_private_key(SECP256R1())
+        case "OKP":
+            key = Ed25519PrivateKey.generate()
+        case _:
+            key = generate_rsa_key(public_exponent=65537, key_size=RSA_BITS)
+    members = members_of(key, algorithm)
     return private_jwk({**members, "alg": algorithm, "kid": thumbprint(members)})
 
 
@@ -194,16 +202,6 @@ def thumbprint(jwk: Mapping[str, Any]) -> str:
     members = {**kind.names, **read_members(jwk, kind.public, kind)}
     text = json.dumps(members, sort_keys=True, separators=(",", ":"))
     return base64url_encode(sha256(text.encode()).digest())
-
-
-def _new_private_key(algorithm: str) -> Any:
-    match KINDS[algorithm].kty:
-        case "EC":
-            return generate_private_key(SECP256R1())
-        case "OKP":
-            return Ed25519PrivateKey.generate()
-        case _:
-            return generate_rsa_key(public_exponent=65537, key_size=RSA_BITS)
 
 
 def _public_key(jwk: Mapping[str, Any], header: Header) -> Any:

@@ -14,6 +14,7 @@ from jwt_auth.conf import ALGORITHMS
 from jwt_auth.encoding import base64url_decode, base64url_encode
 from jwt_auth.exceptions import InvalidKey
 from jwt_auth.keys import jwk
+from jwt_auth.keys.jwk_format import is_same_key
 
 ASYMMETRIC = [name for name in ALGORITHMS if name != "HS256"]
 
@@ -324,6 +325,15 @@ def test_key_ops_of_a_private_key_let_its_public_half_verify() -> None:
     """RFC 7517 §4.3 names `sign` for the private key and `verify` for the public one."""
     assert jwk.prepare_verification_key(RFC7515 | {"key_ops": ["sign"]}).kid == "rfc7515"
     refuse(jwk.prepare_verification_key, without(RFC7515, "d") | {"key_ops": ["sign"]}, "key_ops")
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256", "HS256"])
+def test_key_is_the_same_under_another_name_and_no_other_is(algorithm: str) -> None:
+    """If one is compromised, so is the other; two keys of one kind have nothing to do with it."""
+    key = generated(algorithm)
+    other = generated("PS256") if algorithm == "RS256" else jwk.generate(algorithm)
+    assert is_same_key(key, key | {"kid": "another", "use": "sig"})
+    assert not is_same_key(key, other)
 
 
 def test_thumbprint_of_a_malformed_key_is_refused() -> None:

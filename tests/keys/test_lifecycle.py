@@ -15,10 +15,18 @@ import pytest
 from pytest_django import Settings
 
 from jwt_auth import signals
-from jwt_auth.exceptions import KeyMisdated, KeyRingConflict, KeyTaken, KeyWaiting, UnknownKey
+from jwt_auth.exceptions import (
+    KeyMisdated,
+    KeyRingConflict,
+    KeyRingMissing,
+    KeyTaken,
+    KeyWaiting,
+    UnknownKey,
+)
 from jwt_auth.keys import cache, jwk, lifecycle
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.signers.base import NewKey
+from jwt_auth.keys.stores.base import load_ring
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.keys.stores import MemoryKeyStore
 from tests.keys.test_jwk import generated
@@ -168,6 +176,34 @@ def test_waiting_key_is_not_published_twice(store: MemoryKeyStore, now: datetime
     with pytest.raises(KeyWaiting):
         lifecycle.rotate(store, algorithm="EdDSA", now=now)
     assert store.ring == published
+
+
+def test_ring_that_is_not_there_yet_is_no_event(
+    memory_store: MemoryKeyStore, events: list[tuple[str, str | None]]
+) -> None:
+    """Each start before the first key is made would otherwise be in the security log."""
+    with pytest.raises(KeyRingMissing):
+        load_ring(memory_store)
+    assert events == []
+
+
+def test_ring_that_is_made_anew_is_followed_at_once(store: MemoryKeyStore, now: datetime) -> None:
+    """A process that has a copy of the former ring does not go on signing with its key."""
+    former = cache.get_signing_key(now).kid
+    store.ring = None
+    first = lifecycle.make_first(store, algorithm="ES256", now=now)
+    assert former != first.kid == cache.get_signing_key(now).kid
+
+
+def test_change_that_changes_nothing_saves_nothing(
+    store: MemoryKeyStore, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file's time would change, and every process would load the same ring again."""
+    lifecycle.rotate(store, algorithm=None, now=now)
+    monkeypatch.setattr(store, "save", None)  # which can't be called
+    lifecycle.rotate(store, algorithm=None, now=now)
+    lifecycle.rotate(store, algorithm=None, now=now, if_due=True)
+    lifecycle.retire(store, now=now)
 
 
 def test_rotation_drops_expired_keys(store: MemoryKeyStore, now: datetime) -> None:
