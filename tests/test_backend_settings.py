@@ -1,4 +1,4 @@
-"""The settings of BACKEND and OPTIONS: what is built from them, and what is said of wrong ones."""
+"""The settings of BACKEND and OPTIONS: their instances, and the messages about wrong values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jwt_auth.revocation.base import get_backend
 
 
 class Speaker(ABC):
-    """What the setting of these tests names."""
+    """The base class of the setting in these tests."""
 
     @abstractmethod
     def speak(self) -> str:

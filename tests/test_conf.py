@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +47,13 @@ DEFAULTS: dict[str, Any] = {
     },
 }
 
+#: A row of the documentation: the name, and the default as a duration or in Python.
+_ROW = re.compile(
+    r"^\| `JWT_AUTH_(\w+)` \| (?:(\d+)(?: (minutes|days|s))?|`(None|True|False|\"\w+\")`)",
+    re.MULTILINE,
+)
+_UNITS = {"minutes": "minutes", "days": "days", "s": "seconds", "": "seconds"}
+
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_setting_that_is_left_out_has_its_default(name: str, settings: Settings) -> None:
@@ -66,6 +75,18 @@ def test_names_are_those_of_the_defaults_and_the_required() -> None:
     """Every setting has a property, and every property is a setting or derived from one."""
     names = {*DEFAULTS, "ISSUER", "AUDIENCE", "KEY_STORE"}
     assert {f"JWT_AUTH_{name}" for name in names} == NAMES
+
+
+def test_documentation_has_the_defaults() -> None:
+    """Each row of the page says what the tests above require."""
+    page = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
+    documented: dict[str, Any] = {
+        name: eval(value) if value else timedelta(**{_UNITS[unit]: int(number)})
+        for name, number, unit, value in _ROW.findall(page.read_text())
+    }
+    written = DEFAULTS | {"REFRESH_COOKIE_NAME": None}  # the name is derived from other settings
+    assert documented == {name: written[name] for name in documented}
+    assert len(documented) > 20
 
 
 def test_algorithm_none_is_none_of_the_algorithms() -> None:

@@ -1,4 +1,4 @@
-"""What every other test takes for granted."""
+"""The assumptions of every other test."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What happens at the start: a wrong setting stops a server there, not at its first request.
+"""The start: a wrong setting stops a server there, not at its first request.
 
-Each test starts a process of its own, because Django starts once in each.
+Each test starts a separate process, because Django starts only once in a process.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SCRIPT = "import django; django.setup(); print('started')"
 
 
 class Project:
-    """The example project in a data folder of its own, which has no keys yet."""
+    """The example project with a separate data folder, which has no keys yet."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,7 +67,7 @@ class Project:
 
     @contextmanager
     def running(self, *arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
-        """A management command in a session of its own, which ends with the block."""
+        """Run a management command in a separate session, which ends with the block."""
         process = subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
@@ -88,7 +88,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A project that nobody has made keys for."""
+    """A project without keys."""
     return Project(tmp_path)
 
 
@@ -120,7 +120,7 @@ def test_server_with_wrong_settings_stops_and_lists_every_problem(
 def test_server_without_keys_stops_and_names_path_and_command(
     server: str, project: Project
 ) -> None:
-    """A server that can't sign answers nobody."""
+    """A server that can't sign could answer no login."""
     text = _last_line_names(project.run("-c", SERVERS[server] + START))
     assert "jwt_auth.E030" in text
     assert str(project.folder / "keys" / "ring.json") in text
@@ -142,14 +142,14 @@ def test_module_that_a_server_imports_stops_too(project: Project) -> None:
 
 
 def test_system_without_what_it_needs_is_named(project: Project) -> None:
-    """Windows lacks these modules; a traceback that ends in `pwd` tells nobody what to do."""
+    """Windows lacks these modules; a traceback that ends in `pwd` does not say what to do."""
     missing = "import sys; sys.modules['pwd'] = sys.modules['fcntl'] = None"
     outcome = project.run("-c", f"{missing}; import django; django.setup()")
     assert "jwt_auth runs on Linux and macOS only: on Windows" in _last_line_names(outcome)
 
 
 def test_script_with_wrong_settings_stops(project: Project) -> None:
-    """A worker that calls ``django.setup()`` is no place for wrong settings either."""
+    """A worker that calls ``django.setup()`` must not run with wrong settings either."""
     assert "jwt_auth.E001" in _last_line_names(project.run("-c", SCRIPT, **WRONG))
 
 
@@ -195,7 +195,7 @@ def test_command_with_wrong_settings_is_stopped_by_its_checks(project: Project) 
 
 
 def test_commands_that_come_before_the_keys_run_without(project: Project) -> None:
-    """``migrate`` and ``generate_keys`` are the first that anybody runs."""
+    """``migrate`` and ``generate_keys`` are the first commands of a new project."""
     for arguments in (("migrate", "--verbosity=0"), ("generate_keys",)):
         process = project.manage(*arguments)
         assert process.returncode == 0, process.stderr

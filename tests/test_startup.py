@@ -1,4 +1,4 @@
-"""Who touched the keys: what a process says of itself."""
+"""How a process describes itself in the audit of the keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the access cookie's name must be, and what it needs beside it."""
+"""The checks of the access cookie's name and of the settings that it needs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _ids(messages: list[CheckMessage]) -> list[str]:
     ],
 )
 def test_good_name_has_no_message(name: str, changes: dict[str, Any], settings: Settings) -> None:
-    """The strictest prefix that the attributes allow, or a plain name where there can be none."""
+    """The strictest prefix that the attributes allow, or a plain name if they allow no prefix."""
     assert _messages(settings, ACCESS_COOKIE_NAME=name, **changes) == []
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.smoke
 
 APP = "https://app.example.com"
 HEADERS = (*cross_origin.DEFAULT_HEADERS, "idempotency-key")
-# What docs/how-to/cross-origin.md says to write for a front end on a sibling subdomain.
+# The lines from docs/how-to/cross-origin.md for a front end on a sibling subdomain.
 RECIPE: dict[str, Any] = {
     "ALLOWED_HOSTS": ["api.example.com"],
     "CSRF_TRUSTED_ORIGINS": [APP],
@@ -165,12 +165,12 @@ def test_samesite_is_judged_with_the_front_ends_site(
 def test_domain_that_the_hosts_share_has_no_message(
     domain: str, hosts: list[str], settings: Settings
 ) -> None:
-    """As wide as needed, or nobody can tell."""
+    """The domain is as wide as needed, or ALLOWED_HOSTS doesn't show how wide it must be."""
     settings.ALLOWED_HOSTS = hosts
     settings.JWT_AUTH_REFRESH_COOKIE_DOMAIN = domain
     assert check_settings(None) == []
 
 
 def test_wrong_type_is_left_to_its_own_check(settings: Settings) -> None:
-    """What is no host name can't be compared."""
+    """A value that is not a host name can't be compared with one."""
     assert _ids(_messages(settings, JWT_AUTH_REFRESH_COOKIE_DOMAIN=5)) == ["E012"]

@@ -1,4 +1,4 @@
-"""What works, and is unwise in production."""
+"""Settings that work but are unwise in production."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REDIS_CACHE = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATI
 
 @pytest.fixture(autouse=True)
 def _production(settings: Settings) -> None:
-    """Settings that are wise; each test has one that is not."""
+    """Give good settings for production; each test makes one of them unwise."""
     settings.DEBUG = False
     settings.SECURE_SSL_REDIRECT = True
     settings.CACHES = {"default": REDIS_CACHE}
@@ -55,18 +55,18 @@ def _only() -> CheckMessage:
 
 
 def test_wise_settings_have_no_message() -> None:
-    """The warnings below are each of one change."""
+    """So each warning below comes from one change."""
     assert check_deployment(None) == []
 
 
 def test_debug_is_warned_of(settings: Settings) -> None:
-    """Its answers explain more than strangers should read."""
+    """Its error pages show strangers code and settings."""
     settings.DEBUG = True
     assert _only().id == "jwt_auth.W014"
 
 
 def test_plain_http_is_warned_of(settings: Settings) -> None:
-    """A bearer token is whoever's reads it on its way; behind a TLS proxy all is well."""
+    """An attacker who reads a bearer token on the network can use it; a TLS proxy prevents that."""
     settings.SECURE_SSL_REDIRECT = False
     assert _only().id == "jwt_auth.W010"
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -74,7 +74,7 @@ def test_plain_http_is_warned_of(settings: Settings) -> None:
 
 
 def test_refresh_cookie_over_plain_http_is_warned_of(settings: Settings) -> None:
-    """The setting is for a developer's own machine."""
+    """The setting is for a developer's machine."""
     settings.JWT_AUTH_REFRESH_COOKIE_SECURE = False
     message = _only()
     assert message.id == "jwt_auth.W011"
@@ -91,7 +91,7 @@ def test_refresh_cookie_over_plain_http_is_warned_of(settings: Settings) -> None
     ],
 )
 def test_cache_that_loses_count_is_warned_of(backend: str, reason: str, settings: Settings) -> None:
-    """With four workers a guesser has four times the attempts, or with a burst all of them."""
+    """With four workers an attacker has four times the attempts; in a burst, all of them pass."""
     settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{backend}"}}
     message = _only()
     assert (message.id, reason in message.msg) == ("jwt_auth.W016", True)
@@ -120,9 +120,9 @@ def test_keys_in_the_code_folder_are_warned_of(
 def test_code_folder_of_a_single_settings_file_is_its_own(
     settings: Settings, store: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside /srv/site/settings.py lies the code, not in /srv."""
+    """The code is in /srv/site next to settings.py, not in all of /srv."""
     folder = Path(store["OPTIONS"]["PATH"]).parent
-    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "string")  # any module that is no package
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "string")  # any module that is not a package
     monkeypatch.setattr("string.__file__", str(folder / "site" / "settings.py"))
     assert check_deployment(None) == []
     monkeypatch.setattr("string.__file__", str(folder / "settings.py"))
@@ -133,19 +133,19 @@ def test_code_folder_of_a_single_settings_file_is_its_own(
 def test_unknown_code_folder_is_no_warning(
     name: str, store: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After ``settings.configure()`` nobody knows where the code is."""
+    """After ``settings.configure()`` no module says where the code is."""
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", name)
     assert check_deployment(None) == []
 
 
 def test_key_that_is_due_is_warned_of(store: dict[str, Any]) -> None:
-    """Nobody runs rotate_keys, it seems."""
+    """Apparently rotate_keys does not run."""
     former = (datetime.now(UTC) - timedelta(days=90, minutes=1)).isoformat()
     _change_key(store, lambda key: key.update(created_at=former, activates_at=former))
     message = _only()
     assert message.id == "jwt_auth.W013"
     call_command("rotate_keys", verbosity=0)
-    assert check_deployment(None) == []  # the next one waits: somebody has
+    assert check_deployment(None) == []  # the next key waits, so rotate_keys does run
     assert "rotate_keys" in str(message.hint)
 
 
@@ -153,7 +153,7 @@ def test_key_that_is_due_is_warned_of(store: dict[str, Any]) -> None:
 def test_jwt_secret_equal_to_secret_key_is_warned_of(
     is_fallback: bool, settings: Settings, store: dict[str, Any]
 ) -> None:
-    """Whoever may verify tokens could sign session cookies."""
+    """A service that may verify tokens could sign session cookies."""
     secret = "a secret of more than 32 bytes, used twice"
     settings.SECRET_KEY_FALLBACKS = [secret] if is_fallback else []
     if not is_fallback:
@@ -166,7 +166,7 @@ def test_jwt_secret_equal_to_secret_key_is_warned_of(
 
 
 def test_endpoint_that_refuses_a_stale_header_is_warned_of(settings: Settings) -> None:
-    """Else a client with an expired token can't log in any more."""
+    """Otherwise a client with an expired token can't log in any more."""
     settings.ROOT_URLCONF = "tests.checks.urls"
     messages = check_deployment(None)
     assert _ids(messages) == ["W017", "W017"]
@@ -174,7 +174,7 @@ def test_endpoint_that_refuses_a_stale_header_is_warned_of(settings: Settings) -
 
 
 def test_revocation_backend_speaks_for_itself(settings: Settings) -> None:
-    """Its settings are judged at each check, its server before a deployment only."""
+    """Each check looks at its settings; only ``check --deploy`` asks its server."""
     settings.JWT_AUTH_REVOCATION = {"BACKEND": "tests.checks.backends.Worried"}
     settings.JWT_AUTH_THROTTLE_RATES = {}
     assert [message.id for message in check_settings(None)] == ["example.W001"]
@@ -182,7 +182,7 @@ def test_revocation_backend_speaks_for_itself(settings: Settings) -> None:
 
 
 def test_wrong_settings_are_left_to_their_own_check(settings: Settings) -> None:
-    """What is wrong is named once, and never crashes the check."""
+    """Each wrong setting is reported once, and never crashes the check."""
     settings.JWT_AUTH_KEY_ROTATION_INTERVAL = 90
     assert check_deployment(None) == []
 

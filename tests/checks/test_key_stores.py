@@ -73,7 +73,7 @@ def test_wrong_option_stops_the_start_with_the_line_to_write(
 
 @pytest.mark.parametrize("backend", [DATABASE, ENVIRONMENT])
 def test_build_without_secrets_passes(settings: Settings, backend: str) -> None:
-    """A key that is not there is no wrong setting."""
+    """A missing key is not a wrong setting."""
     use(settings, backend)
     assert check_settings(None) == []
 

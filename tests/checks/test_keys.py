@@ -1,4 +1,4 @@
-"""Whether there are keys to sign with."""
+"""The checks that there are keys to sign with."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jwt_auth.keys.stores.base import get_key_store
 
 @pytest.fixture
 def folder(settings: Settings, tmp_path: Path) -> Path:
-    """Where this test's ring is to be; it is not there yet."""
+    """Give the folder for this test's ring, which does not exist yet."""
     settings.JWT_AUTH_KEY_STORE = {
         "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
         "OPTIONS": {"PATH": str(tmp_path / "keys")},
@@ -47,14 +47,14 @@ def _problem() -> CheckMessage:
 
 
 def test_good_ring_has_no_message() -> None:
-    """With a key that signs there is nothing to say."""
+    """A key that signs causes no message."""
     assert find_key_problem() is None
     assert check_keys(None) == []
     assert checks.start_problems(serving=True) == []
 
 
 class Clock:
-    """Time passes by sleeping, and the store comes back when it is told to."""
+    """Let time pass by sleeping, and let the store come back when the test says so."""
 
     def __init__(self) -> None:
         self.time, self.back_at = 0.0, 1e9
@@ -91,7 +91,7 @@ def test_start_waits_for_a_store_that_does_not_answer(
 
 
 def test_start_gives_up_after_a_minute_with_the_reason(clock: Clock) -> None:
-    """Somebody has to hear of it."""
+    """The log says so, so that an operator can act."""
     (problem,) = checks.start_problems(serving=True)
     assert (problem.id, problem.msg) == ("jwt_auth.E030", "https://vault.example is sealed.")
     assert "is up" in str(problem.hint)
@@ -107,7 +107,7 @@ def test_ring_of_the_start_serves_the_first_request(folder: Path) -> None:
 
 
 def test_missing_ring_names_path_and_command(folder: Path) -> None:
-    """Whoever reads it knows what to run, and where it looked."""
+    """It says which command to run, and where the store looked."""
     problem = _problem()
     assert str(folder / "ring.json") in problem.msg
     assert "manage.py generate_keys" in problem.msg
@@ -122,13 +122,13 @@ def test_missing_ring_is_a_warning_to_commands(folder: Path) -> None:
 
 
 def test_missing_ring_stops_a_server_only(folder: Path) -> None:
-    """A script may have no use for keys; a server would answer 503 to everybody."""
+    """A script may need no keys, but a server would answer every request with 503."""
     assert checks.start_problems(serving=False) == []
     assert [problem.id for problem in checks.start_problems(serving=True)] == ["jwt_auth.E030"]
 
 
 def test_wrong_settings_are_named_before_missing_keys(folder: Path, settings: Settings) -> None:
-    """Keys are looked for where the settings say, so these come first."""
+    """The settings say where the keys are, so their problems come first."""
     settings.JWT_AUTH_ISSUER = ""
     assert [problem.id for problem in checks.start_problems(serving=True)] == ["jwt_auth.E001"]
 
@@ -141,7 +141,7 @@ def test_exposed_ring_names_the_command_that_mends_it(folder: Path) -> None:
 
 
 def test_torn_ring_says_that_a_backup_is_needed(folder: Path) -> None:
-    """No command mends a document that is cut off."""
+    """No command repairs a document that is cut off."""
     call_command("generate_keys", verbosity=0)
     text = (folder / "ring.json").read_text()
     (folder / "ring.json").write_text(text[: len(text) // 2])
@@ -161,7 +161,7 @@ def test_ring_whose_keys_have_all_expired_names_the_command(folder: Path) -> Non
 
 
 def test_ring_with_a_key_that_cannot_be_used_is_named_at_the_start(folder: Path) -> None:
-    """Else the server would start, and fail at its first request."""
+    """Otherwise the server would start, and fail at its first request."""
     _spoil(folder, lambda ring: ring["keys"][0]["jwk"].update(x="AAAA"))
     assert "rotate_keys --compromised KID" in str(_problem().hint)
 
@@ -180,7 +180,7 @@ def test_wrong_store_is_left_to_the_check_of_settings(settings: Settings) -> Non
 
 
 def test_verify_only_install_needs_no_ring(folder: Path, settings: Settings) -> None:
-    """Its keys are somebody else's."""
+    """Its keys would come from another service."""
     settings.JWT_AUTH_JWKS_URL = "https://auth.example.com/.well-known/jwks.json"
     assert find_key_problem() is None
 

@@ -106,7 +106,7 @@ WRONG: list[tuple[str, str, Any]] = [
 
 
 def test_good_settings_have_no_message(settings: Settings) -> None:
-    """The tests' settings are a project's good ones, so each message below is of one change."""
+    """The tests' settings are good ones, so each message below comes from one change."""
     assert _messages(settings) == []
 
 
@@ -124,7 +124,7 @@ def test_wrong_value_is_an_error_that_says_what_to_write(
 
 @pytest.mark.parametrize("name", sorted({name for _, name, _ in WRONG}))
 def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None:
-    """Whoever writes the line has no error any more."""
+    """A project that writes the line has no error any more."""
     if name == "KEY_SIGNER":
         require("boto3", "django-jwt-sessions[aws]")
     value = next(value for _, wrong, value in WRONG if wrong == name)
@@ -137,7 +137,7 @@ def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None
 
 
 def test_every_setting_has_a_check() -> None:
-    """No setting is believed unseen."""
+    """No setting is used unchecked."""
     assert {f"JWT_AUTH_{name}" for _, name, _ in WRONG} == NAMES
 
 
@@ -145,7 +145,7 @@ def test_every_setting_has_a_check() -> None:
 def test_limits_themselves_are_allowed(
     number: str, name: str, least: timedelta, most: timedelta, settings: Settings
 ) -> None:
-    """The least and the most are good values, where no other setting has a say."""
+    """The least and the most are good values, unless another setting limits them."""
     settings.JWT_AUTH_SESSION_LIFETIME = timedelta(days=365)
     if name == "SESSION_LIFETIME":
         settings.JWT_AUTH_REFRESH_TOKEN_LIFETIME = least
@@ -177,7 +177,7 @@ def test_limits_themselves_are_allowed(
     ],
 )  # fmt: skip
 def test_good_value_has_no_message(changes: dict[str, Any], settings: Settings) -> None:
-    """Nobody is told off for what works."""
+    """A setting that works causes no message."""
     assert _messages(settings, **changes) == []
 
 
@@ -210,7 +210,7 @@ def test_good_value_has_no_message(changes: dict[str, Any], settings: Settings) 
 def test_values_that_contradict_each_other_are_an_error(
     number: str, changes: dict[str, Any], settings: Settings
 ) -> None:
-    """Each is good for itself; together they can't work."""
+    """Each is good by itself, but together they can't work."""
     assert _ids(_messages(settings, **changes)) == [number]
 
 
@@ -255,14 +255,14 @@ def test_unwise_value_is_a_warning(
 
 
 def test_values_up_to_the_warning_have_none(settings: Settings) -> None:
-    """30 minutes and 30 days are the last that are wise."""
+    """30 minutes and 30 days are the longest without a warning."""
     day = timedelta(days=30)
     lifetimes = {"REFRESH_TOKEN_LIFETIME": day, "SESSION_LIFETIME": day}
     assert _messages(settings, ACCESS_TOKEN_LIFETIME=timedelta(minutes=30), **lifetimes) == []
 
 
 def test_stateless_with_a_wrong_lifetime_is_an_error_and_no_crash(settings: Settings) -> None:
-    """What is no duration is not compared with one."""
+    """A value that is not a duration is not compared with one."""
     messages = _messages(settings, REVOCATION={"BACKEND": STATELESS}, ACCESS_TOKEN_LIFETIME=900)
     assert _ids(messages) == ["E004"]
 
@@ -278,7 +278,7 @@ def test_stateless_with_a_wrong_lifetime_is_an_error_and_no_crash(settings: Sett
     ],
 )
 def test_misspelt_name_names_the_nearest(name: str, near: str, settings: Settings) -> None:
-    """A setting that nothing reads would be believed to hold."""
+    """A project would believe that a setting is in force, although nothing reads it."""
     setattr(settings, name, "x")
     (message,) = check_settings(None)
     assert (message.id, message.msg) == ("jwt_auth.E026", f"{name} is not a setting of jwt_auth.")
@@ -292,13 +292,13 @@ def test_setting_of_another_package_is_none_of_ours(settings: Settings) -> None:
 
 
 def test_key_store_is_not_checked_if_keys_come_from_an_url(settings: Settings) -> None:
-    """Nothing would load from it."""
+    """The server would not load from it."""
     wrong = {"JWKS_URL": "https://auth.example.com/.well-known/jwks.json", "KEY_STORE": "nothing"}
     assert _ids(_messages(settings, **wrong)) == ["E023"]
 
 
 def test_all_problems_are_listed_at_once(settings: Settings) -> None:
-    """Nobody has to start twice to see the second one."""
+    """An operator need not start twice to see the second one."""
     wrong = {"ISSUER": "", "ALGORITHM": "none", "CLOCK_LEEWAY": 5, "REFRESH_COOKIE_SECURE": 1}
     wrong |= {"MAX_SESSIONS_PER_USER": 0, "CLAIMS": "nothing", "THROTTLE_RATES": None}
     settings.JWT_AUTH_ISUER = "x"

@@ -36,7 +36,7 @@ def ids(messages: list[CheckMessage]) -> list[str]:
 
 
 def test_signer_that_signs_has_no_message() -> None:
-    """A key without a private part is no problem by itself."""
+    """A key without a private part is not a problem by itself."""
     assert list(check_signer()) == list(check_signing()) == []
     assert find_key_problem() is None
     assert not {"jwt_auth.W050", "jwt_auth.W051"} & set(ids(check_deployment(None)))
@@ -53,7 +53,7 @@ def test_algorithm_that_the_signer_does_not_have_is_an_error(settings: Settings)
 def test_signer_that_is_down_is_a_warning_and_stops_no_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What has started verifies; the warning has the reason."""
+    """A running server still verifies; the warning gives the reason."""
     monkeypatch.setattr(LocalSigner, "failure", DOWN)
     assert find_key_problem() is None
     (message,) = [m for m in check_deployment(None) if m.id == "jwt_auth.W050"]
