@@ -1,4 +1,4 @@
-"""A Redis Cluster of the tests' own, and a slot of it that is held in migration."""
+"""A Redis Cluster for tests, with a slot that can be held in migration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from tests.revocation.redis.scene import keys_of
 from tests.revocation.redis.servers import RedisServer, need, running, wait_for
 
-#: Long, because a node that is only slow must not be given up in the middle of a test.
+#: Long, because a node that is only slow must not be given up during a test.
 _ARGUMENTS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "60000", "--save", "")
 
 
@@ -44,12 +44,12 @@ class Migration:
             self._set(owner, "MIGRATING", target.execute_command("CLUSTER MYID"))
 
     def move_key(self) -> None:
-        """Carry the user's hash over, as a reshard does key by key."""
+        """Move the user's hash, as a reshard does key by key."""
         with self.owner.client() as owner:
             owner.migrate("127.0.0.1", self.heir.port, self.key, 0, 60_000)
 
     def finish(self) -> None:
-        """Hand the slot over."""
+        """Assign the slot to its new node."""
         with self.heir.client() as client:
             heir = client.execute_command("CLUSTER MYID")
         for node in (self.heir, self.owner):
@@ -57,7 +57,7 @@ class Migration:
                 self._set(client, "NODE", heir)
 
     def give_up(self) -> None:
-        """Leave the slot where it was, and both nodes empty."""
+        """Leave the slot on its former node, and both nodes empty."""
         with self.owner.client() as client:
             owner = client.execute_command("CLUSTER MYID")
         for node in (self.owner, self.heir):
@@ -71,7 +71,7 @@ class Migration:
 
 
 def address_of(server: RedisServer) -> str:
-    """What a cluster calls a node."""
+    """The ID of a node in its cluster."""
     return f"127.0.0.1:{server.port}"
 
 
@@ -81,7 +81,7 @@ def cluster_cli(*arguments: str) -> None:
 
 
 def wait_until_whole(nodes: list[RedisServer]) -> None:
-    """Wait until every node finds the cluster in order."""
+    """Wait until every node reports that the cluster is complete."""
     for node in nodes:
         wait_for(partial(_is_whole, node))
 
@@ -93,7 +93,7 @@ def _is_whole(node: RedisServer) -> bool:
 
 
 def has_key(node: RedisServer, key: bytes) -> bool:
-    """Tell whether the key is there, wherever its slot is."""
+    """Whether the key exists, on whichever node its slot is."""
     return key in keys_of(node)
 
 

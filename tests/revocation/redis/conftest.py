@@ -1,4 +1,4 @@
-"""A Redis server of the tests' own, empty before each test, and the settings that use it."""
+"""A Redis server for tests, empty before each test, and the settings that use it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REDIS = "jwt_auth.revocation.redis.RedisRevocation"
 
 @pytest.fixture(autouse=True)
 def _no_probe_left(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """End the threads that probe, before the settings go that they go by."""
+    """End the threads that probe, before the settings that they depend on are gone."""
     monkeypatch.setattr(circuit_module, "PROBE_INTERVAL", 0.05)
     watch, watched = Circuit.watch, set()
 
@@ -41,7 +41,7 @@ def _no_probe_left(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Itera
     for prober in probers():
         while prober.is_alive():
             for circuit in watched:
-                circuit.state = State.CLOSED  # time and again: a probe that fails opens it
+                circuit.state = State.CLOSED  # repeatedly: a probe that fails opens it
             prober.join(0.05)
     for backend in keepers:
         backend.denials._kept.clear()  # or the process would try to write it at its end
@@ -56,7 +56,7 @@ def _shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSe
 
 @pytest.fixture
 def server(_shared_server: RedisServer) -> RedisServer:
-    """A server without keys, which goes on after the test."""
+    """A server without keys, which is shared by the tests."""
     with _shared_server.client() as client:
         client.flushall()
         client.config_set("maxmemory", "0")
@@ -70,7 +70,7 @@ def revocation(server: RedisServer, settings: Settings) -> dict[str, Any]:
     settings.CACHES = {**settings.CACHES, "revocation": cache_of(server)}
     settings.JWT_AUTH_REVOCATION = {
         "BACKEND": REDIS,
-        # Another test's backend is another object: it may have seen its server fail.
+        # Each test gets a new backend: another test's may have seen its server fail.
         "OPTIONS": {"CACHE": "revocation", "PREFIX": f"test-{next(_NUMBERS)}", "TIMEOUT": PATIENT},
     }
     value: dict[str, Any] = settings.JWT_AUTH_REVOCATION
@@ -95,7 +95,7 @@ _NUMBERS = iter(range(10**9))
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time that connections go by."""
+    """The time that connections see."""
     clock = Clock()
     monkeypatch.setattr(connection_module, "monotonic", clock)
     return clock

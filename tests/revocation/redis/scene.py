@@ -1,4 +1,4 @@
-"""The words that tests of RedisRevocation are written in."""
+"""The vocabulary of the tests of RedisRevocation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.revocation.redis.servers import RedisServer
 
 
 def authenticate(issued: Issued) -> tuple[Any, AccessToken]:
-    """Answer a request that brings this access token."""
+    """Answer a request with this access token."""
     return flows.authenticate(issued.access_token.text, client=BROWSER, now=datetime.now(UTC))
 
 
@@ -38,7 +38,7 @@ def token_of(issued: Issued) -> AccessToken:
 
 
 def known(issued: Issued) -> Issued:
-    """Have Redis know the session."""
+    """Make Redis know the session."""
     assert refusal_of(issued) is None
     return issued
 
@@ -55,14 +55,14 @@ def log_out_everywhere(user: AbstractBaseUser) -> None:
 
 
 def keys_of(server: RedisServer) -> list[bytes]:
-    """Every key there is."""
+    """All keys of the server."""
     with server.client() as client:
         found: Any = client.keys()
         return sorted(found)
 
 
 def hash_of_user(server: RedisServer) -> dict[bytes, bytes]:
-    """What is known of the user, the only one there is."""
+    """The hash of the only user."""
     with server.client() as client:
         (key,) = client.scan_iter(_type="HASH")
         found: Any = client.hgetall(key)
@@ -70,7 +70,7 @@ def hash_of_user(server: RedisServer) -> dict[bytes, bytes]:
 
 
 def state_of(circuit: Circuit) -> State:
-    """Ask anew: for mypy an attribute stays what it was compared with."""
+    """Read the state again: mypy assumes that an attribute keeps the value it was compared with."""
     return circuit.state
 
 
@@ -80,7 +80,7 @@ def probers() -> list[Thread]:
 
 
 def trust_at_once(circuit: Circuit) -> None:
-    """Let the circuit close with the second probe that succeeds, instead of after the TTL."""
+    """Let the circuit close with the second probe that succeeds, without waiting for the TTL."""
     circuit._distrust = 0
 
 
@@ -88,7 +88,7 @@ def trust_at_once(circuit: Circuit) -> None:
 def cut_off(
     after: int = 0, *, by: type[BaseException] = RedisConnectionError
 ) -> Iterator[list[str]]:
-    """Let that many commands of this process through to Redis, and no more: they are noted."""
+    """Let that many commands of this process reach Redis, and record the others."""
     lost: list[str] = []
     left = after
     pack: Any = Connection.pack_command  # without types
@@ -108,7 +108,7 @@ def cut_off(
 
 @contextmanager
 def forked(work: Callable[[], bool]) -> Iterator[None]:
-    """Do the work in a forked child meanwhile, as a preloaded server's worker; it has to succeed.
+    """Run the work in a forked child, as in a worker of a preloaded server; it has to succeed.
 
     A child that hangs is ended by an alarm.
     """
@@ -134,7 +134,7 @@ class Commands(list[str]):
 
 @contextmanager
 def commands_of(server: RedisServer) -> Iterator[Commands]:
-    """Record what the server is asked meanwhile."""
+    """Record the commands that the server runs meanwhile."""
     names = Commands()
     with server.client() as client:
         before = _count(client)
@@ -154,7 +154,7 @@ def _count(client: Redis) -> dict[str, int]:
 
 
 class Clock:
-    """Stands still until told otherwise."""
+    """A clock that stands still until it is set."""
 
     def __init__(self) -> None:
         self.now = 0.0

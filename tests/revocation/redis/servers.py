@@ -1,4 +1,4 @@
-"""Redis servers of a test's own, on free ports; each is ended by whoever started it."""
+"""Redis servers for tests, on free ports; the code that starts a server also ends it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-#: Seconds. A machine that does nothing for a while is no failure.
+#: Seconds. A pause of the machine is not a failure.
 _PATIENCE = 120.0
 
-#: The time-out of clients that have to get an answer: where a shorter one passes, the database
-#: answers instead of Redis.
+#: The time-out of clients that need an answer. With a shorter one, the database might answer
+#: instead of Redis.
 PATIENT = 60.0
 
 
 def need(program: str) -> str:
-    """Find a program, or leave the test out; a failure where REQUIRE_ALL asks for all of them."""
+    """Find a program, or skip the test; with REQUIRE_ALL, a missing program is a failure."""
     found = shutil.which(program)
     if found is None and os.environ.get("REQUIRE_ALL") != "1":
         pytest.skip(f"{program} isn't installed")
@@ -36,7 +36,7 @@ def need(program: str) -> str:
 
 
 def free_port() -> int:
-    """Have the system choose a port, and keep it from everybody else while this process lives.
+    """Let the system choose a port, and keep it from other processes while this one lives.
 
     A server that is stopped for a while must find its port again. As long as a socket is bound to
     the port, the system gives it to no other socket that asks for a free one and to no outgoing
@@ -45,7 +45,7 @@ def free_port() -> int:
     """
     while True:
         port = claim(0)
-        # A cluster's node listens at its port plus 10,000, too.
+        # A node of a cluster also listens at its port plus 10,000.
         with contextlib.suppress(OSError, OverflowError):
             claim(port + 10_000)
             return port
@@ -55,11 +55,11 @@ _CLAIMS: list[socket.socket] = []
 
 
 def claim(port: int) -> int:
-    """Bind a socket to the port, or to any with 0, and give the port; OSError: it is taken."""
+    """Bind a socket to the port, or to any with 0, and return the port; OSError if it is taken."""
     claimed = socket.socket()
     _CLAIMS.append(claimed)
     claimed.bind(("127.0.0.1", port))
-    # After bind(): with the option before it two processes could claim one port.
+    # After bind(): with the option set before it, two processes could claim one port.
     claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     found: int = claimed.getsockname()[1]
     if sys.platform != "linux":
@@ -81,12 +81,12 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """What a cache is told."""
+        """The LOCATION for a cache."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
     def pid(self) -> int:
-        """Of the process that runs now."""
+        """The ID of the current process."""
         assert self._process is not None
         return self._process.pid
 
@@ -103,11 +103,11 @@ class RedisServer:
         try:
             wait_for(self._answers)
         except BaseException:
-            self.stop()  # nobody else can: who starts it has no server to end yet
+            self.stop()  # the caller can't: it has no server to end yet
             raise
 
     def stop(self) -> None:
-        """Kill it: nothing more is saved."""
+        """Kill it, so that it can't save anything."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -138,7 +138,7 @@ def running(*servers: RedisServer) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stopped(server: RedisServer) -> Iterator[None]:
-    """Let the server hang meanwhile: it takes connections and answers nothing."""
+    """Let the server hang: it accepts connections and doesn't answer."""
     os.kill(server.pid, signal.SIGSTOP)
     try:
         yield
@@ -147,7 +147,7 @@ def stopped(server: RedisServer) -> Iterator[None]:
 
 
 def wait_for(condition: Callable[[], bool], patience: float = _PATIENCE) -> None:
-    """Wait until something holds."""
+    """Wait until a condition holds."""
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, "waited in vain"

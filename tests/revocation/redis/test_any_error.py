@@ -1,4 +1,4 @@
-"""Whatever a client raises is an outage: the database answers, and no password is told."""
+"""Any error of a client is an outage: the database answers, and no password is shown."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _SENTINEL = {
 }
 _CLUSTER = {"CONNECTION_FACTORY": "jwt_auth.revocation.cluster.ClusterConnectionFactory"}
 
-#: A part of a password; as a number, it reads as a port.
+#: A part of a password, which reads as a port because it is a number.
 _SECRET = "47110815"
 
-#: Each with a password that is not percent-encoded.
+#: In each of them, the password is not percent-encoded.
 _MALFORMED = [
     f"redis://user:{_SECRET}x#y@127.0.0.1:1/0",
     f"redis://user:{_SECRET[:4]}#{_SECRET}@127.0.0.1:1/0",
@@ -57,7 +57,7 @@ _GOOD = [
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What the application logs."""
+    """The application's log."""
     logger = logging.getLogger("jwt_auth")
     logger.addHandler(caplog.handler)
     yield caplog
@@ -101,7 +101,7 @@ def test_request_is_answered_and_nothing_is_quoted(
     log: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Requests and revocations, and the probe of the background."""
+    """Requests and revocations, and the probe in the background."""
     _use(settings, location, options)
     monkeypatch.setattr(Circuit, "watch", lambda circuit: None)
     ended, live = known(log_in(user)), known(log_in(user))
@@ -119,7 +119,7 @@ def test_request_is_answered_and_nothing_is_quoted(
 @pytest.mark.parametrize("location", _MALFORMED, ids=str)
 @pytest.mark.parametrize("alias", ["default", "broken"])
 def test_malformed_location_is_an_error(location: Any, alias: str, settings: Settings) -> None:
-    """E062, without --deploy; it says what to write and quotes nothing."""
+    """E062, without --deploy. It says what to write and quotes nothing."""
     _use(settings, "redis://127.0.0.1:1/0")
     settings.CACHES = {
         **settings.CACHES,
@@ -132,7 +132,7 @@ def test_malformed_location_is_an_error(location: Any, alias: str, settings: Set
 
 
 def test_cache_of_both_is_refused_once(settings: Settings) -> None:
-    """The throttles' and the backend's."""
+    """The throttles' cache and the backend's."""
     cache = {"BACKEND": _DJANGO_REDIS, "LOCATION": _MALFORMED[0]}
     settings.CACHES = {**settings.CACHES, "default": cache}
     settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"CACHE": "default"}}
@@ -141,20 +141,20 @@ def test_cache_of_both_is_refused_once(settings: Settings) -> None:
 
 @pytest.mark.parametrize("location", _GOOD)
 def test_good_location_is_taken(location: str, settings: Settings) -> None:
-    """What is encoded, and what needs no code."""
+    """An encoded password, and one that needs no encoding."""
     _use(settings, location)
     assert _found("E062", "E063") == []
 
 
 def test_sentinel_with_tls_in_its_location_is_an_error(settings: Settings) -> None:
-    """E063, without --deploy: no connection can be made of it."""
+    """E063, without --deploy: no connection can be made from it."""
     _use(settings, "rediss://primary/0", _SENTINEL)
     (message,) = _found("E063")
     assert "SENTINEL_KWARGS" in str(message.hint)
 
 
 class _OfNobodysKind(Exception):
-    """An error of no family that anybody would catch."""
+    """An error that no handler would expect."""
 
 
 @pytest.mark.parametrize("moment", ["pack_command", "read_response", "connect"])
@@ -165,7 +165,7 @@ def test_any_error_in_the_middle_is_an_outage(
     log: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever its type, at whichever step."""
+    """An error of any type, at any step."""
     monkeypatch.setattr(backend.circuit, "watch", lambda: None)
     issued = known(log_in(user))
     if moment == "connect":
@@ -185,7 +185,7 @@ def test_any_error_in_the_middle_is_an_outage(
 def test_any_error_of_a_clusters_discovery_is_an_outage(
     user: AbstractBaseUser, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever its type."""
+    """An error of any type."""
     _use(settings, "redis://127.0.0.1:1", _CLUSTER)
     monkeypatch.setattr(Circuit, "watch", lambda circuit: None)
 

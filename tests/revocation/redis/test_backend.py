@@ -1,4 +1,4 @@
-"""Revocation answered by Redis: what a request costs, who is refused, and what may fail."""
+"""Revocation answered by Redis: the cost of a request, refusals, and failures."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TestContract(RevocationContract):
         pass
 
 
-# ---- What a request costs
+# ---- The cost of a request
 
 
 def test_known_session_costs_one_command_and_no_sql(
@@ -61,7 +61,7 @@ def test_known_session_costs_one_command_and_no_sql(
     server: RedisServer,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """One HMGET for a view that asks for the key and the claims; the user looks like any other."""
+    """One HMGET for a view that reads the key and the claims. The user looks like any other."""
     issued = known(log_in(user))
     with commands_of(server) as commands, django_assert_num_queries(0):
         found, token = authenticate(issued)
@@ -77,7 +77,7 @@ def test_anything_else_costs_one_select(
     backend: RedisRevocation,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """The first field that is asked for brings all of them."""
+    """The first field that is read loads all of them."""
     found, _ = authenticate(known(log_in(user)))
     with django_assert_num_queries(1):
         fields = [field.attname for field in user._meta.concrete_fields]
@@ -89,7 +89,7 @@ def test_first_request_of_session_costs_two_selects(
     backend: RedisRevocation,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """The verdict, and the tokens that are denied."""
+    """The verdict, and the denied tokens."""
     issued = log_in(user)
     with django_assert_num_queries(2):
         authenticate(issued)
@@ -101,7 +101,7 @@ def test_other_session_is_added_to_hash(
     server: RedisServer,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """It costs the sessions that are known no statement, and prolongs nothing."""
+    """It needs no SQL for the known sessions, and doesn't extend the TTL."""
     first, second = known(log_in(user)), log_in(user)
     (key,) = keys_of(server)
     with server.client() as client:
@@ -118,7 +118,7 @@ def test_refused_request_costs_no_sql(
     backend: RedisRevocation,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """Whoever goes on asking with what was revoked doesn't reach the database."""
+    """Requests with a revoked token don't reach the database."""
     ended, denied = known(log_in(user)), known(log_in(user))
     end(ended)
     token = token_of(denied)
@@ -133,7 +133,7 @@ def test_refused_request_costs_no_sql(
 def test_rolled_back_revocation_costs_sql_only(
     user: AbstractBaseUser, backend: RedisRevocation
 ) -> None:
-    """Its marks stay until the hash expires; nobody is refused by them."""
+    """Its marks stay until the hash expires. They refuse no token."""
     issued = known(log_in(user))
     with transaction.atomic():
         end(issued)
@@ -142,13 +142,13 @@ def test_rolled_back_revocation_costs_sql_only(
     assert refusal_of(issued) is None
 
 
-# ---- Who is refused
+# ---- Refusals
 
 
 def test_bulk_deactivation_is_seen_when_hash_expires(
     user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
 ) -> None:
-    """An update() sends no signal; whoever looks at the user is refused at once."""
+    """An update() sends no signal. A view that reads the user gets a refusal immediately."""
     issued = known(log_in(user))
     get_user_model()._default_manager.update(is_active=False)
     found, _ = authenticate(issued)
@@ -161,7 +161,7 @@ def test_bulk_deactivation_is_seen_when_hash_expires(
 def test_bulk_deletion_is_seen_when_hash_expires(
     user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
 ) -> None:
-    """A raw DELETE sends no signal either; the request that looks is refused, and not with 500."""
+    """A raw DELETE sends no signal either. The request is refused, without a 500."""
     issued = known(log_in(user))
     for model in (RefreshTokenFamily, TokenVersion, get_user_model()):
         model._base_manager.all()._raw_delete("default")
@@ -175,7 +175,7 @@ def test_bulk_deletion_is_seen_when_hash_expires(
 def test_deleted_row_of_session_stays_refused(
     user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
 ) -> None:
-    """What the hash doesn't know is no live session: an admin who deletes one ends it for good."""
+    """A session that isn't in the hash isn't live: deleting one in the admin ends it for good."""
     issued, other = known(log_in(user)), known(log_in(user))
     end(issued)
     RefreshTokenFamily.objects.filter(pk=issued.family.pk).delete()
@@ -189,7 +189,7 @@ def test_deleted_row_of_session_stays_refused(
 def test_subject_of_nobody_is_refused(
     user: AbstractBaseUser, backend: RedisRevocation, subject: str
 ) -> None:
-    """Also one that has no form as a key, or as bytes."""
+    """Even one that can't be a key, or can't be encoded."""
     token = replace(token_of(log_in(user)), subject=subject)
     with pytest.raises(AccessTokenRefused) as refused:
         backend.get_user(token)
@@ -200,7 +200,7 @@ def test_subject_of_nobody_is_refused(
 def test_denial_finds_hash_whatever_form_the_key_has(
     user: AbstractBaseUser, backend: RedisRevocation
 ) -> None:
-    """A user saved with a key in capitals or as text is the same one."""
+    """A user saved with a key in capitals or as text is the same user."""
     issued = known(log_in(user))
     text = str(user.pk)
     flows.end_user_sessions(
@@ -215,7 +215,7 @@ def test_denial_finds_hash_whatever_form_the_key_has(
 def test_user_who_can_not_be_lazy_is_answered_by_database(
     user: AbstractBaseUser, backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the model has no such key, or reads its fields at once."""
+    """If the model has no such key, or reads its fields immediately."""
     issued = known(log_in(user))
     monkeypatch.setattr(module, "lazy_user", lambda model, subject: None)
     found, _ = authenticate(issued)
@@ -234,7 +234,7 @@ def test_what_hash_says_of_user_counts(
     value: str,
     reason: Refusal,
 ) -> None:
-    """The state of the user is judged without the database."""
+    """The state of the user is known without the database."""
     issued = known(log_in(user))
     (key,) = keys_of(server)
     with server.client() as client:
@@ -247,7 +247,7 @@ def test_thousands_of_denied_tokens_fit(
     backend: RedisRevocation,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """Lua unpacks 8,000 values at once and no more: a busy user must not stop the completing."""
+    """Lua unpacks at most 8,000 values at once. A busy user's hash has to be completed, too."""
     issued = log_in(user)
     token = token_of(issued)
     _deny_many(user, token.expires_at, 9_000)
@@ -261,7 +261,7 @@ def test_thousands_of_denied_tokens_fit(
 def test_keys_of_other_issuer_are_others(
     user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer, settings: Settings
 ) -> None:
-    """Two projects that share a server don't meet, unless they say so."""
+    """Two projects that share a server have separate hashes, unless they set the same prefix."""
     settings.JWT_AUTH_REVOCATION = {
         **settings.JWT_AUTH_REVOCATION,
         "OPTIONS": {"CACHE": "revocation", "TIMEOUT": PATIENT},
@@ -275,7 +275,7 @@ def test_keys_of_other_issuer_are_others(
 def test_end_of_everything_spares_other_keys(
     user: AbstractBaseUser, server: RedisServer, revocation: dict[str, Any], settings: Settings
 ) -> None:
-    """A prefix that is a pattern finds only what begins with it; other types aren't touched."""
+    """A prefix with special characters matches only itself. Keys of other types aren't touched."""
     options = {**revocation["OPTIONS"], "PREFIX": "a[b]*"}
     settings.JWT_AUTH_REVOCATION = {**revocation, "OPTIONS": options}
     issued = known(log_in(user))
@@ -300,18 +300,18 @@ def test_hash_is_not_completed_from_old_snapshot(
     """A transaction may show the database as it was before a revocation that broke no lease."""
     issued = log_in(user)
     with _snapshot():
-        assert RefreshTokenFamily.objects.count() == 1  # the snapshot is of this moment
+        assert RefreshTokenFamily.objects.count() == 1  # the snapshot begins here
         _elsewhere(lambda: end(issued))
         with server.client() as client:
             client.flushall()
-        refusal_of(issued)  # what this transaction may see is its own business
+        refusal_of(issued)  # the verdict within this transaction doesn't matter
     assert refusal_of(issued) is Refusal.SESSION_ENDED
 
 
 def test_read_committed_completes_hash_in_transaction(
     user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
 ) -> None:
-    """ATOMIC_REQUESTS costs no more, where each statement sees what has been committed."""
+    """ATOMIC_REQUESTS costs no more if each statement sees what has been committed."""
     issued = log_in(user)
     with transaction.atomic():
         assert refusal_of(issued) is None
@@ -324,7 +324,7 @@ def test_without_autocommit_hash_is_not_completed(
     server: RedisServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A connection without autocommit is in a transaction, though in no atomic block."""
+    """A connection without autocommit is in a transaction, although in no atomic block."""
     issued = log_in(user)
     monkeypatch.setattr(connection, "isolation_level", "repeatable read", raising=False)
     transaction.set_autocommit(False)
@@ -336,7 +336,7 @@ def test_without_autocommit_hash_is_not_completed(
     assert keys_of(server) == []
 
 
-# ---- Several at once
+# ---- At the same time
 
 
 def test_one_of_many_completes_hash(
@@ -345,7 +345,7 @@ def test_one_of_many_completes_hash(
     server: RedisServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever finds a fresh lease asks the database and leaves the hash alone."""
+    """A request that finds a fresh lease asks the database and leaves the hash alone."""
     monkeypatch.setattr(module, "time", lambda: 1_000_000)
     issued = log_in(user)
     backend.take_lease(str(user.pk))
@@ -373,7 +373,7 @@ def test_lease_left_behind_is_taken_over(
 def test_revocation_under_way_asks_database(
     user: AbstractBaseUser, backend: RedisRevocation, what: str
 ) -> None:
-    """Between its two steps it counts as soon as the database knows, though the revoker dies."""
+    """Between its steps, a revocation is effective from the commit on, even if its process dies."""
     issued = known(log_in(user))
     sessions = [issued.family.pk] if what == "session" else []
     jtis = [token_of(issued).jti] if what == "token" else []
@@ -390,7 +390,7 @@ def test_revocation_under_way_asks_database(
 def test_every_key_expires(
     user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer, step: str, whole: bool
 ) -> None:
-    """Also the hash of a user whom no request has brought."""
+    """Even in the hash of a user who hasn't sent a request."""
     denial = Denial(user_id=user.pk, jtis=["a"], whole_user=whole)
     getattr(backend, step)(denial)
     (key,) = keys_of(server)
@@ -401,7 +401,7 @@ def test_every_key_expires(
 def test_end_of_everything_is_believed_for_ever(
     user: AbstractBaseUser, backend: RedisRevocation
 ) -> None:
-    """What the hash knew of a session doesn't come back when it is completed for another."""
+    """Former data about a session doesn't come back when the hash is completed for another."""
     issued = known(log_in(user))
     flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=datetime.now(UTC))
     known(log_in(user))
@@ -411,7 +411,7 @@ def test_end_of_everything_is_believed_for_ever(
 def test_end_of_one_revocation_leaves_others_mark(
     user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
 ) -> None:
-    """Also where its answer was lost and it is written twice."""
+    """Even if its answer was lost and it is written twice."""
     issued = known(log_in(user))
     first, second = (Denial(user_id=user.pk, whole_user=True) for _ in range(2))
     for denial in (first, first, second):
@@ -425,7 +425,7 @@ def test_end_of_one_revocation_leaves_others_mark(
 
 
 def test_threads_share_no_connection(user: AbstractBaseUser, backend: RedisRevocation) -> None:
-    """Answers never get to another thread."""
+    """Each answer reaches the thread that asked."""
     issued = [known(log_in(user)) for _ in range(2)]
     end(issued[1])
     found: list[list[Refusal | None]] = []
@@ -443,7 +443,7 @@ def test_threads_share_no_connection(user: AbstractBaseUser, backend: RedisRevoc
 
 @contextmanager
 def _snapshot() -> Iterator[None]:
-    """A transaction that goes on seeing what it saw first."""
+    """A transaction that keeps seeing its first snapshot."""
     if connection.vendor == "sqlite":
         pytest.skip("a transaction that has read keeps everybody else from writing")
     connection.ensure_connection()
@@ -461,11 +461,11 @@ def _snapshot() -> Iterator[None]:
         with transaction.atomic():
             yield
     finally:
-        connection.close()  # the next one has the settings' level again
+        connection.close()  # the next connection has the level of the settings again
 
 
 def _elsewhere(work: Any) -> None:
-    """Do it on a connection of its own."""
+    """Run it on a separate connection."""
 
     def run() -> None:
         try:
@@ -509,7 +509,7 @@ def test_denial_keeps_the_tenant_that_it_was_made_for(
     monkeypatch: pytest.MonkeyPatch,
     everybodys: bool,
 ) -> None:
-    """The thread that writes what was kept has another one, or none."""
+    """The thread that writes the kept denials has another tenant, or none."""
     issued = known(log_in(user))
     (own,) = keys_of(server)
     denial = Denial(user_id=None if everybodys else user.pk, session_ids=[issued.family.pk])
@@ -542,7 +542,7 @@ def test_denial_of_another_tenant_touches_nothing_here(
 def test_user_who_turns_out_to_be_inactive_is_answered_401(
     user: AbstractBaseUser, backend: RedisRevocation, api: APIClient
 ) -> None:
-    """As every refused token is, though the view had begun when the user was read."""
+    """Like every refused token, although the view had begun when the user was read."""
     issued = known(log_in(user))
     get_user_model()._default_manager.update(is_active=False)
     api.credentials(HTTP_AUTHORIZATION=f"Bearer {issued.access_token.text}")
@@ -557,7 +557,7 @@ def test_denial_is_read_when_its_hour_comes_twice(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without USE_TZ its end has the name of a moment before the clocks went back."""
+    """Without USE_TZ, its end has the name of a moment before the clocks were set back."""
     token = token_of(log_in(user))
     standing = find_standing(token)
     assert standing is not None

@@ -1,4 +1,4 @@
-"""What Redis could not be told is written before a process ends, or said to be left."""
+"""Denials that Redis didn't get are written before a process ends, or reported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Command = Callable[[Issued], list[str]]
 def command_backend(
     revocation: dict[str, Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> RedisRevocation:
-    """The command's: it doesn't wait for a Redis that hangs, and has no thread that probes."""
+    """The command's backend: it doesn't wait for a hanging Redis, and has no thread that probes."""
     options = {**revocation["OPTIONS"], "TIMEOUT": 0.1}
     settings.JWT_AUTH_REVOCATION = {**revocation, "OPTIONS": options}
     found = get_backend()
@@ -60,7 +60,7 @@ def command_backend(
 
 @pytest.fixture
 def other(revocation: dict[str, Any]) -> RedisRevocation:
-    """A web process, which has seen nothing fail."""
+    """A web process, which hasn't seen a failure."""
     return RedisRevocation(**revocation["OPTIONS"])
 
 
@@ -85,7 +85,7 @@ def keys(tmp_path: Path, settings: Settings) -> str:
 
 @contextmanager
 def _stopped(server: RedisServer, until: Callable[[], bool]) -> Iterator[None]:
-    """Stop the server until something holds."""
+    """Stop the server until a condition holds."""
     with ExitStack() as stack:
         stack.enter_context(stopped(server))
 
@@ -131,7 +131,7 @@ def test_end_after_a_compromise_is_written_before_the_command_ends(
     command_backend: RedisRevocation,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The sessions of the compromised key's time are over for every process."""
+    """Every process refuses the sessions from the time of the compromised key."""
     monkeypatch.setattr(denials, "PATIENCE", PATIENT)
     with _stopped(server, lambda: bool(command_backend.denials.kept)):
         call_command("rotate_keys", "--compromised", keys, "--yes")
@@ -150,7 +150,7 @@ def test_command_that_can_not_tell_redis_fails(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Exit code 1, what has been done, and how long it can take until it counts everywhere."""
+    """Exit code 1, the work that was done, and when it takes effect everywhere."""
     settings.JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(minutes=7)
     monkeypatch.setattr(denials, "PATIENCE", 0.3)
     arguments = (
@@ -179,7 +179,7 @@ def test_other_process_that_can_not_write_says_so(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """How many, and for how long they may go unheard. It doesn't wait for long."""
+    """It logs how many, and for how long tokens may still be accepted. It doesn't wait for long."""
     monkeypatch.setattr(backend_module, "_EXIT_PATIENCE", 0.2)
     monkeypatch.setattr(backend.circuit, "watch", lambda: None)
     with server.client() as client:
@@ -206,7 +206,7 @@ def test_revocation_that_is_interrupted_is_written_before_the_end(
     command_backend: RedisRevocation,
     other: RedisRevocation,
 ) -> None:
-    """Once it is in the database: while Redis is told of it."""
+    """After the commit, while Redis is being told."""
     marks = 0 if what == "all" else 1
     with cut_off(after=marks, by=by) as lost, pytest.raises(by):
         call_command(*_REVOKE[what](issued))
@@ -220,7 +220,7 @@ def test_revocation_that_is_interrupted_is_written_before_the_end(
 def test_revocation_that_is_interrupted_is_written_by_a_process_that_goes_on(
     issued: Issued, backend: RedisRevocation, other: RedisRevocation
 ) -> None:
-    """Somebody probes until it is, also where no mark has others ask the database."""
+    """It probes until the denial is written, even if no mark makes others ask the database."""
     trust_at_once(backend.circuit)
     with cut_off(by=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         call_command(*_REVOKE["all"](issued))
@@ -232,7 +232,7 @@ def test_revocation_that_is_interrupted_is_written_by_a_process_that_goes_on(
 def test_writing_that_is_interrupted_loses_nothing(
     by: type[BaseException], server: RedisServer, command_backend: RedisRevocation
 ) -> None:
-    """What was being written stays, and so does whatever comes after it."""
+    """The denial that was being written is kept, and so are all later ones."""
     denials = [Denial(user_id=1, jtis=[jti]) for jti in "abc"]
     command_backend._keep(denials)
     with cut_off(after=1, by=by), pytest.raises(by):
@@ -245,7 +245,7 @@ def test_writing_that_is_interrupted_loses_nothing(
 def test_end_that_is_interrupted_says_what_is_left(
     backend: RedisRevocation, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one does that has waited in vain."""
+    """Like an end that has waited in vain."""
     monkeypatch.setattr(backend.circuit, "watch", lambda: None)
     monkeypatch.setattr(backend_module, "_EXIT_PATIENCE", PATIENT)
     backend._keep([Denial(user_id=1, jtis=["a"])])
@@ -261,7 +261,7 @@ def test_end_that_is_interrupted_says_what_is_left(
 
 
 class _Clock:
-    """Goes on by a second with each look at it."""
+    """Advances by a second with each reading."""
 
     now = 0.0
 
@@ -273,7 +273,7 @@ class _Clock:
 def test_end_waits_no_longer_than_it_may_for_many_denials(
     command_backend: RedisRevocation, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is left when the time is over stays kept."""
+    """Denials that are left at the end of the time stay kept."""
     command_backend._keep([Denial(user_id=1, jtis=[str(number)]) for number in range(100)])
     with monkeypatch.context() as patch:
         patch.setattr(denials_module, "monotonic", _Clock())
@@ -287,7 +287,7 @@ def test_end_waits_no_longer_than_it_may_for_many_denials(
 def test_end_waits_no_longer_than_it_may_for_many_hashes(
     command_backend: RedisRevocation, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A denial of everybody's is kept until it has reached the last of them."""
+    """A denial of all users is kept until it has reached the last hash."""
     for number in range(100):
         command_backend.confirm(Denial(user_id=number, jtis=["a"]))
     with server.client() as client:
@@ -307,7 +307,7 @@ def test_end_waits_no_longer_than_it_may_for_many_hashes(
 def test_end_does_not_wait_for_another_thread_that_writes(
     command_backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The one that probes hangs in the middle of a denial; it is written all the same."""
+    """The thread that probes hangs while it writes a denial. The denial is written all the same."""
     command_backend._keep([Denial(user_id=1, jtis=["a"])])
     hanging, release, gone_on = Event(), Event(), Event()
     pack: Any = Connection.pack_command  # without types

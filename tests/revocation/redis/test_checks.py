@@ -1,4 +1,4 @@
-"""What `manage.py check` says of a cache or a server that can't carry revocations."""
+"""The messages of `manage.py check` about a cache or server that is unsuitable for revocations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _ids(*, deploy: bool = False) -> list[str]:
 
 @pytest.mark.usefixtures("revocation")
 def test_good_server_gives_no_message() -> None:
-    """Nothing to say, with --deploy or without."""
+    """No message, with --deploy or without."""
     assert (_ids(), _ids(deploy=True)) == ([], [])
 
 
@@ -54,7 +54,7 @@ def test_unreachable_server_is_a_warning(revocation: dict[str, Any], settings: S
 def test_old_server_is_an_error(
     version: str, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """E029, and nothing of any newer one."""
+    """E029, and no message about any newer version."""
     field = module._field
 
     def fake(info: bytes, name: bytes) -> bytes:
@@ -66,7 +66,7 @@ def test_old_server_is_an_error(
 
 @pytest.mark.usefixtures("revocation")
 def test_server_that_hides_its_configuration_is_not_judged(server: RedisServer) -> None:
-    """A user without the right to CONFIG is as it should be."""
+    """A user without the right to CONFIG is fine."""
     with server.client() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.execute_command("ACL", "SETUSER", "default", "-config")
@@ -98,7 +98,7 @@ _CACHES = {
 
 @pytest.mark.parametrize("alias", [*_CACHES, "missing"])
 def test_cache_that_can_not_carry_revocations_is_an_error(alias: str, settings: Settings) -> None:
-    """E028, names the cache; without --deploy, before the first request."""
+    """E028 names the cache; without --deploy, before the first request."""
     settings.CACHES = {**settings.CACHES, **_CACHES}
     settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"CACHE": alias}}
     messages = [message for message in get_backend().check() if message.id == "jwt_auth.E028"]
@@ -108,7 +108,7 @@ def test_cache_that_can_not_carry_revocations_is_an_error(alias: str, settings: 
 
 
 def test_error_stops_the_command(settings: Settings) -> None:
-    """`manage.py check` and every command that checks first."""
+    """`manage.py check` and every command that runs the checks first."""
     settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"CACHE": "missing"}}
     assert _ids() == ["jwt_auth.E028"]
 
@@ -116,7 +116,7 @@ def test_error_stops_the_command(settings: Settings) -> None:
 def test_missing_package_names_the_extra(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever forgot `[redis]` reads what to type, in a check and at the first request."""
+    """Without `[redis]`, a check and the first request say what to install."""
     settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"PREFIX": "without"}}
     monkeypatch.setitem(sys.modules, "django_redis", None)
     for name in [name for name in sys.modules if name.startswith("jwt_auth.revocation.redis")]:
@@ -127,7 +127,7 @@ def test_missing_package_names_the_extra(
 
 
 def test_first_of_several_locations_is_asked(server: RedisServer, settings: Settings) -> None:
-    """django-redis takes the others for replicas of it."""
+    """django-redis takes the other addresses for replicas of the first one."""
     cache = {**cache_of(server), "LOCATION": [server.url, "redis://127.0.0.1:1/0"]}
     settings.CACHES = {**settings.CACHES, "several": cache}
     backend = RedisRevocation("several", TIMEOUT=PATIENT)
@@ -136,7 +136,7 @@ def test_first_of_several_locations_is_asked(server: RedisServer, settings: Sett
 
 @pytest.mark.usefixtures("revocation")
 def test_refused_password_is_named(server: RedisServer, settings: Settings) -> None:
-    """W021 has what the server said, and no password."""
+    """W021 has the server's message, and no password."""
     location = f"redis://somebody:not-the-one@127.0.0.1:{server.port}/0"
     settings.CACHES["revocation"]["LOCATION"] = location
     (message,) = get_backend().check_server()

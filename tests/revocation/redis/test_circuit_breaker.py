@@ -1,4 +1,4 @@
-"""The circuit breaker: when it opens, who closes it, and what it survives."""
+"""The circuit breaker: when it opens, what closes it, and what it survives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ERROR = RedisConnectionError("no route")
 
 
 class Probe:
-    """A Redis that is away or there."""
+    """A Redis that can be reached or not."""
 
     def __init__(self) -> None:
         self.is_up = False
@@ -35,7 +35,7 @@ class Probe:
 
 @pytest.fixture
 def probe() -> Probe:
-    """A Redis that is away."""
+    """A Redis that can't be reached."""
     return Probe()
 
 
@@ -47,7 +47,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def circuit(probe: Probe, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Circuit:
-    """A circuit that is probed by the test alone."""
+    """A circuit that only the test probes."""
     circuit = Circuit(probe, distrust=60, clock=clock)
     monkeypatch.setattr(circuit, "watch", lambda: None)
     return circuit
@@ -56,7 +56,7 @@ def circuit(probe: Probe, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Circ
 def test_failure_opens_and_distrust_precedes_closing(
     circuit: Circuit, probe: Probe, clock: Clock
 ) -> None:
-    """It closes when every hash from before has expired, and not a second sooner."""
+    """It closes when every earlier hash has expired, and not a second sooner."""
     circuit.fail(_ERROR)
     circuit.tick()
     assert state_of(circuit) is State.OPEN
@@ -68,7 +68,7 @@ def test_failure_opens_and_distrust_precedes_closing(
 
 
 def test_failure_in_between_starts_anew(circuit: Circuit, probe: Probe, clock: Clock) -> None:
-    """The time counts from when it was reachable again at last."""
+    """The time begins when Redis became reachable for the last time."""
     probe.is_up = True
     circuit.fail(_ERROR)
     circuit.tick()
@@ -97,7 +97,7 @@ def test_failure_during_the_last_probe_is_not_undone(
 
 
 def test_probe_of_closed_circuit_changes_nothing(circuit: Circuit, probe: Probe) -> None:
-    """A thread that is late does no harm."""
+    """A late thread does no harm."""
     probe.is_up = True
     circuit.tick()
     assert state_of(circuit) is State.CLOSED
@@ -124,7 +124,7 @@ def test_operator_is_told_once(
 
 @pytest.fixture
 def watched(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> Circuit:
-    """A circuit with its own thread, in a hurry."""
+    """A circuit with a thread that probes quickly."""
     monkeypatch.setattr(module, "PROBE_INTERVAL", 0.005)
     return Circuit(probe, distrust=0)
 
@@ -141,7 +141,7 @@ def test_thread_closes_it(watched: Circuit, probe: Probe) -> None:
 
 
 def test_next_failure_starts_another_thread(watched: Circuit, probe: Probe) -> None:
-    """The one of the last outage has ended."""
+    """The thread of the last outage has ended."""
     probe.is_up = True
     for _ in range(2):
         watched.fail(_ERROR)
@@ -153,7 +153,7 @@ def test_next_failure_starts_another_thread(watched: Circuit, probe: Probe) -> N
 def test_lack_of_threads_fails_no_request(
     watched: Circuit, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where none can be had the next request tries again."""
+    """If no thread can be started, the next request tries again."""
 
     class Exhausted(threading.Thread):
         def start(self) -> None:
@@ -172,7 +172,7 @@ def test_lack_of_threads_fails_no_request(
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
 def test_forked_child_probes_by_itself(watched: Circuit, probe: Probe) -> None:
-    """It has the state, but neither the thread nor whoever holds the lock."""
+    """It has the state, but neither the thread nor the holder of the lock."""
     watched.fail(_ERROR)
 
     def close() -> bool:

@@ -1,4 +1,4 @@
-"""The wire: connections that break, hang, are interrupted or reach another server than before."""
+"""Connections that break, hang, are interrupted or reach another server than before."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def redis_client(server: RedisServer, settings: Settings) -> Iterator[RedisClien
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
-    """Every connection that is opened meanwhile."""
+    """Every connection that is opened during the test."""
     opened: list[Connection] = []
     connect: Any = Connection.connect  # without types
 
@@ -79,14 +79,14 @@ def _say(redis_client: RedisClient, text: str) -> bytes:
 
 
 def _say_until_answered(redis_client: RedisClient, text: str) -> bytes:
-    """Try again after a time-out, which a machine that stands still can cause."""
+    """Try again after a time-out, which a pause of the machine can cause."""
     while True:
         with suppress(RedisTimeoutError):
             return _say(redis_client, text)
 
 
 def test_connection_is_kept(redis_client: RedisClient, server: RedisServer) -> None:
-    """Whatever it is asked."""
+    """For all commands."""
     with commands_of(server) as commands:
         assert [_say(redis_client, text) for text in "abc"] == [b"a", b"b", b"c"]
     assert commands == ["echo"] * 3
@@ -94,13 +94,13 @@ def test_connection_is_kept(redis_client: RedisClient, server: RedisServer) -> N
 
 
 class _TimeLimit(BaseException):
-    """What a worker's time limit raises, in the middle of whatever runs."""
+    """Raised by a worker's time limit, at any point of the code."""
 
 
 def test_interrupted_read_gives_no_answer_to_the_next(
     redis_client: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer that is still to come would be taken for another user's hash."""
+    """Otherwise the answer that is still to come would be taken for another user's hash."""
     _say(redis_client, "first")
 
     def interrupt(**options: Any) -> None:
@@ -115,7 +115,7 @@ def test_interrupted_read_gives_no_answer_to_the_next(
 def test_garbage_gives_no_answer_to_the_next(
     redis_client: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After an answer that makes no sense the connection isn't used again."""
+    """After an answer that makes no sense, the connection isn't used again."""
     _say(redis_client, "first")
 
     def misread(**options: Any) -> None:
@@ -141,7 +141,7 @@ def test_refused_command_leaves_connection_alone(
 def test_closed_idle_connection_is_opened_again(
     redis_client: RedisClient, server: RedisServer
 ) -> None:
-    """A server that closes what nobody uses hasn't failed."""
+    """A server that closes idle connections hasn't failed."""
     _say(redis_client, "first")
     with server.client() as client:
         client.client_kill_filter(_type="normal", skipme=True)
@@ -149,7 +149,7 @@ def test_closed_idle_connection_is_opened_again(
 
 
 def test_server_that_is_gone_is_an_error(tmp_path: Path, settings: Settings) -> None:
-    """Of redis-py's own kind, whatever the system said."""
+    """An error of redis-py's own kind, whatever the system's was."""
     server = RedisServer(tmp_path, "--save", "")
     settings.CACHES = {**settings.CACHES, "gone": cache_of(server)}
     redis_client = RedisClient("gone", timeout=PATIENT)
@@ -167,7 +167,7 @@ def test_frozen_server_costs_one_time_out(
     opened: list[Connection],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It isn't asked a second time, and what it says later goes to nobody."""
+    """The command isn't sent a second time, and its late answer is never read."""
     server = RedisServer(tmp_path, "--save", "")
     settings.CACHES = {**settings.CACHES, "frozen": cache_of(server)}
     monkeypatch.setattr(connection, "monotonic", lambda: 0.0)  # the connection has just been used
@@ -185,7 +185,7 @@ def test_frozen_server_costs_one_time_out(
 
 
 def test_restarted_server_has_another_run(tmp_path: Path, settings: Settings) -> None:
-    """Each answer comes with the process that gave it."""
+    """Each answer comes with the run of its server."""
     server = RedisServer(tmp_path, "--save", "")
     settings.CACHES = {**settings.CACHES, "restarted": cache_of(server)}
     redis_client = RedisClient("restarted", timeout=PATIENT)
@@ -198,7 +198,7 @@ def test_restarted_server_has_another_run(tmp_path: Path, settings: Settings) ->
 
 
 def test_demoted_server_is_left(redis_client: RedisClient, server: RedisServer) -> None:
-    """A connection to what is a replica now isn't used again, nor taken for good by the probe."""
+    """A connection to a server that is now a replica isn't used again, and fails the probe."""
     _say(redis_client, "first")
     with server.client() as client:
         client.replicaof("127.0.0.1", 1)
@@ -215,7 +215,7 @@ def test_demoted_server_is_left(redis_client: RedisClient, server: RedisServer) 
 def test_full_server_does_not_pass_the_probe(
     redis_client: RedisClient, server: RedisServer
 ) -> None:
-    """Else the circuit would close and open for ever."""
+    """Otherwise the circuit would close and open for ever."""
     with server.client() as client:
         client.config_set("maxmemory", "1")
     with pytest.raises(OutOfMemoryError):
@@ -223,7 +223,7 @@ def test_full_server_does_not_pass_the_probe(
 
 
 def test_silent_proxy_is_an_error(settings: Settings) -> None:
-    """One that doesn't say which server it stands for can't be trusted with a run."""
+    """A server without an identity can't be trusted with a run."""
     settings.CACHES = {
         **settings.CACHES,
         "proxy": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": _proxy()},
@@ -250,7 +250,7 @@ def _proxy() -> str:
 def test_broken_start_is_an_error(
     redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the system raises while a connection opens is redis-py's own kind, too."""
+    """A system error while a connection opens becomes an error of redis-py's own kind, too."""
 
     def refuse(connection: Connection) -> None:
         raise OSError
@@ -277,14 +277,14 @@ def test_command_is_not_tried_for_ever(
 
 
 def test_scan_finds_all_keys(redis_client: RedisClient, server: RedisServer) -> None:
-    """In as many steps as it takes."""
+    """In as many steps as needed."""
     with server.client() as client:
         client.mset({f"a:{number}": "1" for number in range(1_200)} | {"b:1": "1"})
     assert len(set(redis_client.scan(b"a:*", {}))) == 1_200
 
 
 def test_unknown_setting_has_no_value(redis_client: RedisClient) -> None:
-    """A server may not know what is asked for."""
+    """A server may not know the setting."""
     assert redis_client.config("no-such-setting", _KEY) is None
 
 
@@ -309,7 +309,7 @@ def test_forked_child_has_its_own_connection(
 def test_connections_are_kept_across_threads(
     redis_client: RedisClient, server: RedisServer
 ) -> None:
-    """Under ASGI each request has its own: eight at a time need eight connections at most."""
+    """Under ASGI each request has a thread: eight at a time need eight connections at most."""
     with server.client() as client:
         before: Any = client.info("stats")
         lanes = [
@@ -339,7 +339,7 @@ def _answer_requests(redis_client: RedisClient, number: int) -> None:
 def test_connection_that_nobody_uses_is_closed(
     redis_client: RedisClient, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a burst has opened doesn't stay for ever."""
+    """The connections of a burst are closed again."""
     clock = [0.0]
     monkeypatch.setattr(connection, "monotonic", lambda: clock[0])
     numbers = _in_a_burst(redis_client, server, 3)
@@ -350,7 +350,7 @@ def test_connection_that_nobody_uses_is_closed(
 
 
 def _in_a_burst(redis_client: RedisClient, server: RedisServer, size: int) -> list[int]:
-    """Use that many connections at once; give their numbers."""
+    """Use that many connections at once, and return their IDs."""
     threads = [
         threading.Thread(target=redis_client.call, args=("BLPOP", _KEY, 0)) for _ in range(size)
     ]
@@ -369,7 +369,7 @@ def _in_a_burst(redis_client: RedisClient, server: RedisServer, size: int) -> li
     return numbers
 
 
-# ---- The backend on such a wire
+# ---- The backend on such a connection
 
 
 @pytest.fixture
@@ -385,7 +385,7 @@ def silent(backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch) -> RedisRe
 def test_request_is_answered_wherever_redis_fails(
     after: int, user: AbstractBaseUser, silent: RedisRevocation
 ) -> None:
-    """At the look, at the lease, at the write: the database has the answer."""
+    """At the question, at the lease, at the write: the database has the answer."""
     issued = log_in(user)
     with cut_off(after) as lost:
         assert refusal_of(issued) is None
@@ -394,7 +394,7 @@ def test_request_is_answered_wherever_redis_fails(
 
 
 def test_failure_of_one_thread_renews_all_connections(silent: RedisRevocation) -> None:
-    """A server that was demoted may go on answering the others."""
+    """A server that was demoted may continue to answer the others."""
     before, _ = silent.client.call("CLIENT", b"ID")
     thread = threading.Thread(target=silent.deny, args=[Denial(user_id=1)])
     with cut_off():
@@ -408,7 +408,7 @@ def test_failure_of_one_thread_renews_all_connections(silent: RedisRevocation) -
 def test_revocation_is_kept_wherever_redis_fails(
     after: int, user: AbstractBaseUser, silent: RedisRevocation, server: RedisServer
 ) -> None:
-    """And written first when it is back, once, before anybody believes a hash."""
+    """They are written first when Redis is back, once, before any process trusts a hash."""
     issued = known(log_in(user))
     with cut_off(after):
         end(issued)
@@ -426,7 +426,7 @@ def test_revocation_is_kept_wherever_redis_fails(
 
 
 def test_half_written_rest_is_kept(silent: RedisRevocation, server: RedisServer) -> None:
-    """Where Redis fails again in the middle, what was not written stays, and only that."""
+    """If Redis fails again meanwhile, exactly the unwritten denials are kept."""
     silent.circuit.state, silent.circuit.is_given_up = State.OPEN, True
     for denial in (
         Denial(user_id=None, jtis=["a"]),
@@ -450,7 +450,7 @@ def test_too_many_to_keep_drop_every_hash(
     server: RedisServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Memory doesn't grow with an outage, and nothing is forgotten by it."""
+    """Memory doesn't grow during an outage, and no denial is lost."""
     issued = known(log_in(user))
     monkeypatch.setattr(denials_module, "_KEPT", 5)
     silent.circuit.state, silent.circuit.is_given_up = State.OPEN, True
@@ -469,7 +469,7 @@ def test_too_many_to_keep_drop_every_hash(
 def test_full_server_takes_what_is_revoked(
     user: AbstractBaseUser, silent: RedisRevocation, server: RedisServer
 ) -> None:
-    """It makes no hash any more, but no session outlives its end by that."""
+    """It makes no new hash, but no session outlives its end because of that."""
     ended, other = known(log_in(user)), known(log_in(user))
     denial = Denial(user_id=user.pk, session_ids=[ended.family.pk])
     first, second = (Denial(user_id=user.pk, whole_user=True) for _ in range(2))
@@ -488,7 +488,7 @@ def test_full_server_takes_what_is_revoked(
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
 def test_forked_child_leaves_what_was_kept_to_its_parent(silent: RedisRevocation) -> None:
-    """And doesn't wait for a lock that nobody will release."""
+    """The child doesn't wait for a lock that no thread releases."""
     silent._keep([Denial(user_id=1, jtis=["a"])])
 
     def keep() -> bool:
@@ -504,7 +504,7 @@ def test_forked_child_leaves_what_was_kept_to_its_parent(silent: RedisRevocation
 def test_lost_answer_of_first_command_is_an_error(
     redis_client: RedisClient, opened: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new connection that breaks at once isn't opened a third time."""
+    """A new connection that breaks immediately isn't opened a third time."""
     _say(redis_client, "first")
 
     def break_off(*arguments: Any, **options: Any) -> None:

@@ -48,7 +48,7 @@ _SLOTS = 16_384
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
     """Three servers that share the slots."""
     folder = tmp_path_factory.mktemp("cluster")
-    # Long, because a node that is only slow must not be given up in the middle of a test.
+    # Long, because a node that is only slow must not be given up during a test.
     arguments = ("--cluster-enabled", "yes", "--cluster-node-timeout", "60000", "--save", "")
     servers = [RedisServer(folder / str(number), *arguments) for number in range(3)]
     with running(*servers):
@@ -59,7 +59,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer
 
 @pytest.fixture(autouse=True)
 def backend(nodes: list[RedisServer], settings: Settings) -> RedisRevocation:
-    """The backend on the cluster, as the factory's docstring has it."""
+    """The backend on the cluster, configured as in the factory's docstring."""
     for node in nodes:
         with node.client() as client:
             client.flushall()
@@ -89,7 +89,7 @@ class TestContract(RevocationContract):
 def test_users_are_spread_over_nodes(
     nodes: list[RedisServer], make_user: MakeUser, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """Each hash has its slot; a known session costs no SQL wherever it is."""
+    """Each hash has its slot. A known session needs no SQL wherever it is."""
     sessions = [known(log_in(make_user(f"user{number}"))) for number in range(12)]
     with django_assert_num_queries(0):
         for issued in sessions:
@@ -105,7 +105,7 @@ def test_users_are_spread_over_nodes(
 def test_moved_slot_is_followed(
     nodes: list[RedisServer], user: AbstractBaseUser, backend: RedisRevocation
 ) -> None:
-    """Requests and revocations go on where the slot is now; nothing is forgotten on the way."""
+    """Requests and revocations continue at the slot's new place, and nothing is lost."""
     revoked, valid = known(log_in(user)), known(log_in(user))
     end(revoked)
     _move_slot(nodes)
@@ -120,7 +120,7 @@ def test_moved_slot_is_followed(
 def test_node_that_is_gone_fails_no_request(
     nodes: list[RedisServer], user: AbstractBaseUser, backend: RedisRevocation
 ) -> None:
-    """The database answers until the cluster is whole again."""
+    """The database answers until the cluster is complete again."""
     revoked, valid = known(log_in(user)), known(log_in(user))
     owner = _owner(nodes)
     owner.stop()
@@ -143,7 +143,7 @@ def test_node_that_is_gone_fails_no_request(
 def test_cluster_that_is_gone_fails_no_request(
     user: AbstractBaseUser, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also not the first one of a process, which asks the cluster for its nodes."""
+    """Even the first request of a process, which asks the cluster for its nodes."""
     cache = {**settings.CACHES["cluster"], "LOCATION": "redis://127.0.0.1:1"}
     settings.CACHES = {**settings.CACHES, "nowhere": cache}
     backend = RedisRevocation("nowhere")
@@ -167,14 +167,14 @@ def test_slot_without_node_fails_no_request(
 def test_probe_of_cluster_that_is_gone_fails(
     backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The circuit stays open, as it does without any other server."""
+    """The circuit stays open, as with any other server."""
     client: Any = get_redis_connection("cluster")
     monkeypatch.setattr(client.nodes_manager, "startup_nodes", {})
     assert backend.client.ping()
 
 
 def test_factory_makes_one_client_and_can_close_it(backend: RedisRevocation) -> None:
-    """Threads share it; its connections are opened anew."""
+    """Threads share it. Its connections are opened again."""
     cache: Any = caches["cluster"]
     factory = cache.client.connection_factory
     client: Any = get_redis_connection("cluster")
@@ -185,7 +185,7 @@ def test_factory_makes_one_client_and_can_close_it(backend: RedisRevocation) -> 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
 def test_forked_child_waits_for_none_of_its_parents_locks(backend: RedisRevocation) -> None:
-    """Of a client that another thread is using, and that the thread which forks has got, too."""
+    """Locked by another thread, in a client that the forking thread also has."""
     client: Any = get_redis_connection("cluster")
     held, release = Event(), Event()
 
@@ -208,7 +208,7 @@ def test_forked_child_waits_for_none_of_its_parents_locks(backend: RedisRevocati
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
 def test_forked_child_does_not_wait_for_its_parents_client() -> None:
-    """Which is being made, for a node that takes connections and answers nothing."""
+    """It is being made, for a node that accepts connections and doesn't answer."""
     with _silent_node() as (node, url):
         maker = _Caller(url, socket_timeout=PATIENT)
         maker.start()
@@ -228,7 +228,7 @@ def test_forked_child_does_not_wait_for_its_parents_client() -> None:
 
 
 def test_threads_that_wait_for_a_client_fail_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node that answers nothing costs each of them one time-out; whoever comes later tries."""
+    """A node that doesn't answer costs each of them one time-out. Later requests try again."""
     attempts = []
     make = RedisCluster.from_url
 
@@ -260,7 +260,7 @@ def test_threads_that_wait_for_a_client_fail_with_it(monkeypatch: pytest.MonkeyP
 
 
 class _Caller(Thread):
-    """Asks for a client, and keeps what fails."""
+    """Asks for a client, and keeps the error."""
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__()
@@ -276,7 +276,7 @@ class _Caller(Thread):
 
 
 class _Queue:
-    """A lock that notes who asks for it."""
+    """A lock that records which threads ask for it."""
 
     def __init__(self, lock: Any) -> None:
         self.queue: list[None] = []
@@ -307,7 +307,7 @@ def _owner(nodes: list[RedisServer]) -> RedisServer:
 
 
 def _move_slot(nodes: list[RedisServer]) -> None:
-    """Hand the user's slot to the next node, without its keys: they have expired on the way."""
+    """Give the user's slot to the next node, without its keys: they have expired meanwhile."""
     owner = _owner(nodes)
     heir = nodes[(nodes.index(owner) + 1) % len(nodes)]
     (key,) = keys_of(owner)
@@ -318,7 +318,7 @@ def _move_slot(nodes: list[RedisServer]) -> None:
         old_id = source.execute_command("CLUSTER MYID")
         target.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", old_id)
         source.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", new_id)
-        # The heir first: what it imports comes with a newer epoch, so gossip can't undo it.
+        # The new owner first: its import has a newer epoch, so gossip can't undo it.
         target.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
         source.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
     for node in nodes:

@@ -45,7 +45,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer
 
 @pytest.fixture
 def options(nodes: list[RedisServer], settings: Settings) -> dict[str, Any]:
-    """Of the backend on the cluster."""
+    """The options of the backend on the cluster."""
     for node in nodes:
         with node.client() as client:
             client.flushall()
@@ -69,7 +69,7 @@ _NUMBERS = iter(range(10**9))
 
 @pytest.fixture
 def backend(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> RedisRevocation:
-    """The one that revokes; it probes when the test says so."""
+    """The backend that revokes; it probes when the test calls it."""
     found = get_backend()
     assert isinstance(found, RedisRevocation)
     monkeypatch.setattr(found.circuit, "watch", lambda: None)
@@ -78,7 +78,7 @@ def backend(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> RedisRe
 
 @pytest.fixture
 def other(options: dict[str, Any]) -> RedisRevocation:
-    """Another process, which sees nothing fail and goes on believing Redis."""
+    """Another process, which sees no failure and continues to trust Redis."""
     return RedisRevocation(**options)
 
 
@@ -95,7 +95,7 @@ def migration(
     sessions: list[Issued],
     backend: RedisRevocation,
 ) -> Iterator[Migration]:
-    """The slot of the first user is on its way, and the user's hash has arrived."""
+    """The slot of the first user is being moved, and the user's hash has arrived."""
     key = backend.keys.of_user(sessions[0].family.user_id)
     owner = next(node for node in nodes if has_key(node, key))
     others = [node for node in nodes[:3] if node is not owner]
@@ -109,7 +109,7 @@ def migration(
 def test_request_asks_where_the_hash_is(
     sessions: list[Issued], other: RedisRevocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Redis goes on answering, for the users of that slot too, and nothing counts as failed."""
+    """Redis continues to answer, also for the users of that slot, and nothing counts as failed."""
     monkeypatch.setattr(other, "_database", None)
     for _ in range(2):
         assert all(_admits(other, issued) for issued in sessions)
@@ -119,7 +119,7 @@ def test_request_asks_where_the_hash_is(
 def test_hash_is_made_in_a_slot_on_its_way(
     sessions: list[Issued], migration: Migration, other: RedisRevocation
 ) -> None:
-    """A hash that is on neither node is made on the heir."""
+    """A hash that is on neither node is made on the new one."""
     with migration.heir.client() as client:
         client.flushall()
     assert _admits(other, sessions[0])
@@ -131,7 +131,7 @@ def test_hash_is_made_in_a_slot_on_its_way(
 def test_revocation_reaches_a_hash_that_has_moved(
     sessions: list[Issued], backend: RedisRevocation, other: RedisRevocation
 ) -> None:
-    """At once for another process, of every user."""
+    """Immediately, for another process and for every user."""
     for issued in sessions:
         end(issued)
     assert not any(_admits(other, issued) for issued in sessions)
@@ -167,7 +167,7 @@ def test_revoke_user_reaches_a_hash_that_has_moved(
 def test_key_that_moves_during_a_scan_is_found(
     ends: str, nodes: list[RedisServer], sessions: list[Issued], backend: RedisRevocation
 ) -> None:
-    """From a server that is still to be looked through to one that has been."""
+    """From a server that hasn't been scanned yet to one that has."""
     first, *_, last = backend.client._servers()
     to, of = (
         next(node for node in nodes if address_of(node) == each.name) for each in (first, last)
@@ -207,7 +207,7 @@ def broken(
 def test_key_that_fails_does_not_end_the_scan(
     sessions: list[Issued], backend: RedisRevocation, other: RedisRevocation
 ) -> None:
-    """All others are written; the denial is kept because of the one."""
+    """All others are written. The denial is kept because of the one."""
     _end_all()
     assert not any(_admits(other, issued) for issued in sessions[1:])
     assert len(backend.denials.kept) == 1
@@ -217,7 +217,7 @@ def test_key_that_fails_does_not_end_the_scan(
 def test_kept_denial_that_fails_does_not_hold_up_the_others(
     sessions: list[Issued], backend: RedisRevocation, other: RedisRevocation
 ) -> None:
-    """The probe goes on with them, and keeps only the one."""
+    """The probe writes the others, and keeps only the one."""
     backend.circuit.fail(RedisError("test"))
     backend.circuit.is_given_up = True
     for issued in sessions:
@@ -235,7 +235,7 @@ def test_node_that_is_gone_holds_up_no_other(
     backend: RedisRevocation,
     other: RedisRevocation,
 ) -> None:
-    """Kept or new, of one user or of all: what the other nodes have is written at once."""
+    """Kept or new, of one user or of all: reachable nodes are written immediately."""
     *_, gone = nodes[:3]
     elsewhere = [issued for issued in sessions if not has_key(gone, _key(backend, issued))]
     first, second, *rest = elsewhere
@@ -264,13 +264,13 @@ def test_node_that_is_gone_holds_up_no_other(
 def test_newcomer_is_not_looked_for_where_nobody_answers(
     nodes: list[RedisServer], backend: RedisRevocation
 ) -> None:
-    """Every node is away: nothing is found, and nothing raised."""
+    """Every node has failed: nothing is found, and no error is raised."""
     away = {address_of(node): RedisError("test") for node in nodes}
     assert list(backend.client.scan(b"*", away)) == []
 
 
 def _has_not_failed(*nodes: RedisRevocation) -> None:
-    """Redis has answered, and taken everything."""
+    """Redis has answered, and has taken every denial."""
     for node in nodes:
         assert state_of(node.circuit).name == "CLOSED"
         assert not node.denials.kept

@@ -1,4 +1,4 @@
-"""A server that was the primary before, has missed a revocation, and is the primary again."""
+"""A server that was the primary, has missed a revocation, and is the primary again."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.revocation.redis.servers import PATIENT, RedisServer, running
 
 pytestmark = pytest.mark.redis
 
-#: Where no server is: a replica of it lags behind for ever.
+#: An address without a server: a replica of it lags behind for ever.
 _NOBODY = ("127.0.0.1", 1)
 
 
 class Site:
-    """Two servers behind one address, of which one is the primary."""
+    """Two servers behind one address; one of them is the primary."""
 
     def __init__(self, folder: Path) -> None:
         self.first, self.second = (
@@ -41,7 +41,7 @@ class Site:
             client.replicaof(*_NOBODY)
 
     def promote(self, server: RedisServer) -> None:
-        """Have the other one lag behind, and the address lead here."""
+        """Let the other server lag behind, and this one have the address."""
         other = self.second if server is self.first else self.first
         with other.client() as client, server.client() as heir:
             client.replicaof(*_NOBODY)
@@ -60,7 +60,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def backend(site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> RedisRevocation:
-    """The backend behind the address; nobody probes."""
+    """The backend behind the address. Nothing probes."""
     location = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": site.proxy.url}
     settings.CACHES = {**settings.CACHES, "site": location}
     options = {"CACHE": "site", "TIMEOUT": PATIENT, "PREFIX": str(site.proxy.port)}
@@ -93,7 +93,7 @@ def redis_client(server: RedisServer, settings: Settings, clock: Clock) -> Redis
 
 
 def _ask(redis_client: RedisClient) -> tuple[int, bytes]:
-    """Give the connection's number and the run."""
+    """Return the connection's ID and the run."""
     number, run = redis_client.call("CLIENT", b"ID")
     return int(number), run
 
@@ -115,7 +115,7 @@ def test_open_connection_learns_of_a_promotion(
 def test_server_is_asked_who_it_is_once_a_second(
     redis_client: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
-    """However many requests there are."""
+    """Whatever the number of requests."""
     _ask(redis_client)
     with server.client() as client:
         before: Any = client.info("commandstats")
@@ -124,13 +124,13 @@ def test_server_is_asked_who_it_is_once_a_second(
             _ask(redis_client)
         after: Any = client.info("commandstats")
     asked = after["cmdstat_info"]["calls"] - before["cmdstat_info"]["calls"]
-    assert asked == 2 + 1  # and the one that counts them
+    assert asked == 2 + 1  # and the command that counts them
 
 
 def test_primary_that_became_a_replica_is_left(
     redis_client: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
-    """Within a second, also by requests that only read: it would answer them for ever."""
+    """Within a second, even by requests that only read: it would answer them for ever."""
     _ask(redis_client)
     with server.client() as client:
         client.replicaof(*_NOBODY)
@@ -146,7 +146,7 @@ def test_primary_that_became_a_replica_is_left(
 def test_connection_that_says_nothing_more_is_replaced(
     redis_client: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
-    """No failure: nothing has been asked of it yet."""
+    """That isn't a failure: no command has been sent yet."""
     before, _ = _ask(redis_client)
     with server.client() as client:
         client.client_kill_filter(_id=str(before))

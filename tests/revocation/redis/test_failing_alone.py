@@ -1,4 +1,4 @@
-"""A node that has seen Redis fail, while others go on believing it, still tells it of the ended."""
+"""A node that has seen Redis fail still tells it of ended sessions: other nodes trust it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
 @pytest.fixture
 def node(backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch) -> RedisRevocation:
-    """The backend of the settings; nobody probes but the test."""
+    """The backend of the settings. Only the test probes."""
     monkeypatch.setattr(backend.circuit, "watch", lambda: None)
     return backend
 
 
 @pytest.fixture
 def other(backend: RedisRevocation, revocation: dict[str, Any]) -> RedisRevocation:
-    """Another node, which has seen nothing fail."""
+    """Another node, which has seen no failure."""
     return RedisRevocation(**revocation["OPTIONS"])
 
 
 @pytest.fixture
 def full(server: RedisServer) -> Any:
-    """Let the server take nothing more when called."""
+    """Return a function that makes the server refuse all writes."""
 
     def fill() -> None:
         with server.client() as client:
@@ -46,7 +46,7 @@ def full(server: RedisServer) -> Any:
 def test_failure_of_one_request_keeps_no_revocation_back(
     user: AbstractBaseUser, node: RedisRevocation, other: RedisRevocation
 ) -> None:
-    """One lost connection may be this node's alone."""
+    """One lost connection may be a problem of this node only."""
     issued = known(log_in(user))
     node.circuit.fail(RedisConnectionError("lost"))
     end(issued)
@@ -57,7 +57,7 @@ def test_failure_of_one_request_keeps_no_revocation_back(
 def test_full_redis_takes_revocations(
     user: AbstractBaseUser, node: RedisRevocation, other: RedisRevocation, full: Any
 ) -> None:
-    """A node that could not write a hash does not ask Redis any more, but others do."""
+    """A node that could not write a hash no longer asks Redis, but others do."""
     first, second = known(log_in(user)), known(log_in(user))
     full()
     known(log_in(user))
@@ -76,7 +76,7 @@ def test_full_redis_takes_what_was_kept(
     other: RedisRevocation,
     full: Any,
 ) -> None:
-    """Being away for a while first makes no difference."""
+    """An earlier outage makes no difference."""
     issued = known(log_in(user))
     with cut_off():
         node.circuit.tick()
@@ -91,7 +91,7 @@ def test_full_redis_takes_what_was_kept(
 def test_revocation_does_not_wait_for_redis_that_a_probe_has_missed(
     user: AbstractBaseUser, node: RedisRevocation
 ) -> None:
-    """While Redis hangs, only the first ones pay the time-out."""
+    """While Redis hangs, only the first requests wait for the time-out."""
     issued = known(log_in(user))
     with cut_off() as lost:
         node.circuit.tick()
@@ -109,7 +109,7 @@ def test_answer_is_not_believed_if_redis_failed_another_request_meanwhile(
     other: RedisRevocation,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A Redis that let both wait may have missed a revocation; the slower one must not win."""
+    """A Redis that let both wait may have missed a revocation. The slower one must not win."""
     issued = known(log_in(user))
     with cut_off():
         end(issued)
@@ -120,14 +120,14 @@ def test_answer_is_not_believed_if_redis_failed_another_request_meanwhile(
         other.circuit.fail(RedisConnectionError("time-out of another request"))
         return answer
 
-    assert not refuses(other, issued)  # within the bound: it has seen nothing of all this
+    assert not refuses(other, issued)  # within the TTL: this node has seen no failure
     with monkeypatch.context() as patch:
         patch.setattr(other.client, "call", answer_late)
         assert refuses(other, issued)
 
 
 def refuses(node: RedisRevocation, issued: Issued) -> bool:
-    """Tell whether the node refuses a request of the session."""
+    """Whether the node refuses a request of the session."""
     try:
         node.get_user(token_of(issued))
     except AccessTokenRefused:

@@ -1,4 +1,4 @@
-"""A load balancer that silently drops connections which nobody has used for a while."""
+"""A load balancer that silently drops idle connections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
 @pytest.fixture
 def balancer(server: RedisServer) -> Iterator[Proxy]:
-    """What stands between here and Redis."""
+    """A proxy between the tests and Redis."""
     balancer = Proxy(server.port)
     yield balancer
     balancer.close()
@@ -35,7 +35,7 @@ def balancer(server: RedisServer) -> Iterator[Proxy]:
 def backend(
     balancer: Proxy, clock: Clock, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> RedisRevocation:
-    """The backend behind the balancer; nobody probes."""
+    """The backend behind the balancer. Nothing probes."""
     cache = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": balancer.url}
     settings.CACHES = {**settings.CACHES, "balanced": cache}
     options: dict[str, Any] = {
@@ -60,7 +60,7 @@ def test_connection_that_was_dropped_while_idle_is_no_outage(
     backend: RedisRevocation,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """A new one is opened, and Redis goes on answering, requests and revocations."""
+    """A new one is opened, and Redis continues to answer requests and revocations."""
     ended, live = known(log_in(user)), known(log_in(user))
     for _ in range(2):
         _drop(balancer, how, backend, clock)
@@ -77,7 +77,7 @@ def test_connection_that_was_dropped_while_idle_is_no_outage(
 def test_all_that_are_idle_are_given_up_with_the_first(
     balancer: Proxy, clock: Clock, backend: RedisRevocation
 ) -> None:
-    """The next ones don't wait for a time-out each."""
+    """The next requests don't each wait for a time-out."""
     backend.client.ping()
     idle = backend.client._idle[""]
     first = idle.take()
@@ -93,7 +93,7 @@ def test_all_that_are_idle_are_given_up_with_the_first(
 def test_time_out_on_a_connection_in_use_is_an_outage(
     balancer: Proxy, clock: Clock, user: AbstractBaseUser, backend: RedisRevocation
 ) -> None:
-    """It is not tried again: a server that hangs must cost no more."""
+    """The command isn't repeated: a server that hangs must not cost more."""
     issued = known(log_in(user))
     _drop(balancer, "forget", backend, clock, idle_for=0)
     with pytest.raises(RedisTimeoutError):
@@ -104,7 +104,7 @@ def test_time_out_on_a_connection_in_use_is_an_outage(
 def _drop(
     balancer: Proxy, how: str, backend: RedisRevocation, clock: Clock, *, idle_for: float = 30
 ) -> None:
-    """Drop what has been idle for that long. What never answers may as well time out soon."""
+    """Drop the connections that have been idle that long. They time out soon, to save time."""
     clock.now += idle_for
     getattr(balancer, how)()
     for connection in backend.client._idle[""]._idle:

@@ -1,4 +1,4 @@
-"""A real failover: three sentinels promote the replica of a primary that is gone."""
+"""A real failover: three sentinels promote the replica of a primary that has failed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tests.revocation.redis.servers import PATIENT, RedisServer, running, wait_f
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
-#: Milliseconds without an answer until a server counts as down: long, because one that is only slow
-#: must not be replaced in the middle of a test.
+#: Milliseconds without an answer until a server counts as down. Long, because a server that is
+#: only slow must not be replaced during a test.
 _DOWN_AFTER = 60_000
 
 _CONFIG = f"""\
@@ -53,13 +53,13 @@ class Site:
             wait_for(partial(_knows_all, sentinel))
 
     def give_up_after(self, milliseconds: int) -> None:
-        """Say when a server that doesn't answer counts as down."""
+        """Set after how long a server that doesn't answer counts as down."""
         for sentinel in self.sentinels:
             with sentinel.client() as client:
                 client.sentinel_set("primary", "down-after-milliseconds", milliseconds)
 
     def primary(self) -> RedisServer:
-        """Which one is the primary, as the sentinels see it."""
+        """The primary, as the sentinels see it."""
         with self.sentinels[0].client(decode_responses=True) as client:
             _, port = client.sentinel_get_master_addr_by_name("primary")
         return next(server for server in self.servers if server.port == port)
@@ -98,7 +98,7 @@ def backend(site: Site, settings: Settings) -> RedisRevocation:
 class TestContract(RevocationContract):
     @pytest.fixture(autouse=True)
     def _backend(self, backend: RedisRevocation) -> Iterator[None]:
-        # The failover, where it came before these tests, is over.
+        # If the failover came before these tests, it has finished.
         trust_at_once(backend.circuit)
         wait_for(lambda: state_of(backend.circuit) is State.CLOSED)
         yield
@@ -108,7 +108,7 @@ class TestContract(RevocationContract):
 def test_failover_forgets_nothing(
     site: Site, user: AbstractBaseUser, backend: RedisRevocation
 ) -> None:
-    """Revoked stays refused and valid accepted, before, during and after; no request fails."""
+    """Revoked stays refused and valid accepted, before, during and after. No request fails."""
     revoked, valid = known(log_in(user)), known(log_in(user))
     end(revoked)
     before = site.primary()
@@ -131,7 +131,7 @@ def test_failover_forgets_nothing(
 def test_frozen_sentinels_cost_a_time_out(
     user: AbstractBaseUser, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody gave the sentinels time-outs: a request must not wait for them for ever."""
+    """The sentinels have no time-outs of the project's. A request must not wait for ever."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         cache: dict[str, Any] = settings.CACHES["sentinel"]
         options = {**cache["OPTIONS"], "SENTINELS": [deaf.getsockname()]}
@@ -159,7 +159,7 @@ def _sentinel(folder: Path, primary: RedisServer) -> RedisServer:
     folder.mkdir()
     (folder / "sentinel.conf").write_text(_CONFIG.format(port=primary.port))
     sentinel = RedisServer(folder, mode="sentinel")
-    # They meet sooner by it; before Redis 7 it takes the usual two seconds.
+    # They find each other sooner by it. Before Redis 7, it takes the usual two seconds.
     with sentinel.client() as client, suppress(ResponseError):
         client.execute_command("SENTINEL", "DEBUG", "publish-period", "100")
     return sentinel

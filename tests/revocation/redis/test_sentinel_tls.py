@@ -1,4 +1,4 @@
-"""Sentinels and a Redis that speak TLS and ask for passwords, with the documented lines."""
+"""Sentinels and a Redis with TLS and passwords, with the documented settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DOCS = Path(__file__).parents[3] / "docs/how-to/redis.md"
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate that nobody trusts by itself, and its key."""
+    """A certificate that isn't trusted by default, and its key."""
     return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
@@ -68,7 +68,7 @@ def _tls(port: int, certificate: tuple[Path, Path]) -> list[str]:
 
 
 def _documented(sentinel: int, ca: str) -> Any:
-    """The cache as the documentation has it, with this machine's addresses."""
+    """The cache as documented, with this machine's addresses."""
     (text,) = re.findall(
         r"(?s)over TLS.*?```python\nCACHES\[.revocation.\] = (.*?)\n```", _DOCS.read_text()
     )
@@ -106,7 +106,7 @@ def _problems() -> list[str]:
 
 @pytest.mark.usefixtures("cache")
 def test_documented_lines_work(user: AbstractBaseUser) -> None:
-    """Redis answers, by a primary that the sentinel has named."""
+    """Redis answers, by the primary that the sentinel has named."""
     ended, live = known(log_in(user)), known(log_in(user))
     end(ended)
     assert (refusal_of(ended), refusal_of(live)) == (Refusal.SESSION_ENDED, None)
@@ -117,7 +117,7 @@ def test_documented_lines_work(user: AbstractBaseUser) -> None:
 
 
 def test_primary_that_no_sentinel_knows_is_told(cache: Any) -> None:
-    """W021: LOCATION has another name than the sentinels."""
+    """W021: LOCATION names another service than the sentinels."""
     cache["LOCATION"] = "redis://somebody-else/0"
     (message,) = _problems()
     assert "W021" in message
@@ -126,7 +126,7 @@ def test_primary_that_no_sentinel_knows_is_told(cache: Any) -> None:
 
 @pytest.mark.parametrize("whose", ["SENTINEL_KWARGS", "CONNECTION_POOL_KWARGS"])
 def test_certificate_that_is_not_trusted_is_named(whose: str, cache: Any) -> None:
-    """W021 says why Redis can't be reached, the sentinel's or the server's, and no password."""
+    """W021 says why the sentinel or the server can't be reached, and shows no password."""
     del cache["OPTIONS"][whose]["ssl_ca_certs"]
     (message,) = _problems()
     assert "W021" in message

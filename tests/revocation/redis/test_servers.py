@@ -1,4 +1,4 @@
-"""What the other tests rely on: a server of their own is nobody else's."""
+"""Each test process has its own server: the other tests depend on this."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.redis
 
 @pytest.mark.parametrize("offset", [0, 10_000], ids=["clients", "cluster"])
 def test_port_of_stopped_server_stays_its_own(offset: int, tmp_path: Path) -> None:
-    """The system takes it for bound, so it gives it to nobody; the server finds it again."""
+    """The system considers it bound, so no other process gets it. The server can still use it."""
     server = RedisServer(tmp_path, "--save", "")
     server.stop()
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
@@ -26,7 +26,7 @@ def test_port_of_stopped_server_stays_its_own(offset: int, tmp_path: Path) -> No
 
 
 def test_port_is_not_claimed_twice() -> None:
-    """Another process of the tests may need it besides its own, for a node of a cluster."""
+    """A node of a cluster needs a second port, which another test process may have."""
     with pytest.raises(OSError, match="in use"):
         claim(free_port())
 

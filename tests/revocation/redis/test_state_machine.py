@@ -1,4 +1,4 @@
-"""Requests, revocations and mishaps in every order, on the real code and a real server."""
+"""Requests, revocations and failures in every order, on the real code and a real server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.revocation.redis.world import Filler, World
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis, pytest.mark.sql]
 
 _NODES = st.integers(0, 1)
-#: From the newest; there is always one that nobody has revoked.
+#: From the newest. There is always a session that isn't revoked.
 _SESSIONS = st.sampled_from([-1, -1, -1, -2])
 _MISHAPS = ["evict", "restart", "restart_from_snapshot", "pass_ttl"]
 _RARELY = st.sampled_from([False, False, False, False, True])
@@ -77,14 +77,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(node=_NODES, session=_SESSIONS, saves=st.booleans())
     def request(self, node: int, session: int, saves: bool) -> None:
-        """Let a request run through, and complete the hash if it is for it to do."""
+        """Let a request run through, and complete the hash if it may."""
         self.world.nodes[node].admits(self.world.sessions[session])
         if saves:
             self.world.take_snapshot()
 
     @rule(node=_NODES, session=_SESSIONS, begins=st.booleans())
     def fill(self, node: int, session: int, begins: bool) -> None:
-        """Begin to complete the hash, or go on."""
+        """Begin to complete the hash, or continue."""
         if begins or not self.fillers:
             filler = self.world.take_lease(node, session)
             self.fillers += [] if filler is None else [filler]
@@ -98,7 +98,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(node=_NODES, session=st.sampled_from([-1, -1, -1, -2, None]), begins=_RARELY)
     def revoke(self, node: int, session: int | None, begins: bool) -> None:
-        """Begin to revoke, or go on."""
+        """Begin to revoke, or continue."""
         under_way = list(self.world)
         if begins or not under_way:
             self.world.deny(node, session)
@@ -111,7 +111,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: any(revoker.has_committed for revoker in self.world))
     @rule(dies=st.booleans())
     def kill(self, dies: bool) -> None:
-        """Let whoever has committed die."""
+        """Let a revoker that has committed die."""
         for revoker in list(self.world) if dies else []:
             if revoker.has_committed:
                 self.world.die(revoker)
@@ -119,12 +119,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(_MISHAPS))
     def meet_mishap(self, what: str) -> None:
-        """Let something happen to Redis, or only time pass."""
+        """Let an event happen to Redis, or let time pass."""
         getattr(self.world, what)()
 
     @rule(change=st.sampled_from(["go_away", "come_back", "recover"]), nodes=st.lists(_NODES))
     def change_network(self, change: str, nodes: list[int]) -> None:
-        """Cut all nodes off, or let them find out that they are not."""
+        """Cut all nodes off, or connect them again."""
         getattr(self.world, change)()
         for node in nodes:
             self.world.nodes[node].circuit.tick()
@@ -132,7 +132,7 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.mark.timeout(1800)  # the long form takes minutes
 def test_no_history_forgets_a_revocation(make_world: Callable[[], World]) -> None:
-    """What was answered 204 stays refused, and nobody else is; a killed one's after the TTL."""
+    """After the 204 a token stays refused; after a killed revoker's commit, from the TTL on."""
     machine = type("Machine", (Machine,), {"make_world": staticmethod(make_world)})
     run_state_machine_as_test(
         machine,
@@ -295,7 +295,7 @@ _RULES = {
 def test_without_any_rule_a_revocation_is_forgotten(
     rule: str, make_world: Callable[[], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each rule has a history that lets a revoked token in without it, and doesn't with it."""
+    """Without the rule, one history accepts a revoked token; with the rule, it doesn't."""
     take_out, history = _RULES[rule]
     admitted = []
     for patches in ([], [take_out]):
@@ -310,7 +310,7 @@ def test_without_any_rule_a_revocation_is_forgotten(
 
 
 def test_hash_of_former_server_gives_nothing_to_next(world: World) -> None:
-    """A request of another session completes the hash; what it knew of the first is gone."""
+    """A request of another session completes the hash. Its data about the first one is gone."""
     _restart_from_old_snapshot(world)
     assert world.nodes[1].admits(world.sessions[1])
     assert not world.nodes[1].admits(world.sessions[0])
@@ -320,7 +320,7 @@ def test_hash_of_former_server_gives_nothing_to_next(world: World) -> None:
 def test_real_restart_forgets_nothing(
     loses: str, tmp_path: Path, user: AbstractBaseUser, settings: Settings
 ) -> None:
-    """A server that is killed comes back empty or from a file that is older than a revocation."""
+    """A server that is killed comes back empty, or from a file older than a revocation."""
     server = RedisServer(tmp_path, "--save", "" if loses == "everything" else "3600 1000000")
     settings.CACHES = {**settings.CACHES, "restarted": cache_of(server)}
     backend = RedisRevocation("restarted", TIMEOUT=PATIENT)

@@ -73,7 +73,7 @@ class Node(RedisRevocation):
         super()._fail(error)
 
     def admits(self, token: AccessToken, *, only_looks: bool = False) -> bool:
-        """Answer a request; with `only_looks` it leaves the hash as it is."""
+        """Answer a request. With `only_looks`, the hash stays as it is."""
         self.only_looks = only_looks
         try:
             self.get_user(token)
@@ -86,7 +86,7 @@ class Node(RedisRevocation):
 
 @dataclass(slots=True)
 class Filler:
-    """A request that completes the hash, cut between its steps."""
+    """A request that completes the hash, in single steps."""
 
     node: Node
     token: AccessToken
@@ -97,21 +97,21 @@ class Filler:
 
 @dataclass(slots=True)
 class Revoker:
-    """A request that revokes, cut between its steps; without a session it is of the whole user."""
+    """A request that revokes, in single steps; without a session, it is of the whole user."""
 
     node: Node
     denial: Denial
     has_committed: bool = False
     has_answered: bool = False
     has_died: bool = False
-    #: Whether the bound is all that holds, because Redis lost what the dead one had marked.
+    #: Whether only the TTL limits the delay, because Redis lost the mark of the dead revoker.
     is_disturbed: bool = False
     #: The sessions that it ended.
     ended: list[AccessToken] = field(default_factory=list)
 
 
 class World:
-    """All there is; `check()` says what went wrong."""
+    """The nodes, Redis and the database; `check()` says what went wrong."""
 
     def __init__(self, server: RedisServer, user: AbstractBaseUser) -> None:
         self.prefix = f"world-{next(_NUMBERS)}"
@@ -126,7 +126,7 @@ class World:
         self._snapshot: tuple[bytes, int] | None = None
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Clean up."""
         self.client.flushall()
         self.client.close()
         for node in self.nodes:
@@ -135,12 +135,12 @@ class World:
     # ---- Requests
 
     def log_in(self) -> None:
-        """Open one session more."""
+        """Open another session."""
         self.user.refresh_from_db()
         self.sessions.append(token_of(log_in(self.user)))
 
     def take_lease(self, node: int, session: int = 0) -> Filler | None:
-        """Begin as a request does that finds the hash incomplete; `None` where it is complete."""
+        """Begin like a request that finds the hash incomplete; `None` if it is complete."""
         asked, token = self.nodes[node], self.sessions[session]
         found = asked._ask(token)
         if found is None:
@@ -183,7 +183,7 @@ class World:
         revoker = Revoker(self.nodes[node], denial)
         self.revokers.append(revoker)
         revoker.node.deny(denial)
-        # A mark that could not be written doesn't outlive whoever wanted it.
+        # If a mark could not be written, it is lost with its revoker.
         revoker.is_disturbed = revoker.node.circuit.state is State.OPEN
         return revoker
 
@@ -215,7 +215,7 @@ class World:
 
     @property
     def key(self) -> bytes:
-        """Of the user's hash."""
+        """The key of the user's hash."""
         return self.nodes[0].keys.of_user(self.user.pk)
 
     def evict(self) -> None:
@@ -230,14 +230,14 @@ class World:
         self._snapshot = None if dumped is None else (dumped, left)
 
     def restart_from_snapshot(self) -> None:
-        """Come back as another process with what was saved."""
+        """Restart as another process with the saved data."""
         self.restart()
         if self._snapshot is not None:
             dumped, left = self._snapshot
             self.client.restore(self.key, left, dumped)
 
     def restart(self) -> None:
-        """Come back as another process, empty."""
+        """Restart as another process, empty."""
         self._disturb()
         self.client.delete(self.key)
         self.epoch += 1
@@ -254,11 +254,11 @@ class World:
             node.has_seen_outage = False
 
     def come_back(self) -> None:
-        """Be reachable, as the process that it was."""
+        """Be reachable, as the same process as before."""
         self.is_up = True
 
     def recover(self) -> None:
-        """Be reachable for so long that every node believes it again."""
+        """Be reachable for so long that every node trusts it again."""
         self.come_back()
         for _ in range(2):
             for node in self.nodes:
@@ -268,12 +268,12 @@ class World:
             node.circuit.tick()
 
     def pass_ttl(self) -> None:
-        """Let every hash expire that there is."""
+        """Let every hash expire."""
         self.clock += TTL
         self.client.delete(self.key)
-        self._snapshot = None  # it would expire as it is restored
+        self._snapshot = None  # it would expire when it is restored
         for revoker in self.revokers:
-            # The bound: whatever was read before the commit is over now. What was marked is, too.
+            # After the TTL, all data from before the commit has expired, and so have the marks.
             revoker.is_disturbed = not revoker.has_committed
 
     def _disturb(self) -> None:
@@ -283,10 +283,10 @@ class World:
     # ---- What must hold
 
     def check(self) -> None:
-        """Revoked is refused, valid is admitted, on every node."""
+        """On every node, revoked tokens are refused and valid ones accepted."""
         for node in self.nodes:
             if not self.is_up and node.circuit.state is State.CLOSED:
-                continue  # its next request will see
+                continue  # its next request will see it
             for token in self.sessions[-3:]:
                 must = self._must_admit(node, token)
                 assert must is None or node.admits(token, only_looks=True) is must
@@ -301,12 +301,12 @@ class World:
 
     def _is_certain(self, revoker: Revoker, node: Node) -> bool:
         if revoker.has_answered:
-            # A node that saw nothing of an outage learns of it when the revoker's can write.
+            # A node without an outage learns of it when the revoker's node can write.
             return node.has_seen_outage or not any(other.denials.kept for other in self.nodes)
         return revoker.has_died and not revoker.is_disturbed
 
     def __iter__(self) -> Iterator[Revoker]:
-        """Those that go on."""
+        """The revokers that continue."""
         return (
             revoker
             for revoker in self.revokers
