@@ -92,9 +92,14 @@ def test_older_ring_that_stays_is_taken_after_the_interval(
 
 
 def test_further_older_ring_does_not_start_the_interval_anew(
-    loaded_store: MemoryKeyStore, ring: KeyRing, withdrawn: str, clock: Clock, now: datetime
+    loaded_store: MemoryKeyStore,
+    ring: KeyRing,
+    withdrawn: str,
+    clock: Clock,
+    now: datetime,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Commands may have changed the restored ring since."""
+    """Commands may have changed the restored ring since. Each ring that differs is logged."""
     further = ring.without("none")
     for loaded_store.ring, age in ((ring, 60), (further, 30), (ring, 29.9)):
         clock.time += age
@@ -103,6 +108,7 @@ def test_further_older_ring_does_not_start_the_interval_anew(
     clock.time += 30
     assert verifies(withdrawn, now)
     assert cache.get_ring() == further
+    assert len(errors(caplog)) == 4
 
 
 def test_newer_ring_in_between_starts_the_interval_anew(
