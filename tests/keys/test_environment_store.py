@@ -16,6 +16,7 @@ from pytest_django import Settings
 
 from jwt_auth.exceptions import KeyRingMissing, KeyRingTorn
 from jwt_auth.keys import jwk
+from jwt_auth.keys.pem import jwk_from_pem
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import KeyStore
 from jwt_auth.keys.stores.environment import EnvironmentKeyStore
@@ -172,6 +173,11 @@ def test_rsa_key_takes_the_option_or_the_setting(
     ("text", "option", "reason"),
     [
         (pem(EC_KEY), "EdDSA", "can't be for EdDSA, only for ES256"),
+        (
+            json.dumps(jwk_from_pem(pem(RSA_KEY).encode(), algorithm="PS256")),
+            "RS256",
+            "alg of the key is not RS256",
+        ),
         (pem(ec.generate_private_key(ec.SECP384R1())), None, "not on the curve P-256"),
         ('{"kty": "oct", "kid": "a", "k": "aHVudGVyMg"}', None, "32 bytes"),
         ('{"kty": "hunter2"}', None, "nothing here can use it"),
