@@ -19,7 +19,7 @@ from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
 from django.db.models.sql.compiler import SQLCompiler
 
-_Composed = TypeVar("_Composed")
+_Compiled = TypeVar("_Compiled")
 
 
 class Slot(Expression):
@@ -121,9 +121,9 @@ class Update:
             return int(cursor.rowcount)
 
 
-def composed_once(compose: Callable[..., _Composed]) -> Callable[..., _Composed]:
-    """Keep the result of ``compose`` for each combination of arguments."""
-    kept = lru_cache(maxsize=16)(compose)
+def compiled_once(compile_: Callable[..., _Compiled]) -> Callable[..., _Compiled]:
+    """Keep the result of ``compile_`` for each combination of arguments."""
+    kept = lru_cache(maxsize=16)(compile_)
     _kept.append(kept)
     return kept
 

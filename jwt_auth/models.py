@@ -20,7 +20,7 @@ from django.db import models, router, transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from jwt_auth.compiled_queries import Select, Slot, Update, composed_once
+from jwt_auth.compiled_queries import Select, Slot, Update, compiled_once
 from jwt_auth.retries import retried
 from jwt_auth.stored_times import InstantField
 
@@ -127,7 +127,7 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
         """
         user_model = get_user_model()
         database = write_database(self.model)
-        select = _compose_load(database, user_model)
+        select = _compile_load(database, user_model)
         rows = retried(lambda: select.fetch(id=family_id), using=database)
         if not rows:
             return None
@@ -140,7 +140,7 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
     def rotate(self, family: RefreshTokenFamily, **changes: Any) -> bool:
         """Replace the token of a family; false if another request was faster."""
         database = write_database(self.model)
-        update = _compose_rotate(database, tuple(changes))
+        update = _compile_rotate(database, tuple(changes))
         values = {"id": family.pk, "presented": family.current_digest, **changes}
         return bool(retried(lambda: update.execute(**values), using=database))
 
@@ -321,8 +321,8 @@ def _remember_groups(user: AbstractBaseUser, names: dict[Any, str]) -> None:
     user._prefetched_objects_cache = {"groups": groups}  # type: ignore[attr-defined]
 
 
-@composed_once
-def _compose_load(database: str, user_model: type[AbstractBaseUser]) -> Select:
+@compiled_once
+def _compile_load(database: str, user_model: type[AbstractBaseUser]) -> Select:
     families: Any = RefreshTokenFamily.objects.using(database).select_related("user")
     families = families.filter(pk=_slot("id"))
     if not has_version_field(user_model):
@@ -332,8 +332,8 @@ def _compose_load(database: str, user_model: type[AbstractBaseUser]) -> Select:
     return Select(families)
 
 
-@composed_once
-def _compose_rotate(database: str, changes: tuple[str, ...]) -> Update:
+@compiled_once
+def _compile_rotate(database: str, changes: tuple[str, ...]) -> Update:
     families = RefreshTokenFamily.objects.using(database).filter(
         pk=_slot("id"), current_digest=_slot("current_digest", "presented"), revoked_at=None
     )

@@ -10,7 +10,7 @@ from django.db.utils import DatabaseError
 from django.test.utils import override_settings
 from pytest_django import DjangoAssertNumQueries
 
-from jwt_auth.compiled_queries import Select, Slot, Update, composed_once
+from jwt_auth.compiled_queries import Select, Slot, Update, compiled_once
 from jwt_auth.models import RefreshTokenFamily
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in, row_of
@@ -68,13 +68,13 @@ def test_failed_update_marks_the_transaction(user: AbstractBaseUser) -> None:
         transaction.set_rollback(True)
 
 
-def test_composed_once_composes_anew_where_a_setting_changes() -> None:
+def test_compiled_once_compiles_again_when_a_setting_changes() -> None:
     """A converter that was chosen under another time zone would shift every moment."""
-    composed: list[int] = []
-    compose = composed_once(composed.append)
-    compose(1)
-    compose(1)
-    assert composed == [1]
+    compiled: list[int] = []
+    compile_once = compiled_once(compiled.append)
+    compile_once(1)
+    compile_once(1)
+    assert compiled == [1]
     with override_settings(TIME_ZONE="Asia/Tokyo"):
-        compose(1)
-    assert composed == [1, 1]
+        compile_once(1)
+    assert compiled == [1, 1]

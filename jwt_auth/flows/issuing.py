@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.module_loading import import_string
@@ -30,20 +30,21 @@ class Issued:
     #: Seconds until the refresh token expires: the cookie's ``Max-Age``.
     refresh_expires_in: int
 
-
-def pair(
-    family: RefreshTokenFamily,
-    access_token: IssuedAccessToken,
-    refresh_token: RefreshToken,
-    *,
-    now: datetime,
-) -> Issued:
-    return Issued(
-        family=family,
-        access_token=access_token,
-        refresh_token=refresh_token,
-        refresh_expires_in=int((family.expires_at - now).total_seconds()),
-    )
+    @classmethod
+    def of(
+        cls,
+        family: RefreshTokenFamily,
+        access_token: IssuedAccessToken,
+        refresh_token: RefreshToken,
+        *,
+        now: datetime,
+    ) -> Self:
+        return cls(
+            family=family,
+            access_token=access_token,
+            refresh_token=refresh_token,
+            refresh_expires_in=int((family.expires_at - now).total_seconds()),
+        )
 
 
 def issue_access_token(family: RefreshTokenFamily, *, now: datetime) -> IssuedAccessToken:

@@ -15,7 +15,7 @@ from jwt_auth import signals
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import LogInRefused
 from jwt_auth.flows.ending import end_session
-from jwt_auth.flows.issuing import Issued, issue_access_token, pair
+from jwt_auth.flows.issuing import Issued, issue_access_token
 from jwt_auth.flows.password_retries import Former, begin_in_place_of
 from jwt_auth.flows.rotation import expiry
 from jwt_auth.models import (
@@ -63,7 +63,7 @@ def log_in(
     signals.session_opened.send_robust(sender=RefreshTokenFamily, family=family, client=client)
     for session_id in surplus:
         end_session(session_id, reason=Reason.SESSION_LIMIT, client=client, now=now)
-    return pair(family, access_token, token, now=now)
+    return Issued.of(family, access_token, token, now=now)
 
 
 def new_family(user: AbstractBaseUser, *, client: Client, now: datetime) -> RefreshTokenFamily:

@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from jwt_auth import signals
 from jwt_auth.exceptions import RefreshSuperseded, RefreshTokenRefused
 from jwt_auth.flows.ending import end_session
-from jwt_auth.flows.issuing import Issued, issue_access_token, pair
+from jwt_auth.flows.issuing import Issued, issue_access_token
 from jwt_auth.flows.password_retries import Opened, find_opened
 from jwt_auth.flows.presented import verify_refresh_token
 from jwt_auth.flows.rotation import Retried, Verdict, judge, likely_mistake, take
@@ -70,11 +70,11 @@ def refresh(
         access_token = issue_access_token(family, now=now)
         if isinstance(verdict, Retried):
             _announce(signals.refresh_retried, family, client=client, superseded=False)
-            return pair(family, access_token, verdict.successor, now=now)
+            return Issued.of(family, access_token, verdict.successor, now=now)
         successor = take(family, token, retry_key=retry_key, client=client, now=now)
         if successor is not None:
             _announce(signals.session_refreshed, family, client=client)
-            return pair(family, access_token, successor, now=now)
+            return Issued.of(family, access_token, successor, now=now)
         # Another request was faster: read the row again.
     _refuse("contended", token, client=client)
 
@@ -107,7 +107,7 @@ def _answer_again(opened: Opened, token: RefreshToken, *, client: Client, now: d
     if not isinstance(outcome, Retried):
         raise RefreshSuperseded
     access_token = issue_access_token(family, now=now)
-    return pair(family, access_token, outcome.successor, now=now)
+    return Issued.of(family, access_token, outcome.successor, now=now)
 
 
 def _require_live(

@@ -1,6 +1,6 @@
 """The statements that bring the user of a token: one SELECT for each request.
 
-Both are composed once (:mod:`jwt_auth.compiled_queries`). They look up rows by primary key only.
+Both are compiled once (:mod:`jwt_auth.compiled_queries`). They look up rows by primary key only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db.models import BooleanField, ExpressionWrapper, Q, Subquery
 
-from jwt_auth.compiled_queries import Select, Slot, composed_once
+from jwt_auth.compiled_queries import Select, Slot, compiled_once
 from jwt_auth.models import (
     RefreshTokenFamily,
     RevokedToken,
@@ -51,7 +51,7 @@ class Owner:
 
 def find_standing(token: AccessToken) -> Standing | None:
     """Read the user and all that can revoke the token; ``None`` if no user is found."""
-    user = _find_user(token, compose=_compose_standing, compose_once=_compose_standing_once)
+    user = _find_user(token, compile_=_compile_standing, compile_once=_compile_standing_once)
     if user is None:
         return None
     user_model: type[AbstractBaseUser] = type(user)
@@ -66,20 +66,20 @@ def find_standing(token: AccessToken) -> Standing | None:
 
 def find_owner(token: AccessToken) -> Owner | None:
     """Read the user, and nothing that could revoke the token; ``None`` if no user is found."""
-    user = _find_user(token, compose=_compose_owner, compose_once=_compose_owner_once)
-    return (
-        None if user is None else Owner(user=user, session_is_known=user.owner_session is not None)
-    )
+    user = _find_user(token, compile_=_compile_owner, compile_once=_compile_owner_once)
+    if user is None:
+        return None
+    return Owner(user=user, session_is_known=user.owner_session is not None)
 
 
 def _find_user(
-    token: AccessToken, *, compose: Callable[..., Select], compose_once: Callable[..., Select]
+    token: AccessToken, *, compile_: Callable[..., Select], compile_once: Callable[..., Select]
 ) -> Any:
     user_model = get_user_model()
     database = write_database(user_model)
-    # A default manager may filter by the time or the tenant. Then the statement has to be composed
+    # A default manager may filter by the time or the tenant. Then the statement has to be compiled
     # for each request: a kept one would still filter by the values of an earlier request.
-    statement = (compose if hides_users() else compose_once)(database, user_model)
+    statement = (compile_ if hides_users() else compile_once)(database, user_model)
     values = {"user": token.subject, "session": token.session_id, "jti": token.jti}
     try:
         users = retried(lambda: statement.fetch(**values), using=database)
@@ -88,7 +88,7 @@ def _find_user(
     return users[0] if users else None
 
 
-def _compose_standing(database: str, user_model: type[AbstractBaseUser]) -> Select:
+def _compile_standing(database: str, user_model: type[AbstractBaseUser]) -> Select:
     user = _user_slot(user_model)
     is_ended = ExpressionWrapper(Q(revoked_at__isnull=False), output_field=BooleanField())
     denials: Any = RevokedToken._meta.pk
@@ -104,7 +104,7 @@ def _compose_standing(database: str, user_model: type[AbstractBaseUser]) -> Sele
     return Select(queryset.filter(pk=user))
 
 
-def _compose_owner(database: str, user_model: type[AbstractBaseUser]) -> Select:
+def _compile_owner(database: str, user_model: type[AbstractBaseUser]) -> Select:
     user = _user_slot(user_model)
     users: Any = user_model._default_manager.using(database)
     users = users.annotate(owner_session=Subquery(_session_of(user).values("pk")))
@@ -121,5 +121,5 @@ def _session_of(user: Slot) -> Any:
     return RefreshTokenFamily.objects.filter(pk=Slot("session", families), user=user)
 
 
-_compose_standing_once = composed_once(_compose_standing)
-_compose_owner_once = composed_once(_compose_owner)
+_compile_standing_once = compiled_once(_compile_standing)
+_compile_owner_once = compiled_once(_compile_owner)
