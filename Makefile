@@ -31,7 +31,7 @@ lint: .venv/.dev-ready  ## Check style, format, spelling and prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/python .ci/prose.py jwt_auth docs README.md
+	$(BIN)/python .ci/prose.py jwt_auth docs README.md CHANGELOG.md
 
 format: .venv/.dev-ready  ## Correct style and format
 	$(BIN)/ruff check --fix-only .
