@@ -36,12 +36,12 @@ asyncio.run(main())
 #: Has the first key made as if that had been long ago.
 _MAKE_OLD_KEY = """
 from datetime import UTC, datetime, timedelta
-from jwt_auth.keys import rotation
+from jwt_auth.keys import lifecycle
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.models import StoredKeyRing
 StoredKeyRing.objects.all().delete()
 past = datetime.now(UTC) - timedelta(days=91)
-rotation.make_first(get_key_store(), algorithm="ES256", now=past)
+lifecycle.make_first(get_key_store(), algorithm="ES256", now=past)
 """
 
 
