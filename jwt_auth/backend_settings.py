@@ -14,6 +14,8 @@ from typing import Any, Final, Generic, TypeVar
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from jwt_auth.forks import renew_if_forked
+
 T = TypeVar("T")
 
 #: Parameters that give an option no name.
@@ -34,16 +36,24 @@ class BackendSetting(Generic[T]):
         Raises:
             ImproperlyConfigured: the backend does not exist, or does not accept the options.
         """
+        renew_if_forked()
         built = self._built
         if built is None or built[0] != value:
-            instance = _build(self._name, self._base, value)
-            # The copy makes a change of the setting in place show.
-            built = self._built = (copy.deepcopy(value), instance)
+            built = self._built = (_copy(value), _build(self._name, self._base, value))
         return built[1]
 
     def forget_instance(self) -> None:
         """Have the next use build a new one."""
         self._built = None
+
+
+def _copy(value: Any) -> Any:
+    """Copy the value, so that a change in place shows; a value that has no equal copy stays."""
+    try:
+        copied = copy.deepcopy(value)
+    except Exception:  # noqa: BLE001  a lock and a TLS context, for example, can't be copied
+        return value
+    return copied if copied == value else value
 
 
 def _build(name: str, base: type[T], value: object) -> T:

@@ -51,7 +51,7 @@ def base64_decode_from_any_tool(text: str) -> bytes:
     Raises:
         ValueError: the text is not base64.
     """
-    plain = "".join(text.split()).replace("-", "+").replace("_", "/")
+    plain = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
     return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
 
 

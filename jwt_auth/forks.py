@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
+from threading import Lock
 from types import MethodType
 from typing import Any, Final, TypeAlias
 from weakref import ref
@@ -44,13 +45,37 @@ def _bind(owner: ref[Any], function: Callable[..., None]) -> Hook | None:
     return None if found is None else partial(function, found)
 
 
+def renew_if_forked() -> None:
+    """Call the hooks in a child whose fork Python has not noticed.
+
+    uWSGI forks its workers in C, and runs Python's own hooks only if it is told to
+    (``py-call-uwsgi-fork-hooks``).
+    """
+    if _pid != os.getpid():
+        with _renewing:
+            if _pid != os.getpid():
+                _run_hooks()
+
+
 def _run_hooks() -> None:
+    global _pid  # noqa: PLW0603
     hooks = [hook for find in list(_hooks.values()) if (hook := find()) is not None]
     # The stack calls the last one first, and calls all of them even if some raise. Python reports
     # the exception through sys.unraisablehook, and the child goes on.
-    with ExitStack() as stack:
-        for hook in reversed(hooks):
-            stack.callback(hook)
+    try:
+        with ExitStack() as stack:
+            for hook in reversed(hooks):
+                stack.callback(hook)
+    finally:
+        _pid = os.getpid()
 
 
-os.register_at_fork(after_in_child=_run_hooks)
+def _run_hooks_in_child() -> None:
+    global _renewing  # noqa: PLW0603
+    _renewing = Lock()  # a thread that the child doesn't have may hold the former one
+    _run_hooks()
+
+
+_pid = os.getpid()
+_renewing = Lock()
+os.register_at_fork(after_in_child=_run_hooks_in_child)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -50,6 +51,13 @@ class Open(Silent):
 
     def __init__(self, WORDS: str, *rest: object, **options: object) -> None:  # noqa: N803
         self.words = WORDS
+
+
+class Guarded(Silent):
+    """Accepts a lock, which can't be copied, or an object that equals no other."""
+
+    def __init__(self, GUARD: object) -> None:  # noqa: N803
+        self.guard = GUARD
 
 
 HERE = __name__
@@ -175,3 +183,14 @@ def test_check_says_what_the_first_request_would(
     assert problem.msg == str(error.value)
     assert f"JWT_AUTH_{name} = " in str(problem.hint)
     assert ("subclass" in problem.msg) == (f"subclass of {base}." in problem.msg)
+
+
+@pytest.mark.parametrize("guard", [Lock(), object()], ids=["lock", "object"])
+def test_option_without_an_equal_copy_gets_one_instance(guard: object) -> None:
+    """A backend that is built at each request would lose what it knows, such as an outage."""
+    setting = BackendSetting("JWT_AUTH_SPEAKER", Speaker)
+    value = {"BACKEND": f"{HERE}.Guarded", "OPTIONS": {"GUARD": guard}}
+    built = setting.get_instance(value)
+    assert setting.get_instance(value) is built
+    assert isinstance(built, Guarded)
+    assert built.guard is guard

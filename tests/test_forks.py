@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from jwt_auth import forks
-from jwt_auth.forks import after_fork_in_child
+from jwt_auth.forks import after_fork_in_child, renew_if_forked
+from jwt_auth.keys.bounded_call import BoundedExecutor
+from jwt_auth.revocation.base import get_backend
 from tests.keys.reloading import holds_in_child
 
 
@@ -52,6 +57,7 @@ def test_child_runs_functions_and_methods_in_their_order() -> None:
 
 def test_object_is_not_kept_alive() -> None:
     """Each registration would otherwise keep one connection, and one entry, for good."""
+    gc.collect()  # what other tests have left behind
     entries = len(forks._hooks)
     renewed = Renewed([], "short-lived")
     reference = weakref.ref(renewed)
@@ -78,6 +84,44 @@ def test_hook_that_fails_leaves_the_others_and_the_child_alone() -> None:
     finally:
         sys.unraisablehook = former
     assert len(objects) == 3
+
+
+def test_child_of_a_fork_in_c_renews_itself_once() -> None:
+    """UWSGI's workers, whose fork Python does not notice: their parent's threads are not theirs."""
+    calls: list[str] = []
+    renewed = Renewed(calls, "renewed")
+    executor = BoundedExecutor(1, name="parent")
+    assert executor.call(lambda: "parent", seconds=60) == "parent"
+    uses: list[Callable[[], object]] = [
+        lambda: executor.call(lambda: "child", seconds=60),
+        lambda: executor.submit(lambda: "child").result(60),
+        get_backend,
+    ]
+    for use in uses:
+
+        def holds(use: Callable[[], object] = use) -> bool:
+            return use() == use() and renewed.calls == ["renewed"]
+
+        assert holds_in_child(holds, fork=ctypes.CDLL(None).fork)
+    assert calls == []
+
+
+def test_thread_that_waited_for_the_renewal_does_not_repeat_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second one would take away what the first thread has begun to use."""
+    renewed = Renewed([], "renewed")
+
+    @contextmanager
+    def other_thread_renews_first() -> Iterator[None]:
+        monkeypatch.setattr(forks, "_pid", os.getpid())
+        yield
+
+    monkeypatch.setattr(forks, "_pid", 0)
+    monkeypatch.setattr(forks, "_renewing", other_thread_renews_first())
+    renew_if_forked()
+    assert forks._pid == os.getpid()
+    assert renewed.calls == []
 
 
 def test_process_ends_without_a_word() -> None:

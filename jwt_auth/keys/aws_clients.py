@@ -52,17 +52,18 @@ _PASSING_CODES: Final = frozenset(
     }
 )
 
-#: The service or the source of the credential didn't answer, or was cut off. botocore reads a torn
-#: answer as an empty one (``KeyError``). A machine whose metadata endpoint is unavailable for a
-#: moment looks like one without a role (``NoCredentialsError``).
-_PASSING: Final = (
+#: The service or the source of the credential didn't answer, or was cut off. A machine whose
+#: metadata endpoint is unavailable for a moment looks like one without a role
+#: (``NoCredentialsError``).
+SILENCE: Final = (
     exceptions.NoCredentialsError,
     exceptions.CredentialRetrievalError,
     exceptions.ConnectionError,
     exceptions.HTTPClientError,
-    exceptions.IncompleteReadError,
-    KeyError,
 )
+
+#: botocore reads a torn answer as an empty one (``KeyError``).
+_PASSING: Final = (*SILENCE, exceptions.IncompleteReadError, KeyError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,7 @@ def open_session(config: Config, **options: str | None) -> Session:
     Raises:
         NoCredentialsError: no source has one. A client that is made then never looks again.
     """
+    _hush_loggers()  # before STS answers with the credential
     core = botocore.session.get_session()
     # For STS and SSO as well, which give the credential: their own time-outs are minutes.
     core.set_default_client_config(config)

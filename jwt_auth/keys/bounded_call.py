@@ -19,7 +19,7 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any, TypeVar
 
-from jwt_auth.forks import after_fork_in_child
+from jwt_auth.forks import after_fork_in_child, renew_if_forked
 
 T = TypeVar("T")
 
@@ -61,6 +61,7 @@ class BoundedExecutor:
             StillWaiting: every place is taken.
             RuntimeError: the system refuses to start a thread.
         """
+        renew_if_forked()
         with self._place_freed:
             if not self._has_place():
                 raise StillWaiting
@@ -75,6 +76,7 @@ class BoundedExecutor:
                 call would only wait for nothing.
             RuntimeError: the system refuses to start a thread.
         """
+        renew_if_forked()
         end = monotonic() + seconds
         with self._place_freed:
             if len(self._given_up) == self._places:

@@ -165,6 +165,10 @@ class _Cache:
         self._copy: _Copy | None = None
         self._pauses, self._trouble = _Pauses(), _Trouble()
 
+    def find(self) -> LoadedRing | None:
+        copy = self._copy
+        return None if copy is None else copy.loaded
+
     def get(self) -> _Copy:
         """Give the copy; start a load from half the interval on, wait for it from the whole on."""
         copy = self._copy
@@ -359,6 +363,11 @@ def get_verification_key(kid: str, now: datetime) -> VerificationKey:
     if key is None:
         raise UnknownKey
     return key
+
+
+def find_loaded_ring() -> LoadedRing | None:
+    """Give the ring that requests work with, if there is one; no store is asked for it."""
+    return _cache.find()
 
 
 def get_loaded_ring() -> LoadedRing:

@@ -6,6 +6,7 @@ make a better one.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ def jwk_from_json(text: bytes, *, algorithm: str | None, kid: str | None = None)
         InvalidKey: with the reason.
     """
     try:
-        members = parse_json_object(text)
+        members = parse_json_object(text.removeprefix(BOM_UTF8))
     except InvalidJSON:
         raise InvalidKey("The JWK is not a JSON object, or has a name twice.") from None
     if "kty" not in members:

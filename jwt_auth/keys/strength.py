@@ -20,7 +20,7 @@ _MIN_DIFFERENT: Final = 8
 
 #: Words of placeholders and sample settings. A random secret in base64 has one of them once in some
 #: 10^7 times.
-_TELLTALE: Final = ("secret", "password", "change", "insecure", "example")
+_TELLTALE: Final = ("secret", "passw", "change", "insecure", "example")
 
 _GENERATOR: Final = 65537
 _PRIMES: Final = tuple(n for n in range(3, 168) if all(n % m for m in range(2, n)))

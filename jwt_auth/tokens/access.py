@@ -20,6 +20,7 @@ from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import AccessTokenRefused, ClaimsInvalid, Refusal, UnknownKey
 from jwt_auth.keys import cache
 from jwt_auth.keys.jwk import VerificationKey
+from jwt_auth.keys.loaded_ring import LoadedRing
 from jwt_auth.tokens import jws
 from jwt_auth.tokens.claims import RESERVED, TOKEN_USE, AccessToken, judge_claims, read_claims
 
@@ -106,19 +107,32 @@ def verify(token: str, *, now: datetime) -> AccessToken:
     """
     if len(token) > jws.MAX_LENGTH:
         raise AccessTokenRefused(Refusal.TOO_LONG)
-    # The ring is taken before the key is looked up. A newer ring may be loaded in between, and its
+    # The ring is found before the key is looked up. A newer ring may be loaded in between, and its
     # memory must not get a signature that was verified with an older one.
-    loaded = cache.get_loaded_ring()
+    loaded = cache.find_loaded_ring()
     digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
-    remembered: AccessToken | None = loaded.verified.get(digest)
-    # The ring's keys expire by the clock, without another load. Then the signature proves nothing.
-    if remembered is not None and loaded.find_verification_key(remembered.kid, now) is not None:
+    remembered = None if loaded is None else _find_remembered(digest, loaded, now=now)
+    if remembered is not None:
         judge_claims(remembered, now=now)
         return remembered
     access_token = _verify_signature(token, now=now)
     judge_claims(access_token, now=now)
-    loaded.verified.add(digest, access_token)
+    if loaded is not None:
+        loaded.verified.add(digest, access_token)
     return access_token
+
+
+def _find_remembered(digest: bytes, loaded: LoadedRing, *, now: datetime) -> AccessToken | None:
+    remembered: AccessToken | None = loaded.verified.get(digest)
+    if remembered is None:
+        return None
+    # This may load a ring without the key, and the ring's keys also expire by the clock. In both
+    # cases the signature proves nothing.
+    current = cache.get_loaded_ring()
+    is_same_memory = current.verified is loaded.verified
+    if not is_same_memory or current.find_verification_key(remembered.kid, now) is None:
+        return None
+    return remembered
 
 
 def _verify_signature(token: str, *, now: datetime) -> AccessToken:

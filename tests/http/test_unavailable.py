@@ -82,6 +82,17 @@ def test_broken_keys_are_503_and_the_log_says_what_to_do(
     assert everything()[0] == before[0]
 
 
+@pytest.mark.parametrize("token", ["garbage", "a.b.c", f"{'x' * 9000}"])
+def test_malformed_token_is_401_without_a_look_at_broken_keys(
+    token: str, broken_keys: tuple[Path, str], site: Site, log: pytest.LogCaptureFixture
+) -> None:
+    """Such requests would otherwise load the ring again and again, and fill the log."""
+    answer = site.get("me/", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "invalid_token"
+    assert _errors(log) == []
+
+
 def test_refresh_token_survives_broken_keys(
     broken_keys: tuple[Path, str],
     site: Site,

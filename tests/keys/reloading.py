@@ -168,12 +168,12 @@ def told() -> Iterator[list[dict[str, Any]]]:
         signals.key_event.disconnect(receive)
 
 
-def holds_in_child(check: Callable[[], bool]) -> bool:
+def holds_in_child(check: Callable[[], bool], *, fork: Callable[[], int] = os.fork) -> bool:
     """Fork, and give the outcome of the check in the child. A child that hangs is killed."""
     with warnings.catch_warnings():
         # It warns that the child may have inherited a held lock, which is what the tests are about.
         warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+        child = fork()
     if child == 0:  # pragma: no cover  it ends by os._exit()
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(60)

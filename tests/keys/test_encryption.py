@@ -142,12 +142,12 @@ def test_nesting_without_end_is_torn(key: KeyEncryptionKey) -> None:
 
 
 def test_keys_are_read_in_both_alphabets() -> None:
-    """With padding and without, and with spaces around."""
+    """With padding, without, and with too much of it, and with spaces around."""
     secret = bytes(range(224, 256))
     standard = base64.b64encode(secret).decode()
     url = base64.urlsafe_b64encode(secret).decode()
     assert standard != url
-    keys = encryption.parse_keys(f"{standard}, {url},{url.rstrip('=')}\n")
+    keys = encryption.parse_keys(f"{standard}, {url},{url.rstrip('=')}\n,{url}=")
     assert {key.secret for key in keys} == {secret}
     assert len({key.id for key in keys}) == 1
 

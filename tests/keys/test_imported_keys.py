@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b32encode
+from codecs import BOM_UTF8
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -108,6 +109,12 @@ def test_what_is_no_jwk_is_refused(text: bytes) -> None:
         jwk_from_json(text, algorithm=None)
 
 
+def test_byte_order_mark_is_skipped() -> None:
+    """Some editors on Windows write one."""
+    text = BOM_UTF8 + json.dumps(RFC7515).encode()
+    assert jwk_from_json(text, algorithm=None) == adopted(RFC7515)
+
+
 def test_member_that_stands_twice_is_refused() -> None:
     """Two readers could disagree on which one is meant."""
     text = json.dumps(RFC7515)[:-1] + ', "kid": "another"}'
@@ -127,6 +134,7 @@ def test_member_that_stands_twice_is_refused() -> None:
         (sha256(b"half of it").digest()[:24] * 2, "repeats"),
         (b"my-super-secret-key-for-jwt-signing-2024", "placeholder"),
         (b"django-Insecure-8$xk2!9fj3@vq7zp", "placeholder"),
+        (b"our-PASSWD-for-the-API-is-8412-or-7", "placeholder"),
     ],
 )
 def test_weak_secret_is_refused(value: bytes, reason: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import TypeAlias
 
 import pytest
 from django.core.management import call_command
@@ -17,9 +19,11 @@ from jwt_auth.keys.loaded_ring import MAX_SIGNATURES, VerifiedSignatures
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.tokens import access
-from tests.keys.reloading import holds_in_child, knows
+from tests.keys.reloading import PATIENCE, finish_reloads, holds_in_child, knows
 from tests.tokens.forging import NOW, Forge, refusal_of
 from tests.tokens.forging import forge as take_key
+
+Save: TypeAlias = Callable[[Callable[[KeyRing], KeyRing]], None]
 
 IN_AN_HOUR = int((NOW + timedelta(hours=1)).timestamp())
 
@@ -32,6 +36,7 @@ def _own_ring(settings: Settings, tmp_path: Path) -> None:
         "OPTIONS": {"PATH": str(tmp_path / "keys")},
     }
     call_command("generate_keys", verbosity=0)
+    cache.get_ring()  # the signature of a token that comes before the ring is not remembered
 
 
 @pytest.fixture
@@ -54,12 +59,24 @@ def signature_checks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return checked
 
 
-def _save(change: Any) -> None:
-    """Change the stored ring, as a command on another node would, and load it."""
-    store = get_key_store()
-    ring: KeyRing = store.load()
-    store.save(change(ring), expected_version=ring.version)
-    assert not knows("made up", NOW)  # has the ring loaded, since its stamp has changed
+@pytest.fixture(params=["unknown-kid", "idle"])
+def save(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Save]:
+    """Changes the stored ring, as a command on another node would, and has the next request use it:
+    because it was loaded for an unknown kid, or because the process had been idle before it.
+    """
+
+    def save(change: Callable[[KeyRing], KeyRing]) -> None:
+        store = get_key_store()
+        ring: KeyRing = store.load()
+        store.save(change(ring), expected_version=ring.version)
+        if request.param == "unknown-kid":
+            assert not knows("made up", NOW)  # loads the ring, because its stamp has changed
+        else:
+            monkeypatch.setattr(cache, "monotonic", lambda: monotonic() + 3600)
+            monkeypatch.setattr(cache, "PATIENCE", PATIENCE)
+
+    yield save
+    finish_reloads()
 
 
 def test_second_request_skips_the_signature(forge: Forge, signature_checks: list[bytes]) -> None:
@@ -92,9 +109,9 @@ def test_remembered_token_is_judged_by_the_present_settings(
     assert refusal_of(token) == refusal
 
 
-def test_remembered_token_ends_with_its_key(forge: Forge) -> None:
+def test_remembered_token_ends_with_its_key(forge: Forge, save: Save) -> None:
     """A key that has expired by the clock alone verifies nothing, remembered or not."""
-    _save(lambda ring: ring.with_next_key(jwk.generate("ES256"), NOW, NOW, timedelta(minutes=1)))
+    save(lambda ring: ring.with_next_key(jwk.generate("ES256"), NOW, NOW, timedelta(minutes=1)))
     expiry = get_key_store().load().keys[0].expires_at
     assert expiry is not None
     issued = int(expiry.timestamp()) - 60
@@ -104,12 +121,12 @@ def test_remembered_token_ends_with_its_key(forge: Forge) -> None:
     assert refusal_of(token, now=expiry) == Refusal.UNKNOWN_KEY
 
 
-def test_removed_key_takes_its_remembered_tokens_along(forge: Forge) -> None:
+def test_removed_key_takes_its_remembered_tokens_along(forge: Forge, save: Save) -> None:
     """A token of a compromised key is refused as soon as the ring without it is loaded."""
     token = forge.token()
     assert refusal_of(token) is None
     now = datetime.now(UTC)
-    _save(
+    save(
         lambda ring: ring.with_next_key(jwk.generate("ES256"), now, now, timedelta(0)).without(
             forge.key.kid
         )
@@ -117,15 +134,13 @@ def test_removed_key_takes_its_remembered_tokens_along(forge: Forge) -> None:
     assert refusal_of(token) == Refusal.UNKNOWN_KEY
 
 
-def test_changed_ring_has_every_signature_checked_anew(forge: Forge) -> None:
+def test_changed_ring_has_every_signature_checked_anew(forge: Forge, save: Save) -> None:
     """A signature that another ring has verified proves nothing, not even under the same kid."""
     token = forge.token()
     assert refusal_of(token) is None
     twin = jwk.generate("ES256") | {"kid": forge.key.kid}
     now = datetime.now(UTC)
-    _save(
-        lambda ring: ring.without(forge.key.kid).with_next_key(twin, now, now, timedelta(hours=1))
-    )
+    save(lambda ring: ring.without(forge.key.kid).with_next_key(twin, now, now, timedelta(hours=1)))
     assert refusal_of(token) == Refusal.SIGNATURE
 
 

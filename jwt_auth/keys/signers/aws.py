@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import InvalidKey, KeySignerError
 from jwt_auth.keys.aws_clients import (
+    SILENCE,
     RenewableClient,
     code_of,
     explain,
@@ -221,7 +222,8 @@ class AWSKMSSigner(KeySigner):
             return self._remote.call(function, seconds=seconds)
         except Exception as error:  # noqa: BLE001  a client may raise anything, and quote anything
             fault, code = self._remote.explain(error, seconds=seconds), code_of(error)
-        if fault.passes and not code:
+            is_silence = isinstance(error, (TimeoutError, *SILENCE))
+        if is_silence:
             self._silent_until = monotonic() + _COOL_DOWN
         kind = _REFUSALS.get(code, KeySignerError)
         raise kind(f"The call to AWS KMS failed: {fault.reason}. {SEE_TABLE}")

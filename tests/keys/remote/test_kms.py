@@ -377,9 +377,10 @@ LONG = b64encode(bytes.fromhex("3026022101" + "00" * 32 + "020101")).decode()
 def test_torn_answer_becomes_no_token(answer: Answer, match: str, service: Service) -> None:
     """Every signature is verified before it is used."""
     make_ring()
-    service.always = answer
+    service.next.append(answer)
     with pytest.raises(KeySignerError, match=match):
         issue(datetime.now(UTC))
+    assert issue(datetime.now(UTC))  # KMS has answered, so it is asked again
 
 
 def test_kms_that_hashes_twice_is_noticed(service: Service, moto_port: int) -> None:
@@ -675,6 +676,18 @@ def test_debug_log_has_no_token(
     said = "".join(f"{record.getMessage()}{record.__dict__!r}" for record in caplog.records)
     assert "botocore" in said
     for text in (signed, answer, signature, _in_standard_base64(signature)):
+        assert text not in said
+
+
+def test_debug_log_has_no_credential(sts: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """STS answers with it before the process has made its first client."""
+    sts.always = credential("AKIAFIRST", minutes=60)
+    for name in list(logging.root.manager.loggerDict):
+        logging.getLogger(name).removeFilter(aws_clients._is_loud)
+    caplog.set_level(logging.DEBUG)
+    make_ring()
+    said = "".join(f"{record.getMessage()}{record.__dict__!r}" for record in caplog.records)
+    for text in (SECRET, "hunter2", "a.b.c"):
         assert text not in said
 
 
