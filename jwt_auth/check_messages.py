@@ -32,7 +32,7 @@ def warning(number: str, message: str, hint: str) -> Warning:
 
 def setting_error(number: str, setting: str, reason: str, value: str | None = None) -> Error:
     """Say what is wrong with a setting; its name and ``reason`` make one sentence."""
-    return error(number, f"{PREFIX}{setting} {reason}", write(setting, value))
+    return error(number, f"{PREFIX}{setting} {reason}", setting_line(setting, value))
 
 
 def option_error(number: str, reason: str, options: str) -> Error:
@@ -41,7 +41,7 @@ def option_error(number: str, reason: str, options: str) -> Error:
     return error(number, f"{PREFIX}KEY_STORE: {reason}.", hint)
 
 
-def write(setting: str, value: str | None = None) -> str:
+def setting_line(setting: str, value: str | None = None) -> str:
     """Give the hint to write a setting, with a value in Python or with its default."""
     return f"Write {PREFIX}{setting} = {_in_python(DEFAULTS[setting]) if value is None else value}"
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from jwt_auth.check_messages import setting_error, write
+from jwt_auth.check_messages import setting_error, setting_line
 from jwt_auth.conf import DEFAULTS
 
 
@@ -20,7 +20,7 @@ def test_error_of_a_setting_is_a_sentence_with_the_line_to_write() -> None:
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_line_without_a_value_has_the_default(name: str) -> None:
     """What Python reads from the line is the default itself."""
-    line = write(name)
+    line = setting_line(name)
     assert line.startswith(f"Write JWT_AUTH_{name} = ")
     assert eval(line.partition(" = ")[2], {"timedelta": timedelta}) == DEFAULTS[name]
 
@@ -39,4 +39,4 @@ def test_line_without_a_value_has_the_default(name: str) -> None:
 )
 def test_default_is_written_as_a_project_would(name: str, value: str) -> None:
     """In the largest unit, and in double quotes."""
-    assert write(name) == f"Write JWT_AUTH_{name} = {value}"
+    assert setting_line(name) == f"Write JWT_AUTH_{name} = {value}"

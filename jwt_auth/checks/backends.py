@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from jwt_auth.cache_locations import check_locations
-from jwt_auth.check_messages import FILE_STORE, error, setting_error, warning, write
+from jwt_auth.check_messages import FILE_STORE, error, setting_error, setting_line, warning
 from jwt_auth.conf import conf
 from jwt_auth.keys.signers.base import find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
@@ -28,14 +28,14 @@ def check_key_store() -> Iterator[CheckMessage]:
     if conf.jwks_url is not None:
         return
     if reason := _refusal(get_key_store):
-        yield error("E016", reason, write("KEY_STORE", FILE_STORE))
+        yield error("E016", reason, setting_line("KEY_STORE", FILE_STORE))
         return
     yield from get_key_store().check()
 
 
 def check_revocation() -> Iterator[CheckMessage]:
     if reason := _refusal(get_backend):
-        yield error("E020", reason, write("REVOCATION"))
+        yield error("E020", reason, setting_line("REVOCATION"))
         return
     backend = get_backend()
     yield from backend.check()
@@ -49,7 +49,7 @@ def check_revocation() -> Iterator[CheckMessage]:
             "W005",
             "The backend of JWT_AUTH_REVOCATION revokes no access token: after a logout, it can be "
             "used until it expires, here for more than 15 minutes.",
-            write("ACCESS_TOKEN_LIFETIME"),
+            setting_line("ACCESS_TOKEN_LIFETIME"),
         )
 
 
@@ -61,7 +61,7 @@ def check_cache_location() -> Iterator[CheckMessage]:
 def check_signer() -> Iterator[CheckMessage]:
     if reason := _refusal(find_key_signer):
         line = '{"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}'
-        yield error("E050", reason, write("KEY_SIGNER", line))
+        yield error("E050", reason, setting_line("KEY_SIGNER", line))
         return
     signer = find_key_signer()
     if signer is not None and conf.algorithm not in signer.algorithms:

@@ -13,7 +13,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 from django.views.debug import get_default_exception_reporter_filter
 
-from jwt_auth.check_messages import setting_error, warning, write
+from jwt_auth.check_messages import setting_error, setting_line, warning
 from jwt_auth.conf import conf
 
 #: A cookie's name is a token (RFC 6265 §4.1.1).
@@ -66,7 +66,7 @@ def check_cookies_together() -> Iterator[CheckMessage]:
             "W003",
             'JWT_AUTH_REFRESH_COOKIE_SAMESITE is "None": browsers send the cookie from pages of '
             "other sites as well, and only the origin check refuses those requests.",
-            write("REFRESH_COOKIE_SAMESITE"),
+            setting_line("REFRESH_COOKIE_SAMESITE"),
         )
 
 
@@ -85,7 +85,7 @@ def _check_access_cookie() -> Iterator[CheckMessage]:
             "W060",
             f"JWT_AUTH_ACCESS_COOKIE_NAME is {name!r}: an attacker on a sibling subdomain can "
             "plant a cookie of that name with a token of the attacker's account.",
-            write("ACCESS_COOKIE_NAME", f'"{best}"'),
+            setting_line("ACCESS_COOKIE_NAME", f'"{best}"'),
         )
     yield from _check_error_reports("ACCESS_COOKIE_NAME", best)
     if not any(map(_checks_csrf, settings.MIDDLEWARE)):
@@ -105,7 +105,7 @@ def _check_error_reports(setting: str, best: str) -> Iterator[CheckMessage]:
             "W070",
             f"JWT_AUTH_{setting} is {name!r}. Django's error reports don't recognize that name as "
             "a secret's, so mails to ADMINS show the token.",
-            write(setting, f'"{best}"') + ', or another name that contains "token"',
+            setting_line(setting, f'"{best}"') + ', or another name that contains "token"',
         )
 
 

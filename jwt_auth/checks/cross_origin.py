@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.http.request import validate_host
 
-from jwt_auth.check_messages import warning, write
+from jwt_auth.check_messages import setting_line, warning
 from jwt_auth.conf import conf
 from jwt_auth.http.origins import is_trusted_origin, origin_matches
 
@@ -121,7 +121,7 @@ def _check_domain() -> Iterator[CheckMessage]:
             "W068",
             f"JWT_AUTH_REFRESH_COOKIE_DOMAIN is {domain}, but no host of ALLOWED_HOSTS is under "
             "it: browsers refuse the cookies.",
-            write("REFRESH_COOKIE_DOMAIN"),
+            setting_line("REFRESH_COOKIE_DOMAIN"),
         )
     elif (common := _common_domain(under)) != domain:
         yield warning(
@@ -129,7 +129,7 @@ def _check_domain() -> Iterator[CheckMessage]:
             f"With JWT_AUTH_REFRESH_COOKIE_DOMAIN, browsers send the cookies to every subdomain of "
             f"{domain}, but all hosts of ALLOWED_HOSTS are under {common}. A front end on another "
             "subdomain works without a domain.",
-            write("REFRESH_COOKIE_DOMAIN"),
+            setting_line("REFRESH_COOKIE_DOMAIN"),
         )
 
 

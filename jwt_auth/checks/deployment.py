@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import URLResolver, get_resolver
 from django.utils.encoding import force_bytes
 
-from jwt_auth.check_messages import FILE_STORE, warning, write
+from jwt_auth.check_messages import FILE_STORE, setting_line, warning
 from jwt_auth.checks.keys import find_key_problem
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.checks.signing import check_signing
@@ -74,7 +74,7 @@ def _check_transport() -> Iterator[CheckMessage]:
         yield warning(
             "W011",
             "Browsers send the refresh cookie over plain HTTP as well.",
-            write("REFRESH_COOKIE_SECURE"),
+            setting_line("REFRESH_COOKIE_SECURE"),
         )
 
 
@@ -92,7 +92,7 @@ def _check_keys() -> Iterator[CheckMessage]:
             "W012",
             f"The private keys are inside the code folder ({store.describe()}): images and "
             "archives of the code will contain them.",
-            write("KEY_STORE", FILE_STORE),
+            setting_line("KEY_STORE", FILE_STORE),
         )
     since = signing_key.activates_at
     overdue = since != UNKNOWN_AGE and now - since > conf.key_rotation_interval

@@ -8,7 +8,7 @@ from typing import Final
 
 from django.core.checks import CheckMessage
 
-from jwt_auth.check_messages import setting_error, warning, write
+from jwt_auth.check_messages import setting_error, setting_line, warning
 from jwt_auth.conf import (
     CLOCK_DIFFERENCE,
     JWKS_MAX_AGE,
@@ -61,14 +61,14 @@ def check_durations_together() -> Iterator[CheckMessage]:
             "W001",
             "JWT_AUTH_ACCESS_TOKEN_LIFETIME is longer than 30 minutes: a stolen token can be used "
             "for that long.",
-            write("ACCESS_TOKEN_LIFETIME"),
+            setting_line("ACCESS_TOKEN_LIFETIME"),
         )
     if conf.refresh_token_lifetime > 30 * _DAY:
         yield warning(
             "W002",
             "JWT_AUTH_REFRESH_TOKEN_LIFETIME is longer than 30 days: a stolen refresh token of an "
             "idle session can be used for that long.",
-            write("REFRESH_TOKEN_LIFETIME"),
+            setting_line("REFRESH_TOKEN_LIFETIME"),
         )
 
 
@@ -88,7 +88,7 @@ def _check_publish_ahead() -> Iterator[CheckMessage]:
             "W055",
             "JWT_AUTH_KEY_PUBLISH_AHEAD allows for no difference between clocks: a node that is a "
             "minute ahead signs with a key that a verifier may not have yet.",
-            write("KEY_PUBLISH_AHEAD", _in_seconds(safe)),
+            setting_line("KEY_PUBLISH_AHEAD", _in_seconds(safe)),
         )
 
 

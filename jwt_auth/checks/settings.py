@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.checks import CheckMessage
 
-from jwt_auth.check_messages import error, setting_error, warning, write
+from jwt_auth.check_messages import error, setting_error, setting_line, warning
 from jwt_auth.checks.backends import (
     check_cache_location,
     check_callables,
@@ -101,7 +101,7 @@ def _check_throttles() -> Iterator[CheckMessage]:
                 "W004",
                 f"JWT_AUTH_THROTTLE_RATES turns the throttle {scope} off: an attacker can guess "
                 "there as fast as the server answers.",
-                write("THROTTLE_RATES", f'{{"{scope}": "{defaults[scope]}"}}'),
+                setting_line("THROTTLE_RATES", f'{{"{scope}": "{defaults[scope]}"}}'),
             )
             continue
         try:

@@ -98,7 +98,7 @@ class RenewableClient:
         return replace(self, api=api, credential=credential)
 
 
-def open_session(config: Config, **options: str | None) -> Session:
+def open_aws_session(config: Config, **options: str | None) -> Session:
     """Make a boto3 session with these arguments and find its credential.
 
     Raises:
@@ -130,7 +130,7 @@ def make_config(*, connect_timeout: float, read_timeout: float, attempts: int) -
     )
 
 
-def explain(error: Exception) -> Fault:
+def explain_aws_error(error: Exception) -> Fault:
     """Explain an error of boto3."""
     if isinstance(error, exceptions.ClientError):
         return _explain_answer(error)

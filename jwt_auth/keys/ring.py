@@ -65,7 +65,7 @@ class KeyRing:
 
     def to_json(self) -> str:
         """The document, with the private keys."""
-        return json.dumps(ring_document.write(self.version, self.keys), indent=2)
+        return json.dumps(ring_document.build_document(self.version, self.keys), indent=2)
 
     def signing_key(self, now: datetime) -> RingKey:
         """The key that signs: the one that was activated last.

@@ -28,7 +28,7 @@ _ENTRY: Final = frozenset({"created_at", "activates_at", "expires_at", "jwk"})
 _SIGNER: Final = frozenset({"backend", "key"})
 
 
-def write(version: int, keys: Sequence[RingKey]) -> dict[str, Any]:
+def build_document(version: int, keys: Sequence[RingKey]) -> dict[str, Any]:
     """Give the document of a ring, with the private keys."""
     has_signers = any(key.signer is not None for key in keys)
     return {
@@ -45,7 +45,7 @@ def read(text: str) -> tuple[int, tuple[RingKey, ...]]:
         KeyRingTorn: the text is not the document of a ring.
         KeyRingTooNew: its format is newer than :data:`FORMAT`.
     """
-    document = parse(text)
+    document = parse_document(text)
     has_signers = read_format(document, newest=FORMAT) != _FORMAT_WITHOUT_SIGNERS
     _require_members(document, _DOCUMENT, "The key ring")
     version, entries = document["version"], document["keys"]
@@ -63,7 +63,7 @@ def read(text: str) -> tuple[int, tuple[RingKey, ...]]:
     return version, keys
 
 
-def parse(text: str) -> dict[str, Any]:
+def parse_document(text: str) -> dict[str, Any]:
     """Parse the JSON of a ring, encrypted or not.
 
     Raises:

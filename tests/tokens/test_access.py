@@ -184,7 +184,7 @@ def test_too_long_token_is_refused_before_it_is_touched(
     forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of it is hashed, decoded or parsed."""
-    for name in ("jws.parse", "sha256", "cache.get_loaded_ring"):
+    for name in ("jws.parse", "sha256", "cache.find_loaded_ring"):
         monkeypatch.setattr(f"jwt_auth.tokens.access.{name}", _explode)
     assert refusal_of("." * (jws.MAX_LENGTH + 1)) == Refusal.TOO_LONG
 

@@ -24,9 +24,9 @@ from jwt_auth.keys.aws_clients import (
     SILENCE,
     RenewableClient,
     code_of,
-    explain,
+    explain_aws_error,
     make_config,
-    open_session,
+    open_aws_session,
 )
 from jwt_auth.keys.bounded_call import StillWaiting
 from jwt_auth.keys.pem import public_jwk_from_der
@@ -124,7 +124,7 @@ class AWSKMSSigner(KeySigner):
         self._deadline = _deadline(TIMEOUT, ATTEMPTS)
         self._remote = RemoteClient(
             lambda: self._connect(TIMEOUT, ATTEMPTS),
-            explain=explain,
+            explain=explain_aws_error,
             places=_PLACES,
             name=SIGNER_THREAD,
         )
@@ -232,7 +232,7 @@ class AWSKMSSigner(KeySigner):
         config = make_config(
             connect_timeout=_CONNECT_TIMEOUT, read_timeout=timeout, attempts=attempts
         )
-        session = open_session(config, **self._session_options)
+        session = open_aws_session(config, **self._session_options)
         return RenewableClient(
             session=session, service="kms", endpoint_url=self._endpoint_url
         ).renewed()

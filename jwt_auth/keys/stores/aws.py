@@ -20,7 +20,7 @@ from uuid import uuid4
 from django.core.checks import CheckMessage
 
 from jwt_auth.check_messages import option_error
-from jwt_auth.keys.aws_clients import explain, make_client, make_config, open_session
+from jwt_auth.keys.aws_clients import explain_aws_error, make_client, make_config, open_aws_session
 from jwt_auth.keys.remote_client import Fault
 from jwt_auth.keys.stores.remote import (
     Overtaken,
@@ -89,7 +89,7 @@ class AWSSecretsManagerKeyStore(RemoteKeyStore):
     def _connect(self) -> Any:
         identifier, secret, token = self._access_key
         config = make_config(connect_timeout=self._timeout, read_timeout=self._timeout, attempts=1)
-        session = open_session(
+        session = open_aws_session(
             config,
             aws_access_key_id=identifier,
             aws_secret_access_key=secret,
@@ -100,7 +100,7 @@ class AWSSecretsManagerKeyStore(RemoteKeyStore):
         return make_client(session, "secretsmanager", endpoint_url=self._endpoint_url)
 
     def _explain(self, error: Exception) -> Fault:
-        return explain(error)
+        return explain_aws_error(error)
 
     def _find(self, client: Any) -> Stored:
         try:

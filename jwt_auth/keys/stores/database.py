@@ -19,7 +19,7 @@ from django.db import IntegrityError, connections, router, transaction
 from django.db.models import Model
 from django.utils.encoding import force_bytes
 
-from jwt_auth.check_messages import FILE_STORE, error, warning, write
+from jwt_auth.check_messages import FILE_STORE, error, setting_line, warning
 from jwt_auth.exceptions import (
     InvalidKey,
     KeyFailure,
@@ -112,7 +112,7 @@ class DatabaseKeyStore(KeyStore):
         if not self._variable or not isinstance(self._variable, str):
             reason = "KEY_ENCRYPTION_KEYS_VARIABLE must be the name of an environment variable."
             line = '{"BACKEND": "jwt_auth.keys.stores.database.DatabaseKeyStore"}'
-            return [error("E040", f"JWT_AUTH_KEY_STORE: {reason}", write("KEY_STORE", line))]
+            return [error("E040", f"JWT_AUTH_KEY_STORE: {reason}", setting_line("KEY_STORE", line))]
         if hasattr(connections[self._database], "schema_name"):
             return [_in_schemas()]
         text = os.environ.get(self._variable, "")
@@ -202,7 +202,7 @@ def _in_schemas() -> CheckMessage:
         "E077",
         "JWT_AUTH_KEY_STORE: the ring can't be in a database with a schema for each tenant,"
         " because a process has only one ring.",
-        write("KEY_STORE", FILE_STORE),
+        setting_line("KEY_STORE", FILE_STORE),
     )
 
 

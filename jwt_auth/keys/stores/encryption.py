@@ -133,7 +133,7 @@ def _associated(header: dict[str, Any]) -> bytes:
 
 
 def _read(document: str) -> tuple[dict[str, Any], bytes]:
-    envelope = ring_document.parse(document)
+    envelope = ring_document.parse_document(document)
     ring_document.read_format(envelope, newest=FORMAT)
     if envelope.keys() != _HEADER | {"sealed"}:
         raise KeyRingTorn("The document is not an encrypted key ring.")

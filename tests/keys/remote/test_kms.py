@@ -641,7 +641,7 @@ def test_credential_is_refreshed_in_the_background(
 def test_client_is_kept_while_its_credential_is() -> None:
     """A new client costs a tenth of a second and a new connection."""
     config = aws_clients.make_config(connect_timeout=1, read_timeout=1, attempts=1)
-    session = aws_clients.open_session(config, region_name=REGION)
+    session = aws_clients.open_aws_session(config, region_name=REGION)
     client = aws_clients.RenewableClient(session=session, service="kms", endpoint_url=None)
     renewed = client.renewed()
     assert renewed.renewed() is renewed
