@@ -58,7 +58,7 @@ def renew_if_forked() -> None:
 
 
 def _run_hooks() -> None:
-    global _pid  # noqa: PLW0603
+    global _pid  # noqa: PLW0603  one for the whole process
     hooks = [hook for find in list(_hooks.values()) if (hook := find()) is not None]
     # The stack calls the last one first, and calls all of them even if some raise. Python reports
     # the exception through sys.unraisablehook, and the child goes on.
@@ -67,11 +67,11 @@ def _run_hooks() -> None:
             for hook in reversed(hooks):
                 stack.callback(hook)
     finally:
-        _pid = os.getpid()
+        _pid = os.getpid()  # a hook that fails is not called again at each request
 
 
 def _run_hooks_in_child() -> None:
-    global _renewing  # noqa: PLW0603
+    global _renewing  # noqa: PLW0603  one for the whole process
     _renewing = Lock()  # a thread that the child doesn't have may hold the former one
     _run_hooks()
 

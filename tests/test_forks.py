@@ -87,7 +87,7 @@ def test_hook_that_fails_leaves_the_others_and_the_child_alone() -> None:
 
 
 def test_child_of_a_fork_in_c_renews_itself_once() -> None:
-    """UWSGI's workers, whose fork Python does not notice: their parent's threads are not theirs."""
+    """Python does not notice the fork of uWSGI's workers, which lack their parent's threads."""
     calls: list[str] = []
     renewed = Renewed(calls, "renewed")
     executor = BoundedExecutor(1, name="parent")
@@ -104,6 +104,31 @@ def test_child_of_a_fork_in_c_renews_itself_once() -> None:
 
         assert holds_in_child(holds, fork=ctypes.CDLL(None).fork)
     assert calls == []
+
+
+def test_hook_that_fails_after_a_fork_in_c_is_not_called_again() -> None:
+    """It fails one request. Otherwise it would fail all of them."""
+    renewed = Renewed([], "broken")
+
+    def holds() -> bool:
+        with pytest.raises(RuntimeError):
+            renew_if_forked()
+        renew_if_forked()
+        return renewed.calls == ["broken"]
+
+    assert holds_in_child(holds, fork=ctypes.CDLL(None).fork)
+
+
+def test_child_has_a_free_lock_whoever_held_it_at_the_fork() -> None:
+    """Another thread may renew what it uses at that moment. The child has no such thread."""
+
+    def renews() -> bool:
+        forks._pid = 0
+        renew_if_forked()
+        return forks._pid == os.getpid()
+
+    with forks._renewing:
+        assert holds_in_child(renews)
 
 
 def test_thread_that_waited_for_the_renewal_does_not_repeat_it(
