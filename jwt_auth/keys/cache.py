@@ -328,16 +328,6 @@ def _load_copy(load: _Load, former: _Copy | None) -> _Copy:
 _cache: Final = _Cache()
 
 
-def get_signing_key(now: datetime) -> SigningKey | RemoteSigningKey:
-    """Give the key that signs now.
-
-    Raises:
-        NoSigningKey: the ring has none.
-        KeyFailure: the ring is missing, or can't be loaded.
-    """
-    return get_signing_key_and_end(now)[0]
-
-
 def get_signing_key_and_end(now: datetime) -> tuple[SigningKey | RemoteSigningKey, datetime | None]:
     """Give the key that signs now, and the time at which it expires, if that is planned.
 

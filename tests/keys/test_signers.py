@@ -24,7 +24,7 @@ from jwt_auth.keys import cache, jwk, lifecycle, ring_document
 from jwt_auth.keys.ring import KeyRing, SignerReference
 from jwt_auth.keys.ring_document import FORMAT
 from jwt_auth.keys.signers.base import NewKey, RemoteSigningKey, find_key_signer, prepare_ring_key
-from tests.keys.reloading import holds_in_child
+from tests.keys.reloading import holds_in_child, signing_key
 from tests.keys.signers import DENIED, DOWN, REFERENCE, LocalSigner, private_part, public_part
 from tests.keys.stores import MemoryKeyStore
 
@@ -122,7 +122,7 @@ def store(memory_store: MemoryKeyStore, remote: KeyRing) -> Iterator[MemoryKeySt
 
 def test_signer_signs_what_the_ring_verifies(store: MemoryKeyStore, now: datetime) -> None:
     """Through the process's copy of the ring, as in a login."""
-    key = cache.get_signing_key(now)
+    key = signing_key(now)
     assert isinstance(key, RemoteSigningKey)
     signature = key.sign(b"message")
     assert cache.get_verification_key(key.kid, now).verify(b"message", signature)
@@ -135,7 +135,7 @@ def test_signature_of_another_key_is_not_given_out(
     """Every verifier would refuse the token, and the cause would be hard to find."""
     settings.JWT_AUTH_KEY_SIGNER = {**LOCAL, "OPTIONS": {"CONFUSED": True}}
     with pytest.raises(KeySignerError, match="does not verify"):
-        cache.get_signing_key(now).sign(b"message")
+        signing_key(now).sign(b"message")
 
 
 @pytest.mark.parametrize("reference", [None, SignerReference(backend="other", key="the key")])

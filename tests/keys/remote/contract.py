@@ -26,7 +26,7 @@ from tests.keys.contract import (
     require_discreet,
     require_nothing_shown,
 )
-from tests.keys.reloading import Clock, finish_reloads, holds_in_child
+from tests.keys.reloading import Clock, finish_reloads, holds_in_child, signing_key
 from tests.keys.remote.service import Answer, Request, Service
 from tests.keys.remote.waiting import let_deadline_pass, threads_of, wait_until
 
@@ -339,10 +339,10 @@ class RemoteContract(KeyStoreContract):
         """However long the outage takes. The log says why the ring is old."""
         configured.put_ring(ring)
         cache.reset()
-        kid = cache.get_signing_key(now).kid
+        kid = signing_key(now).kid
         clock.time += 3600
         with configured.unreachable():
-            assert cache.get_signing_key(now).kid == kid
+            assert signing_key(now).kid == kid
             finish_reloads()
             assert cache.get_verification_key(kid, now).kid == kid
         assert "the former copy stays in use" in caplog.text
