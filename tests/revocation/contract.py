@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -12,8 +13,9 @@ from django.db import transaction
 from pytest_django import Settings
 
 from jwt_auth import flows
-from jwt_auth.exceptions import Refusal
+from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import Reason
+from jwt_auth.revocation.base import get_backend
 from tests.conftest import MakeUser
 from tests.flows.scene import BROWSER, authenticate, log_in, refresh, refusal_of
 from tests.tokens.forging import forge as take_key
@@ -89,11 +91,23 @@ class RevocationContract:
         assert refusal_of(issued) is Refusal.USER_INACTIVE
 
     def test_hidden_user_is_refused(self, user: AbstractBaseUser, hidden: set[Any]) -> None:
-        """Immediately, whatever the backend knew about a user whom the default manager hides."""
+        """As long as the default manager hides them, whatever the backend knew."""
         issued = log_in(user)
         assert refusal_of(issued) is None
         hidden.add(user.pk)
         assert refusal_of(issued) is Refusal.USER_UNKNOWN
+        hidden.remove(user.pk)
+        assert refusal_of(issued) is None
+
+    @pytest.mark.parametrize(
+        "subject", ["", "nobody", "-1", "9" * 40, "\0", "\ud800", "a}b", "x" * 300]
+    )
+    def test_subject_of_nobody_is_refused(self, user: AbstractBaseUser, subject: str) -> None:
+        """Even if it can't be a key of the user model, or can't be encoded."""
+        _, token = authenticate(log_in(user))
+        with pytest.raises(AccessTokenRefused) as refused:
+            get_backend().get_user(replace(token, subject=subject))
+        assert refused.value.reason is Refusal.USER_UNKNOWN
 
     def test_subject_in_another_form_is_refused(self, user: AbstractBaseUser) -> None:
         """Fields and databases accept more spellings than the one that we issue."""

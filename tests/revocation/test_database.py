@@ -57,15 +57,6 @@ def test_bulk_deactivation_is_seen_at_next_request(user: AbstractBaseUser) -> No
     assert refusal_of(issued) is Refusal.USER_INACTIVE
 
 
-@pytest.mark.parametrize("subject", ["", "nobody", "-1", "9" * 40, "\0", "x" * 300])
-def test_subject_of_nobody_is_refused(user: AbstractBaseUser, subject: str) -> None:
-    """Even if it can't be a key of the user model: no request fails because of it."""
-    _, token = authenticate(log_in(user))
-    with pytest.raises(AccessTokenRefused) as refused:
-        get_backend().get_user(replace(token, subject=subject))
-    assert refused.value.reason is Refusal.USER_UNKNOWN
-
-
 def test_session_of_other_user_does_not_count(user: AbstractBaseUser, make_user: MakeUser) -> None:
     """A token needs a live session of the same user."""
     other = log_in(make_user("bob"))
@@ -121,23 +112,6 @@ def test_session_lives_with_and_without_time_zones(
     )
     assert row_of(successor).revoked_at == now
     assert refusal_of(successor) is Refusal.SESSION_ENDED
-
-
-def test_users_that_default_manager_hides_are_refused(
-    user: AbstractBaseUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A user whom the default manager hides is refused, by its condition at that moment."""
-    issued, hidden = log_in(user), [user.pk]
-    manager = get_user_model()._default_manager
-    plain = manager.get_queryset
-
-    def filtering() -> Any:
-        return plain().exclude(pk__in=list(hidden))
-
-    monkeypatch.setattr(manager, "get_queryset", filtering)
-    assert refusal_of(issued) is Refusal.USER_UNKNOWN
-    hidden.remove(user.pk)
-    assert refusal_of(issued) is None
 
 
 @pytest.mark.parametrize("last_login", [None, datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)])

@@ -52,6 +52,7 @@ class Migration:
         """Assign the slot to its new node."""
         with self.heir.client() as client:
             heir = client.execute_command("CLUSTER MYID")
+        # The new owner first: its import has a newer epoch, so gossip can't undo it.
         for node in (self.heir, self.owner):
             with node.client() as client:
                 self._set(client, "NODE", heir)

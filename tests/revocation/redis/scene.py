@@ -14,17 +14,44 @@ from unittest import mock
 
 from coverage import Coverage
 from django.contrib.auth.base_user import AbstractBaseUser
+from pytest_django import Settings
 from redis import Connection, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jwt_auth import flows
+from jwt_auth.exceptions import AccessTokenRefused
 from jwt_auth.flows import Issued
 from jwt_auth.models import Reason
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
 from jwt_auth.tokens import access
 from jwt_auth.tokens.claims import AccessToken
 from tests.flows.scene import BROWSER, refusal_of
-from tests.revocation.redis.servers import RedisServer
+from tests.revocation.redis.servers import PATIENT, RedisServer
+
+REDIS = "jwt_auth.revocation.redis.RedisRevocation"
+
+_NUMBERS = iter(range(10**9))
+
+
+def cache_at(location: Any, **options: Any) -> dict[str, Any]:
+    """An entry of CACHES."""
+    cache = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": location}
+    return {**cache, "OPTIONS": options} if options else cache
+
+
+def use_redis(settings: Settings, cache: dict[str, Any], **options: Any) -> RedisRevocation:
+    """Put the backend into force with this cache, named "revocation", and these options.
+
+    Each test gets a new backend: another test's may have seen its server fail.
+    """
+    settings.CACHES = {**settings.CACHES, "revocation": cache}
+    own = {"CACHE": "revocation", "PREFIX": f"test-{next(_NUMBERS)}", "TIMEOUT": PATIENT}
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {**own, **options}}
+    backend = get_backend()
+    assert isinstance(backend, RedisRevocation)
+    return backend
 
 
 def authenticate(issued: Issued) -> tuple[Any, AccessToken]:
@@ -54,6 +81,15 @@ def log_out_everywhere(user: AbstractBaseUser) -> None:
     flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC))
 
 
+def admits(node: RedisRevocation, token: AccessToken) -> bool:
+    """Whether this node accepts the token."""
+    try:
+        node.get_user(token)
+    except AccessTokenRefused:
+        return False
+    return True
+
+
 def keys_of(server: RedisServer) -> list[bytes]:
     """All keys of the server."""
     with server.client() as client:
@@ -67,6 +103,12 @@ def hash_of_user(server: RedisServer) -> dict[bytes, bytes]:
         (key,) = client.scan_iter(_type="HASH")
         found: Any = client.hgetall(key)
         return dict(found)
+
+
+def fill(server: RedisServer) -> None:
+    """Have the server refuse all writes."""
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
 
 
 def state_of(circuit: Circuit) -> State:

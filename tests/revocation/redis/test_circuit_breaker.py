@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import Any
 
@@ -46,11 +45,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def circuit(probe: Probe, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Circuit:
+def circuit(probe: Probe, clock: Clock, nobody_probes: None) -> Circuit:
     """A circuit that only the test probes."""
-    circuit = Circuit(probe, distrust=60, clock=clock)
-    monkeypatch.setattr(circuit, "watch", lambda: None)
-    return circuit
+    return Circuit(probe, distrust=60, clock=clock)
 
 
 def test_failure_opens_and_distrust_precedes_closing(
@@ -104,22 +101,17 @@ def test_probe_of_closed_circuit_changes_nothing(circuit: Circuit, probe: Probe)
 
 
 def test_operator_is_told_once(
-    circuit: Circuit, probe: Probe, clock: Clock, caplog: pytest.LogCaptureFixture
+    circuit: Circuit, probe: Probe, clock: Clock, log: pytest.LogCaptureFixture
 ) -> None:
     """One line when it opens, with the reason, and one when it closes."""
-    logger = logging.getLogger("jwt_auth")
-    logger.addHandler(caplog.handler)
-    try:
-        for _ in range(3):
-            circuit.fail(_ERROR)
-        probe.is_up = True
-        circuit.tick()
-        clock.now = 60
-        circuit.tick()
-    finally:
-        logger.removeHandler(caplog.handler)
-    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
-    assert "no route" in caplog.messages[0]
+    for _ in range(3):
+        circuit.fail(_ERROR)
+    probe.is_up = True
+    circuit.tick()
+    clock.now = 60
+    circuit.tick()
+    assert [record.levelname for record in log.records] == ["ERROR", "WARNING"]
+    assert "no route" in log.messages[0]
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,37 +19,30 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jwt_auth.exceptions import Refusal
 from jwt_auth.revocation.base import Denial
-from jwt_auth.revocation.redis import RedisRevocation, connection
+from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis import client as module
 from jwt_auth.revocation.redis import denials as denials_module
 from jwt_auth.revocation.redis.circuit_breaker import State
 from jwt_auth.revocation.redis.client import RedisClient
 from tests.flows.scene import log_in, refusal_of
-from tests.revocation.redis.conftest import cache_of
 from tests.revocation.redis.scene import (
+    Clock,
+    cache_at,
     commands_of,
     cut_off,
     end,
+    fill,
     forked,
     hash_of_user,
     known,
     state_of,
     trust_at_once,
 )
-from tests.revocation.redis.servers import PATIENT, RedisServer, running, wait_for
+from tests.revocation.redis.servers import PATIENT, RedisServer, stopped, wait_for
 
 pytestmark = pytest.mark.redis
 
 _KEY = b"key"
-
-
-@pytest.fixture
-def redis_client(server: RedisServer, settings: Settings) -> Iterator[RedisClient]:
-    """A client of the server."""
-    settings.CACHES = {**settings.CACHES, "redis_client": cache_of(server)}
-    redis_client = RedisClient("redis_client", timeout=PATIENT)
-    yield redis_client
-    redis_client.renew()
 
 
 @pytest.fixture
@@ -66,6 +57,17 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
 
     monkeypatch.setattr(Connection, "connect", note)
     return opened
+
+
+@pytest.fixture
+def make_client(settings: Settings) -> Callable[..., RedisClient]:
+    """Make a client of the server at a URL."""
+
+    def make(url: str, timeout: float = PATIENT) -> RedisClient:
+        settings.CACHES = {**settings.CACHES, "made": cache_at(url)}
+        return RedisClient("made", timeout=timeout)
+
+    return make
 
 
 def _is_open(server: RedisServer, number: int) -> bool:
@@ -148,52 +150,44 @@ def test_closed_idle_connection_is_opened_again(
     assert _say(redis_client, "mine") == b"mine"
 
 
-def test_server_that_is_gone_is_an_error(tmp_path: Path, settings: Settings) -> None:
+def test_server_that_is_gone_is_an_error(
+    own_server: RedisServer, make_client: Callable[..., RedisClient]
+) -> None:
     """An error of redis-py's own kind, whatever the system's was."""
-    server = RedisServer(tmp_path, "--save", "")
-    settings.CACHES = {**settings.CACHES, "gone": cache_of(server)}
-    redis_client = RedisClient("gone", timeout=PATIENT)
-    with running(server):
-        _say(redis_client, "first")
-        server.stop()
-        for _ in range(2):
-            with pytest.raises(RedisConnectionError):
-                _say(redis_client, "second")
+    redis_client = make_client(own_server.url)
+    _say(redis_client, "first")
+    own_server.stop()
+    for _ in range(2):
+        with pytest.raises(RedisConnectionError):
+            _say(redis_client, "second")
 
 
 def test_frozen_server_costs_one_time_out(
-    tmp_path: Path,
-    settings: Settings,
+    own_server: RedisServer,
+    make_client: Callable[..., RedisClient],
     opened: list[Connection],
-    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,  # stands still: the connection has just been used
 ) -> None:
     """The command isn't sent a second time, and its late answer is never read."""
-    server = RedisServer(tmp_path, "--save", "")
-    settings.CACHES = {**settings.CACHES, "frozen": cache_of(server)}
-    monkeypatch.setattr(connection, "monotonic", lambda: 0.0)  # the connection has just been used
-    redis_client = RedisClient("frozen", timeout=0.2)
-    with running(server):
-        _say_until_answered(redis_client, "first")
-        before = len(opened)
-        assert opened[-1].socket_timeout == 0.2
-        os.kill(server.pid, signal.SIGSTOP)
-        with pytest.raises(RedisTimeoutError):
-            _say(redis_client, "second")
-        assert len(opened) == before
-        os.kill(server.pid, signal.SIGCONT)
-        assert _say_until_answered(redis_client, "third") == b"third"
+    redis_client = make_client(own_server.url, timeout=0.2)
+    _say_until_answered(redis_client, "first")
+    before = len(opened)
+    assert opened[-1].socket_timeout == 0.2
+    with stopped(own_server), pytest.raises(RedisTimeoutError):
+        _say(redis_client, "second")
+    assert len(opened) == before
+    assert _say_until_answered(redis_client, "third") == b"third"
 
 
-def test_restarted_server_has_another_run(tmp_path: Path, settings: Settings) -> None:
+def test_restarted_server_has_another_run(
+    own_server: RedisServer, make_client: Callable[..., RedisClient]
+) -> None:
     """Each answer comes with the run of its server."""
-    server = RedisServer(tmp_path, "--save", "")
-    settings.CACHES = {**settings.CACHES, "restarted": cache_of(server)}
-    redis_client = RedisClient("restarted", timeout=PATIENT)
-    with running(server):
-        runs = [redis_client.call("ECHO", b"")[1] for _ in range(2)]
-        server.stop()
-        server.start()
-        runs += [redis_client.run_script("return ARGV[1]", b"")[0] for _ in range(2)]
+    redis_client = make_client(own_server.url)
+    runs = [redis_client.call("ECHO", b"")[1] for _ in range(2)]
+    own_server.stop()
+    own_server.start()
+    runs += [redis_client.run_script("return ARGV[1]", b"")[0] for _ in range(2)]
     assert runs[0] == runs[1] != runs[2] == runs[3]
 
 
@@ -216,20 +210,15 @@ def test_full_server_does_not_pass_the_probe(
     redis_client: RedisClient, server: RedisServer
 ) -> None:
     """Otherwise the circuit would close and open for ever."""
-    with server.client() as client:
-        client.config_set("maxmemory", "1")
+    fill(server)
     with pytest.raises(OutOfMemoryError):
         redis_client.put(_KEY)
 
 
-def test_silent_proxy_is_an_error(settings: Settings) -> None:
+def test_silent_proxy_is_an_error(make_client: Callable[..., RedisClient]) -> None:
     """A server without an identity can't be trusted with a run."""
-    settings.CACHES = {
-        **settings.CACHES,
-        "proxy": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": _proxy()},
-    }
     with pytest.raises(RedisError, match="identify its process"):
-        RedisClient("proxy", timeout=PATIENT).call("PING", b"")
+        make_client(_proxy()).call("PING", b"")
 
 
 def _proxy() -> str:
@@ -309,7 +298,10 @@ def test_forked_child_has_its_own_connection(
 def test_connections_are_kept_across_threads(
     redis_client: RedisClient, server: RedisServer
 ) -> None:
-    """Under ASGI each request has a thread: eight at a time need eight connections at most."""
+    """Under ASGI each request has a thread: eight at a time need eight connections at most.
+
+    Each answer reaches the thread that asked.
+    """
     with server.client() as client:
         before: Any = client.info("stats")
         lanes = [
@@ -337,14 +329,12 @@ def _answer_requests(redis_client: RedisClient, number: int) -> None:
 
 
 def test_connection_that_nobody_uses_is_closed(
-    redis_client: RedisClient, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_client: RedisClient, server: RedisServer, clock: Clock
 ) -> None:
     """The connections of a burst are closed again."""
-    clock = [0.0]
-    monkeypatch.setattr(connection, "monotonic", lambda: clock[0])
     numbers = _in_a_burst(redis_client, server, 3)
     for now in range(0, 100, 20):
-        clock[0] = float(now)
+        clock.now = float(now)
         redis_client.call("PING", b"")
     assert sum(_is_open(server, number) for number in numbers) == 1
 
@@ -373,9 +363,8 @@ def _in_a_burst(redis_client: RedisClient, server: RedisServer, size: int) -> li
 
 
 @pytest.fixture
-def silent(backend: RedisRevocation, monkeypatch: pytest.MonkeyPatch) -> RedisRevocation:
-    """The backend; the test calls tick()."""
-    monkeypatch.setattr(backend.circuit, "watch", lambda: None)
+def silent(backend: RedisRevocation, nobody_probes: None) -> RedisRevocation:
+    """The backend, which trusts Redis again with the second tick()."""
     trust_at_once(backend.circuit)
     return backend
 
@@ -475,8 +464,7 @@ def test_full_server_takes_what_is_revoked(
     first, second = (Denial(user_id=user.pk, whole_user=True) for _ in range(2))
     silent.deny(first)
     silent.deny(second)
-    with server.client() as client:
-        client.config_set("maxmemory", "1")
+    fill(server)
     silent.confirm(denial)
     assert refusal_of(ended) is Refusal.SESSION_ENDED
     silent.confirm(first)
