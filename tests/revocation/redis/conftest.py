@@ -83,8 +83,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer
 def on_cluster(nodes: list[RedisServer], settings: Settings) -> RedisRevocation:
     """The backend on the cluster, configured as in the factory's docstring."""
     for node in nodes:
-        with node.client() as client:
-            client.flushall()
+        node.run("FLUSHALL")
     factory = f"{ClusterConnectionFactory.__module__}.{ClusterConnectionFactory.__qualname__}"
     location = f"redis://127.0.0.1:{nodes[0].port}"
     return use_redis(settings, cache_at(location, CONNECTION_FACTORY=factory))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Thread
 from typing import Any
 from unittest import mock
 
-from coverage import Coverage
 from django.contrib.auth.base_user import AbstractBaseUser
 from pytest_django import Settings
 from redis import Connection, Redis
@@ -92,9 +89,7 @@ def admits(node: RedisRevocation, token: AccessToken) -> bool:
 
 def keys_of(server: RedisServer) -> list[bytes]:
     """All keys of the server."""
-    with server.client() as client:
-        found: Any = client.keys()
-        return sorted(found)
+    return sorted(server.run("KEYS", "*"))
 
 
 def hash_of_user(server: RedisServer) -> dict[bytes, bytes]:
@@ -107,8 +102,7 @@ def hash_of_user(server: RedisServer) -> dict[bytes, bytes]:
 
 def fill(server: RedisServer) -> None:
     """Have the server refuse all writes."""
-    with server.client() as client:
-        client.config_set("maxmemory", "1")
+    server.run("CONFIG SET", "maxmemory", "1")
 
 
 def state_of(circuit: Circuit) -> State:
@@ -146,28 +140,6 @@ def cut_off(
 
     with mock.patch.object(Connection, "pack_command", send):
         yield lost
-
-
-@contextmanager
-def forked(work: Callable[[], bool]) -> Iterator[None]:
-    """Run the work in a forked child, as in a worker of a preloaded server; it has to succeed.
-
-    A child that hangs is ended by an alarm.
-    """
-    child = os.fork()
-    if child == 0:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(120)
-        code = 1
-        try:
-            code = 0 if work() else 1
-        finally:
-            if (measuring := Coverage.current()) is not None:
-                measuring.stop()
-                measuring.save()
-            os._exit(code)
-    yield
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 class Commands(list[str]):

@@ -118,6 +118,11 @@ class RedisServer:
         options.setdefault("socket_timeout", PATIENT)
         return Redis(host="127.0.0.1", port=self.port, **options)
 
+    def run(self, *command: Any) -> Any:
+        """Run a command on a connection of its own."""
+        with self.client() as client:
+            return client.execute_command(*command)
+
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "log").read_text()
@@ -134,6 +139,20 @@ def running(*servers: RedisServer) -> Iterator[None]:
     finally:
         for server in servers:
             server.stop()
+
+
+#: An address without a server: a replica of it lags behind for ever.
+NOBODY = ("127.0.0.1", 1)
+
+
+@contextlib.contextmanager
+def demoted(server: RedisServer) -> Iterator[None]:
+    """Let the server be a replica for a while."""
+    server.run("REPLICAOF", *NOBODY)
+    try:
+        yield
+    finally:
+        server.run("REPLICAOF", "NO", "ONE")
 
 
 @contextlib.contextmanager

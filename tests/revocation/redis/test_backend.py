@@ -92,10 +92,9 @@ def test_other_session_is_added_to_hash(
     """It needs no SQL for the known sessions, and doesn't extend the TTL."""
     first, second = known(log_in(user)), log_in(user)
     (key,) = keys_of(server)
-    with server.client() as client:
-        client.pexpire(key, 30_000)
-        known(second)
-        assert client.pttl(key) <= 30_000
+    server.run("PEXPIRE", key, 30_000)
+    known(second)
+    assert server.run("PTTL", key) <= 30_000
     with django_assert_num_queries(0):
         authenticate(first)
         authenticate(second)
@@ -206,8 +205,7 @@ def test_what_hash_says_of_user_counts(
     """The state of the user is known without the database."""
     issued = known(log_in(user))
     (key,) = keys_of(server)
-    with server.client() as client:
-        client.hset(key, field, value)
+    server.run("HSET", key, field, value)
     assert refusal_of(issued) is reason
 
 
@@ -244,9 +242,8 @@ def test_end_of_everything_spares_other_keys(
     """A prefix with special characters matches only itself. Keys of other types aren't touched."""
     backend = use_redis(settings, cache_at(server.url), PREFIX="a[b]*")
     issued = known(log_in(user))
-    with server.client() as client:
-        client.set("ab:1:{1}", "somebody else's")
-        client.set("a[b]*:1:probe", "1")
+    server.run("SET", "ab:1:{1}", "somebody else's")
+    server.run("SET", "a[b]*:1:probe", "1")
     flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=datetime.now(UTC))
     assert refusal_of(issued) is Refusal.SESSION_ENDED
     assert backend.circuit.state is State.CLOSED
@@ -265,8 +262,7 @@ def test_hash_is_not_completed_from_old_snapshot(
     with _snapshot():
         assert RefreshTokenFamily.objects.count() == 1  # the snapshot begins here
         _elsewhere(lambda: end(issued))
-        with server.client() as client:
-            client.flushall()
+        server.run("FLUSHALL")
         refusal_of(issued)  # the verdict within this transaction doesn't matter
     assert refusal_of(issued) is Refusal.SESSION_ENDED
 
@@ -357,8 +353,7 @@ def test_every_key_expires(
     denial = Denial(user_id=user.pk, jtis=["a"], whole_user=whole)
     getattr(backend, step)(denial)
     (key,) = keys_of(server)
-    with server.client() as client:
-        assert 0 < client.pttl(key) <= 60_000
+    assert 0 < server.run("PTTL", key) <= 60_000
 
 
 def test_end_of_everything_is_believed_for_ever(
@@ -426,8 +421,7 @@ def _elsewhere(work: Any) -> None:
 
 def _expire(server: RedisServer) -> None:
     """Let the TTL pass."""
-    with server.client() as client:
-        client.flushall()
+    server.run("FLUSHALL")
 
 
 def _deny_many(user: AbstractBaseUser, expires_at: datetime, number: int) -> None:
@@ -480,8 +474,7 @@ def test_denial_of_another_tenant_touches_nothing_here(
     denials.append(Denial(user_id=None, tenant="d*"))  # not the tenant "default"
     for denial in denials:
         backend.confirm(denial)
-    with server.client() as client:
-        assert client.hgetall(backend.keys.of_user(user.pk)) == before
+    assert server.run("HGETALL", backend.keys.of_user(user.pk)) == before
     assert refusal_of(issued) is None
 
 

@@ -155,8 +155,7 @@ def test_other_process_that_can_not_write_says_so(
 ) -> None:
     """It logs how many, and for how long tokens may still be accepted. It doesn't wait for long."""
     monkeypatch.setattr(backend_module, "_EXIT_PATIENCE", 0.2)
-    with server.client() as client:
-        client.set(backend.keys.of_user(1), "not a hash")
+    server.run("SET", backend.keys.of_user(1), "not a hash")
     backend._keep([Denial(user_id=1, jtis=["a"])])
     backend._flush_before_exit()
     (said,) = log.messages
@@ -253,15 +252,13 @@ def test_end_waits_no_longer_than_it_may_for_many_hashes(
     """A denial of all users is kept until it has reached the last hash."""
     for number in range(100):
         command_backend.confirm(Denial(user_id=number, jtis=["a"]))
-    with server.client() as client:
-        for key in keys_of(server):
-            client.persist(key)
+    for key in keys_of(server):
+        server.run("PERSIST", key)
     command_backend._keep([Denial(user_id=None, jtis=["b"])])
     with monkeypatch.context() as patch:
         patch.setattr(denials_module, "monotonic", _Clock())
         assert not command_backend.flush(10)
-    with server.client() as client:
-        reached = sum(client.hexists(key, "t:b") for key in keys_of(server))
+    reached = sum(server.run("HEXISTS", key, "t:b") for key in keys_of(server))
     assert 0 < reached < 10
     assert len(command_backend.denials.kept) == 1
     assert command_backend.flush(PATIENT)

@@ -34,8 +34,7 @@ def test_good_server_gives_no_message() -> None:
 @pytest.mark.usefixtures("backend")
 def test_evicting_server_is_a_warning(server: RedisServer) -> None:
     """W020, with --deploy: only then is the server asked."""
-    with server.client() as client:
-        client.config_set("maxmemory-policy", "allkeys-lru")
+    server.run("CONFIG SET", "maxmemory-policy", "allkeys-lru")
     assert (_ids(), _ids(deploy=True)) == ([], ["jwt_auth.W020"])
 
 
@@ -65,13 +64,12 @@ def test_old_server_is_an_error(
 @pytest.mark.usefixtures("backend")
 def test_server_that_hides_its_configuration_is_not_judged(server: RedisServer) -> None:
     """A user without the right to CONFIG is fine."""
-    with server.client() as client:
-        client.config_set("maxmemory-policy", "allkeys-lru")
-        client.execute_command("ACL", "SETUSER", "default", "-config")
-        try:
-            assert _ids(deploy=True) == []
-        finally:
-            client.execute_command("ACL", "SETUSER", "default", "+config")
+    server.run("CONFIG SET", "maxmemory-policy", "allkeys-lru")
+    server.run("ACL", "SETUSER", "default", "-config")
+    try:
+        assert _ids(deploy=True) == []
+    finally:
+        server.run("ACL", "SETUSER", "default", "+config")
 
 
 _CACHES = {

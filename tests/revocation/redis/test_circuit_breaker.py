@@ -10,7 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jwt_auth.revocation.redis import circuit_breaker as module
 from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
-from tests.revocation.redis.scene import Clock, forked, probers, state_of
+from tests.keys.reloading import holds_in_child
+from tests.revocation.redis.scene import Clock, probers, state_of
 
 pytestmark = pytest.mark.redis
 
@@ -162,7 +163,6 @@ def test_lack_of_threads_fails_no_request(
     assert state_of(watched) is State.CLOSED
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
 def test_forked_child_probes_by_itself(watched: Circuit, probe: Probe) -> None:
     """It has the state, but neither the thread nor the holder of the lock."""
     watched.fail(_ERROR)
@@ -174,8 +174,8 @@ def test_forked_child_probes_by_itself(watched: Circuit, probe: Probe) -> None:
         thread.join()
         return state_of(watched) is State.CLOSED
 
-    with watched._lock, forked(close):
-        pass
+    with watched._lock:
+        assert holds_in_child(close)
     assert state_of(watched) is State.OPEN
     probe.is_up = True
     (thread,) = probers()

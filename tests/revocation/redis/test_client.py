@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +26,7 @@ from jwt_auth.revocation.redis import denials as denials_module
 from jwt_auth.revocation.redis.circuit_breaker import State
 from jwt_auth.revocation.redis.client import RedisClient
 from tests.flows.scene import log_in, refusal_of
+from tests.keys.reloading import holds_in_child
 from tests.revocation.redis.scene import (
     Clock,
     cache_at,
@@ -32,13 +34,12 @@ from tests.revocation.redis.scene import (
     cut_off,
     end,
     fill,
-    forked,
     hash_of_user,
     known,
     state_of,
     trust_at_once,
 )
-from tests.revocation.redis.servers import PATIENT, RedisServer, stopped, wait_for
+from tests.revocation.redis.servers import PATIENT, RedisServer, demoted, stopped, wait_for
 
 pytestmark = pytest.mark.redis
 
@@ -68,11 +69,6 @@ def make_client(settings: Settings) -> Callable[..., RedisClient]:
         return RedisClient("made", timeout=timeout)
 
     return make
-
-
-def _is_open(server: RedisServer, number: int) -> bool:
-    with server.client() as client:
-        return str(number) in {row["id"] for row in client.client_list()}
 
 
 def _say(redis_client: RedisClient, text: str) -> bytes:
@@ -145,8 +141,7 @@ def test_closed_idle_connection_is_opened_again(
 ) -> None:
     """A server that closes idle connections hasn't failed."""
     _say(redis_client, "first")
-    with server.client() as client:
-        client.client_kill_filter(_type="normal", skipme=True)
+    server.run("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
     assert _say(redis_client, "mine") == b"mine"
 
 
@@ -194,15 +189,11 @@ def test_restarted_server_has_another_run(
 def test_demoted_server_is_left(redis_client: RedisClient, server: RedisServer) -> None:
     """A connection to a server that is now a replica isn't used again, and fails the probe."""
     _say(redis_client, "first")
-    with server.client() as client:
-        client.replicaof("127.0.0.1", 1)
-        try:
-            with pytest.raises(ReadOnlyError):
-                redis_client.call("SET", _KEY, "value")
-            with pytest.raises(ReadOnlyError):
-                redis_client.put(_KEY)
-        finally:
-            client.replicaof("NO", "ONE")
+    with demoted(server):
+        with pytest.raises(ReadOnlyError):
+            redis_client.call("SET", _KEY, "value")
+        with pytest.raises(ReadOnlyError):
+            redis_client.put(_KEY)
     redis_client.put(_KEY)
 
 
@@ -267,8 +258,8 @@ def test_command_is_not_tried_for_ever(
 
 def test_scan_finds_all_keys(redis_client: RedisClient, server: RedisServer) -> None:
     """In as many steps as needed."""
-    with server.client() as client:
-        client.mset({f"a:{number}": "1" for number in range(1_200)} | {"b:1": "1"})
+    names = [f"a:{number}" for number in range(1_200)] + ["b:1"]
+    server.run("MSET", *(text for name in names for text in (name, "1")))
     assert len(set(redis_client.scan(b"a:*", {}))) == 1_200
 
 
@@ -277,10 +268,7 @@ def test_unknown_setting_has_no_value(redis_client: RedisClient) -> None:
     assert redis_client.config("no-such-setting", _KEY) is None
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
-def test_forked_child_has_its_own_connection(
-    redis_client: RedisClient, server: RedisServer
-) -> None:
+def test_forked_child_has_its_own_connection(redis_client: RedisClient) -> None:
     """Gunicorn with preload: parent and child never read each other's answers."""
     _say(redis_client, "first")
     texts = [f"text {number}" for number in range(200)]
@@ -290,42 +278,33 @@ def test_forked_child_has_its_own_connection(
             f"{os.getpid()} {text}" for text in texts
         ]
 
-    with forked(ask):
-        assert ask()
+    with ThreadPoolExecutor(1) as thread:
+        parent = thread.submit(ask)
+        assert holds_in_child(ask)
+    assert parent.result()
     assert _say(redis_client, "last") == b"last"
 
 
 def test_connections_are_kept_across_threads(
-    redis_client: RedisClient, server: RedisServer
+    redis_client: RedisClient, opened: list[Connection]
 ) -> None:
     """Under ASGI each request has a thread: eight at a time need eight connections at most.
 
     Each answer reaches the thread that asked.
     """
-    with server.client() as client:
-        before: Any = client.info("stats")
-        lanes = [
-            threading.Thread(target=_answer_requests, args=(redis_client, 25)) for _ in range(8)
-        ]
-        for lane in lanes:
-            lane.start()
-        for lane in lanes:
-            lane.join()
-        after: Any = client.info("stats")
-    assert after["total_connections_received"] - before["total_connections_received"] <= 8
+    with ThreadPoolExecutor(8) as lanes:
+        answered = list(lanes.map(_answer_requests, [redis_client] * 8))
+    assert answered == [True] * 8
+    assert len(opened) <= 8
 
 
-def _say_into(answers: list[bytes], redis_client: RedisClient, text: str) -> None:
-    answers.append(_say(redis_client, text))
-
-
-def _answer_requests(redis_client: RedisClient, number: int) -> None:
-    for text in map(str, range(number)):
-        answers: list[bytes] = []
-        request = threading.Thread(target=_say_into, args=(answers, redis_client, text))
-        request.start()
-        request.join()
-        assert answers == [text.encode()]
+def _answer_requests(redis_client: RedisClient) -> bool:
+    for text in map(str, range(25)):
+        with ThreadPoolExecutor(1) as request:
+            answer = request.submit(_say, redis_client, text).result()
+        if answer != text.encode():
+            return False
+    return True
 
 
 def test_connection_that_nobody_uses_is_closed(
@@ -336,17 +315,16 @@ def test_connection_that_nobody_uses_is_closed(
     for now in range(0, 100, 20):
         clock.now = float(now)
         redis_client.call("PING", b"")
-    assert sum(_is_open(server, number) for number in numbers) == 1
+    with server.client() as client:
+        open_ = {int(row["id"]) for row in client.client_list()}
+    assert len(open_ & set(numbers)) == 1
 
 
 def _in_a_burst(redis_client: RedisClient, server: RedisServer, size: int) -> list[int]:
     """Use that many connections at once, and return their IDs."""
-    threads = [
-        threading.Thread(target=redis_client.call, args=("BLPOP", _KEY, 0)) for _ in range(size)
-    ]
-    for thread in threads:
-        thread.start()
-    with server.client() as client:
+    with ThreadPoolExecutor(size) as threads, server.client() as client:
+        for _ in range(size):
+            threads.submit(redis_client.call, "BLPOP", _KEY, 0)
 
         def waiting() -> list[int]:
             return [int(row["id"]) for row in client.client_list() if row["cmd"] == "blpop"]
@@ -354,8 +332,6 @@ def _in_a_burst(redis_client: RedisClient, server: RedisServer, size: int) -> li
         wait_for(lambda: len(waiting()) == size)
         numbers = waiting()
         client.lpush(_KEY, *map(str, range(size)))
-    for thread in threads:
-        thread.join()
     return numbers
 
 
@@ -474,7 +450,6 @@ def test_full_server_takes_what_is_revoked(
     assert state_of(silent.circuit) is State.OPEN
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
 def test_forked_child_leaves_what_was_kept_to_its_parent(silent: RedisRevocation) -> None:
     """The child doesn't wait for a lock that no thread releases."""
     silent._keep([Denial(user_id=1, jtis=["a"])])
@@ -484,8 +459,8 @@ def test_forked_child_leaves_what_was_kept_to_its_parent(silent: RedisRevocation
         silent._keep([Denial(user_id=1, jtis=["b"])])
         return nothing and len(silent.denials.kept) == 1
 
-    with silent.denials._lock, forked(keep):
-        pass
+    with silent.denials._lock:
+        assert holds_in_child(keep)
     assert [denial.jtis for denial in silent.denials.kept] == [["a"]]
 
 

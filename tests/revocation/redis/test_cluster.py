@@ -23,12 +23,12 @@ from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in, refusal_of
+from tests.keys.reloading import holds_in_child
 from tests.revocation.contract import RevocationContract
 from tests.revocation.redis.cluster import Migration, wait_until_whole
 from tests.revocation.redis.scene import (
     authenticate,
     end,
-    forked,
     hash_of_user,
     keys_of,
     known,
@@ -61,11 +61,7 @@ def test_users_are_spread_over_nodes(
     with django_assert_num_queries(0):
         for issued in sessions:
             authenticate(issued)
-    sizes = []
-    for node in nodes:
-        with node.client() as client:
-            sizes.append(client.dbsize())
-    *of_primaries, of_newcomer = sizes
+    *of_primaries, of_newcomer = (node.run("DBSIZE") for node in nodes)
     assert (sum(of_primaries), of_newcomer) == (12, 0)
     assert all(of_primaries)
 
@@ -138,7 +134,6 @@ def test_factory_makes_one_client_and_can_close_it(backend: RedisRevocation) -> 
     assert client.ping()
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
 def test_forked_child_waits_for_none_of_its_parents_locks(backend: RedisRevocation) -> None:
     """Locked by another thread, in a client that the forking thread also has."""
     client: Any = get_redis_connection("revocation")
@@ -153,15 +148,13 @@ def test_forked_child_waits_for_none_of_its_parents_locks(backend: RedisRevocati
     holder.start()
     try:
         assert held.wait(PATIENT)
-        with forked(lambda: backend.client.ping() == {}):
-            pass
+        assert holds_in_child(lambda: backend.client.ping() == {})
     finally:
         release.set()
         holder.join()
     assert get_redis_connection("revocation") is client
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
 def test_forked_child_does_not_wait_for_its_parents_client() -> None:
     """It is being made, for a node that accepts connections and doesn't answer."""
     with _silent_node() as (node, url):
@@ -176,8 +169,7 @@ def test_forked_child_does_not_wait_for_its_parents_client() -> None:
                 caller.run()
                 return caller.failure is not None
 
-            with forked(fails):
-                pass
+            assert holds_in_child(fails)
     maker.join()
     assert maker.failure is not None
 
@@ -264,17 +256,15 @@ def _move_slot(nodes: list[RedisServer]) -> None:
     heir = primaries[(primaries.index(owner) + 1) % len(primaries)]
     (key,) = keys_of(owner)
     migration = Migration(nodes, key, heir)
-    with owner.client() as client:
-        client.flushall()
+    owner.run("FLUSHALL")
     migration.finish()
     for node in nodes:
         wait_for(partial(_takes_for_owner, node, key, heir))
 
 
 def _takes_for_owner(node: RedisServer, key: bytes, owner: RedisServer) -> bool:
-    with node.client() as client:
-        try:
-            client.exists(key)
-        except MovedError as moved:
-            return bool(moved.port == owner.port)
+    try:
+        node.run("EXISTS", key)
+    except MovedError as moved:
+        return bool(moved.port == owner.port)
     return node is owner

@@ -69,8 +69,7 @@ def test_hash_is_made_in_a_slot_on_its_way(
     sessions: list[Issued], migration: Migration, other: RedisRevocation
 ) -> None:
     """A hash that is on neither node is made on the new one."""
-    with migration.heir.client() as client:
-        client.flushall()
+    migration.heir.run("FLUSHALL")
     assert _admits(other, sessions[0])
     assert has_key(migration.heir, migration.key)
     _has_not_failed(other)
@@ -137,11 +136,10 @@ def broken(
     """The hash of the first user fails every command."""
     key = backend.keys.of_user(sessions[0].family.user_id)
     owner = next(node for node in nodes if has_key(node, key))
-    with owner.client() as client:
-        client.delete(key)
-        client.set(key, "not a hash")
-        yield key
-        client.delete(key)
+    owner.run("DEL", key)
+    owner.run("SET", key, "not a hash")
+    yield key
+    owner.run("DEL", key)
 
 
 @pytest.mark.usefixtures("broken")

@@ -25,12 +25,9 @@ from tests.revocation.redis.scene import (
     state_of,
     use_redis,
 )
-from tests.revocation.redis.servers import RedisServer, running
+from tests.revocation.redis.servers import NOBODY, RedisServer, demoted, running
 
 pytestmark = pytest.mark.redis
-
-#: An address without a server: a replica of it lags behind for ever.
-_NOBODY = ("127.0.0.1", 1)
 
 
 class Site:
@@ -42,15 +39,13 @@ class Site:
             for name in ("first", "second")
         )
         self.proxy = Proxy(self.first.port)
-        with self.second.client() as client:
-            client.replicaof(*_NOBODY)
+        self.second.run("REPLICAOF", *NOBODY)
 
     def promote(self, server: RedisServer) -> None:
         """Let the other server lag behind, and this one have the address."""
         other = self.second if server is self.first else self.first
-        with other.client() as client, server.client() as heir:
-            client.replicaof(*_NOBODY)
-            heir.replicaof("NO", "ONE")
+        other.run("REPLICAOF", *NOBODY)
+        server.run("REPLICAOF", "NO", "ONE")
         self.proxy.switch(server.port)
 
 
@@ -90,9 +85,8 @@ def test_open_connection_learns_of_a_promotion(
 ) -> None:
     """Demoted and promoted again between two requests: another run, on the same connection."""
     before = _ask(redis_client)
-    with server.client() as client:
-        client.replicaof(*_NOBODY)
-        client.replicaof("NO", "ONE")
+    with demoted(server):
+        pass
     clock.now += 1
     after = _ask(redis_client)
     assert after[0] == before[0]
@@ -119,12 +113,8 @@ def test_primary_that_became_a_replica_is_left(
 ) -> None:
     """Within a second, even by requests that only read: it would answer them for ever."""
     _ask(redis_client)
-    with server.client() as client:
-        client.replicaof(*_NOBODY)
-        try:
-            clock.now += 1
-            with pytest.raises(ReadOnlyError):
-                _ask(redis_client)
-        finally:
-            client.replicaof("NO", "ONE")
+    with demoted(server):
+        clock.now += 1
+        with pytest.raises(ReadOnlyError):
+            _ask(redis_client)
     _ask(redis_client)

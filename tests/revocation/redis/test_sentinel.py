@@ -53,8 +53,7 @@ class Site:
     def give_up_after(self, milliseconds: int) -> None:
         """Set after how long a server that doesn't answer counts as down."""
         for sentinel in self.sentinels:
-            with sentinel.client() as client:
-                client.sentinel_set("primary", "down-after-milliseconds", milliseconds)
+            sentinel.run("SENTINEL SET", "primary", "down-after-milliseconds", milliseconds)
 
     def primary(self) -> RedisServer:
         """The primary, as the sentinels see it."""
@@ -138,8 +137,8 @@ def _sentinel(folder: Path, primary: RedisServer) -> RedisServer:
     (folder / "sentinel.conf").write_text(_CONFIG.format(port=primary.port))
     sentinel = RedisServer(folder, mode="sentinel")
     # They find each other sooner by it. Before Redis 7, it takes the usual two seconds.
-    with sentinel.client() as client, suppress(ResponseError):
-        client.execute_command("SENTINEL", "DEBUG", "publish-period", "100")
+    with suppress(ResponseError):
+        sentinel.run("SENTINEL", "DEBUG", "publish-period", "100")
     return sentinel
 
 

@@ -51,8 +51,7 @@ def sentinel(
         for server, password in zip(
             servers, ("PASSWORD-OF-REDIS", "PASSWORD-OF-SENTINEL"), strict=True
         ):
-            with server.client() as client:
-                client.execute_command("ACL", "SETUSER", "default", "resetpass", f">{password}")
+            server.run("ACL", "SETUSER", "default", "resetpass", f">{password}")
         yield ports[1]
 
 
