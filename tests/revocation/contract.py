@@ -75,7 +75,6 @@ class RevocationContract:
     def test_end_of_everything_refuses_everybody(
         self, user: AbstractBaseUser, make_user: MakeUser
     ) -> None:
-        """Every session ends, of all users."""
         sessions = [log_in(user), log_in(make_user("bob"))]
         assert [refusal_of(session) for session in sessions] == [None, None]
         now = datetime.now(UTC)

@@ -171,17 +171,9 @@ def test_projects_own_reload_is_asked(found: Any, monkeypatch: pytest.MonkeyPatc
     assert len(seen) == 1
 
 
-class _Replica:
-    """Sends reads to a database that lags behind."""
-
-    def db_for_read(self, model: Any, **hints: Any) -> str:
-        """A name that no database has."""
-        return "replica"
-
-
 def test_load_goes_to_write_database(found: Any, settings: Settings) -> None:
     """A replica may not know yet that the user is inactive."""
-    settings.DATABASE_ROUTERS = [f"{__name__}._Replica"]
+    settings.DATABASE_ROUTERS = ["tests.revocation.test_database.Replica"]
     assert found.email == "alice@example.com"
 
 

@@ -51,13 +51,7 @@ def use_redis(settings: Settings, cache: dict[str, Any], **options: Any) -> Redi
     return backend
 
 
-def authenticate(issued: Issued) -> tuple[Any, AccessToken]:
-    """Answer a request with this access token."""
-    return flows.authenticate(issued.access_token.text, client=BROWSER, now=datetime.now(UTC))
-
-
 def token_of(issued: Issued) -> AccessToken:
-    """Read the claims of the access token."""
     return access.verify(issued.access_token.text, now=datetime.now(UTC))
 
 
@@ -68,18 +62,15 @@ def known(issued: Issued) -> Issued:
 
 
 def end(issued: Issued) -> None:
-    """End one session."""
     now = datetime.now(UTC)
     flows.end_session(issued.family.pk, reason=Reason.LOGOUT, client=BROWSER, now=now)
 
 
 def log_out_everywhere(user: AbstractBaseUser) -> None:
-    """End all sessions of a user."""
     flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC))
 
 
 def admits(node: RedisRevocation, token: AccessToken) -> bool:
-    """Whether this node accepts the token."""
     try:
         node.get_user(token)
     except AccessTokenRefused:
@@ -88,7 +79,6 @@ def admits(node: RedisRevocation, token: AccessToken) -> bool:
 
 
 def keys_of(server: RedisServer) -> list[bytes]:
-    """All keys of the server."""
     return sorted(server.run("KEYS", "*"))
 
 
@@ -142,14 +132,10 @@ def cut_off(
         yield lost
 
 
-class Commands(list[str]):
-    """The names of the commands that a server has run."""
-
-
 @contextmanager
-def commands_of(server: RedisServer) -> Iterator[Commands]:
-    """Record the commands that the server runs meanwhile."""
-    names = Commands()
+def commands_of(server: RedisServer) -> Iterator[list[str]]:
+    """Record the names of the commands that the server runs meanwhile."""
+    names: list[str] = []
     with server.client() as client:
         before = _count(client)
         yield names

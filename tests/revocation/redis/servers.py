@@ -86,7 +86,6 @@ class RedisServer:
 
     @property
     def pid(self) -> int:
-        """The ID of the current process."""
         assert self._process is not None
         return self._process.pid
 
@@ -114,7 +113,6 @@ class RedisServer:
             self._process = None
 
     def client(self, **options: Any) -> Redis:
-        """Open a client of this server."""
         options.setdefault("socket_timeout", PATIENT)
         return Redis(host="127.0.0.1", port=self.port, **options)
 
@@ -166,7 +164,6 @@ def stopped(server: RedisServer) -> Iterator[None]:
 
 
 def wait_for(condition: Callable[[], bool], patience: float = _PATIENCE) -> None:
-    """Wait until a condition holds."""
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -134,7 +134,6 @@ def test_any_error_in_the_middle_is_an_outage(
     log: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An error of any type, at any step."""
     issued = known(log_in(user))
     if moment == "connect":
         backend.client.renew()
@@ -154,7 +153,6 @@ def test_any_error_in_the_middle_is_an_outage(
 def test_any_error_of_a_clusters_discovery_is_an_outage(
     user: AbstractBaseUser, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error of any type."""
     use_redis(settings, cache_at("redis://127.0.0.1:1", **_CLUSTER))
 
     def fail(*arguments: Any, **options: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,10 +24,9 @@ from jwt_auth.revocation.lookup import find_standing
 from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis import backend as module
 from jwt_auth.revocation.redis.circuit_breaker import State
-from tests.flows.scene import log_in, refusal_of
+from tests.flows.scene import authenticate, log_in, refusal_of
 from tests.revocation.contract import RevocationContract
 from tests.revocation.redis.scene import (
-    authenticate,
     cache_at,
     commands_of,
     end,
@@ -45,6 +44,7 @@ pytestmark = [
     pytest.mark.redis,
     pytest.mark.sql,
     pytest.mark.user_model,
+    pytest.mark.usefixtures("backend"),
 ]
 
 
@@ -59,10 +59,7 @@ class TestContract(RevocationContract):
 
 
 def test_known_session_costs_one_command_and_no_sql(
-    user: AbstractBaseUser,
-    backend: RedisRevocation,
-    server: RedisServer,
-    django_assert_num_queries: DjangoAssertNumQueries,
+    user: AbstractBaseUser, server: RedisServer, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     """One HMGET for a view that reads the key and the claims."""
     issued = known(log_in(user))
@@ -73,9 +70,7 @@ def test_known_session_costs_one_command_and_no_sql(
 
 
 def test_first_request_of_session_costs_two_selects(
-    user: AbstractBaseUser,
-    backend: RedisRevocation,
-    django_assert_num_queries: DjangoAssertNumQueries,
+    user: AbstractBaseUser, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     """The verdict, and the denied tokens."""
     issued = log_in(user)
@@ -84,10 +79,7 @@ def test_first_request_of_session_costs_two_selects(
 
 
 def test_other_session_is_added_to_hash(
-    user: AbstractBaseUser,
-    backend: RedisRevocation,
-    server: RedisServer,
-    django_assert_num_queries: DjangoAssertNumQueries,
+    user: AbstractBaseUser, server: RedisServer, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     """It needs no SQL for the known sessions, and doesn't extend the TTL."""
     first, second = known(log_in(user)), log_in(user)
@@ -105,7 +97,6 @@ def test_refused_request_costs_no_sql(
     backend: RedisRevocation,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    """Requests with a revoked token don't reach the database."""
     ended, denied = known(log_in(user)), known(log_in(user))
     end(ended)
     token = token_of(denied)
@@ -117,9 +108,7 @@ def test_refused_request_costs_no_sql(
         assert refusal_of(denied) is Refusal.TOKEN_REVOKED
 
 
-def test_rolled_back_revocation_costs_sql_only(
-    user: AbstractBaseUser, backend: RedisRevocation
-) -> None:
+def test_rolled_back_revocation_costs_sql_only(user: AbstractBaseUser) -> None:
     """Its marks stay until the hash expires. They refuse no token."""
     issued = known(log_in(user))
     with transaction.atomic():
@@ -146,11 +135,7 @@ def _delete_all() -> None:
     [(_deactivate_all, Refusal.USER_INACTIVE), (_delete_all, Refusal.USER_UNKNOWN)],
 )
 def test_change_without_signal_is_seen_when_hash_expires(
-    user: AbstractBaseUser,
-    backend: RedisRevocation,
-    server: RedisServer,
-    change: Callable[[], None],
-    reason: Refusal,
+    user: AbstractBaseUser, server: RedisServer, change: Callable[[], None], reason: Refusal
 ) -> None:
     """A view that reads the user gets a refusal immediately."""
     issued = known(log_in(user))
@@ -162,9 +147,7 @@ def test_change_without_signal_is_seen_when_hash_expires(
     assert [refusal_of(issued), refusal_of(issued)] == [reason] * 2
 
 
-def test_deleted_row_of_session_stays_refused(
-    user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
-) -> None:
+def test_deleted_row_of_session_stays_refused(user: AbstractBaseUser, server: RedisServer) -> None:
     """A session that isn't in the hash isn't live: deleting one in the admin ends it for good."""
     issued, other = known(log_in(user)), known(log_in(user))
     end(issued)
@@ -175,9 +158,7 @@ def test_deleted_row_of_session_stays_refused(
         _expire(server)
 
 
-def test_denial_finds_hash_whatever_form_the_key_has(
-    user: AbstractBaseUser, backend: RedisRevocation
-) -> None:
+def test_denial_finds_hash_whatever_form_the_key_has(user: AbstractBaseUser) -> None:
     """A user saved with a key in capitals or as text is the same user."""
     issued = known(log_in(user))
     text = str(user.pk)
@@ -195,12 +176,7 @@ def test_denial_finds_hash_whatever_form_the_key_has(
     [("a", "0", Refusal.USER_INACTIVE), ("v", "7", Refusal.TOKEN_VERSION)],
 )
 def test_what_hash_says_of_user_counts(
-    user: AbstractBaseUser,
-    backend: RedisRevocation,
-    server: RedisServer,
-    field: str,
-    value: str,
-    reason: Refusal,
+    user: AbstractBaseUser, server: RedisServer, field: str, value: str, reason: Refusal
 ) -> None:
     """The state of the user is known without the database."""
     issued = known(log_in(user))
@@ -253,9 +229,7 @@ def test_end_of_everything_spares_other_keys(
 
 
 def test_hash_is_not_completed_from_old_snapshot(
-    user: AbstractBaseUser,
-    backend: RedisRevocation,
-    server: RedisServer,
+    user: AbstractBaseUser, server: RedisServer
 ) -> None:
     """A transaction may show the database as it was before a revocation that broke no lease."""
     issued = log_in(user)
@@ -268,7 +242,7 @@ def test_hash_is_not_completed_from_old_snapshot(
 
 
 def test_read_committed_completes_hash_in_transaction(
-    user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
+    user: AbstractBaseUser, server: RedisServer
 ) -> None:
     """ATOMIC_REQUESTS costs no more if each statement sees what has been committed."""
     issued = log_in(user)
@@ -278,10 +252,7 @@ def test_read_committed_completes_hash_in_transaction(
 
 
 def test_without_autocommit_hash_is_not_completed(
-    user: AbstractBaseUser,
-    backend: RedisRevocation,
-    server: RedisServer,
-    monkeypatch: pytest.MonkeyPatch,
+    user: AbstractBaseUser, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection without autocommit is in a transaction, although in no atomic block."""
     issued = log_in(user)
@@ -356,9 +327,7 @@ def test_every_key_expires(
     assert 0 < server.run("PTTL", key) <= 60_000
 
 
-def test_end_of_everything_is_believed_for_ever(
-    user: AbstractBaseUser, backend: RedisRevocation
-) -> None:
+def test_end_of_everything_is_believed_for_ever(user: AbstractBaseUser) -> None:
     """Former data about a session doesn't come back when the hash is completed for another."""
     issued = known(log_in(user))
     flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=datetime.now(UTC))
@@ -414,9 +383,8 @@ def _elsewhere(work: Any) -> None:
         finally:
             connection.close()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(run).result()
 
 
 def _expire(server: RedisServer) -> None:
@@ -479,7 +447,7 @@ def test_denial_of_another_tenant_touches_nothing_here(
 
 
 def test_user_who_turns_out_to_be_inactive_is_answered_401(
-    user: AbstractBaseUser, backend: RedisRevocation, api: APIClient
+    user: AbstractBaseUser, api: APIClient
 ) -> None:
     """Like every refused token, although the view had begun when the user was read."""
     issued = known(log_in(user))

@@ -22,19 +22,11 @@ from jwt_auth.revocation.cluster import ClusterConnectionFactory
 from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.conftest import MakeUser
-from tests.flows.scene import log_in, refusal_of
+from tests.flows.scene import authenticate, log_in, refusal_of
 from tests.keys.reloading import holds_in_child
 from tests.revocation.contract import RevocationContract
 from tests.revocation.redis.cluster import Migration, wait_until_whole
-from tests.revocation.redis.scene import (
-    authenticate,
-    end,
-    hash_of_user,
-    keys_of,
-    known,
-    token_of,
-    trust_at_once,
-)
+from tests.revocation.redis.scene import end, hash_of_user, keys_of, known, token_of, trust_at_once
 from tests.revocation.redis.servers import PATIENT, RedisServer, wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
@@ -42,7 +34,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
 @pytest.fixture(autouse=True)
 def backend(on_cluster: RedisRevocation) -> RedisRevocation:
-    """The backend on the cluster."""
     return on_cluster
 
 
@@ -124,7 +115,7 @@ def test_probe_of_cluster_that_is_gone_fails(
     assert backend.client.ping()
 
 
-def test_factory_makes_one_client_and_can_close_it(backend: RedisRevocation) -> None:
+def test_factory_makes_one_client_and_can_close_it() -> None:
     """Threads share it. Its connections are opened again."""
     cache: Any = caches["revocation"]
     factory = cache.client.connection_factory

@@ -79,10 +79,7 @@ def test_revocation_does_not_wait_for_redis_that_a_probe_has_missed(
 
 
 def test_answer_is_not_believed_if_redis_failed_another_request_meanwhile(
-    user: AbstractBaseUser,
-    backend: RedisRevocation,
-    other: RedisRevocation,
-    monkeypatch: pytest.MonkeyPatch,
+    user: AbstractBaseUser, other: RedisRevocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Redis that let both wait may have missed a revocation. The slower one must not win."""
     issued = known(log_in(user))

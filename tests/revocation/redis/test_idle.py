@@ -13,10 +13,9 @@ from jwt_auth.exceptions import Refusal
 from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.chaos.proxy import Proxy
-from tests.flows.scene import log_in, refusal_of
+from tests.flows.scene import authenticate, log_in, refusal_of
 from tests.revocation.redis.scene import (
     Clock,
-    authenticate,
     cache_at,
     commands_of,
     end,
@@ -41,7 +40,6 @@ def balancer(server: RedisServer) -> Iterator[Proxy]:
 def backend(
     balancer: Proxy, clock: Clock, settings: Settings, nobody_probes: None
 ) -> RedisRevocation:
-    """The backend behind the balancer."""
     return use_redis(settings, cache_at(balancer.url))
 
 

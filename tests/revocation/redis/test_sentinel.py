@@ -73,7 +73,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def backend(site: Site, settings: Settings) -> RedisRevocation:
-    """The backend behind the sentinels."""
     sentinels = [("127.0.0.1", sentinel.port) for sentinel in site.sentinels]
     return use_redis(settings, _behind(sentinels, "redis://primary/0"))
 

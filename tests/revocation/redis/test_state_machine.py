@@ -50,7 +50,6 @@ def make_world(server: RedisServer, make_user: MakeUser, settings: Settings) -> 
 
 @pytest.fixture
 def world(make_world: Callable[[], World]) -> Iterator[World]:
-    """A world of one test."""
     world = make_world()
     yield world
     world.close()

@@ -122,7 +122,6 @@ class World:
         self._snapshot: tuple[bytes, int] | None = None
 
     def close(self) -> None:
-        """Clean up."""
         self.client.flushall()
         self.client.close()
         for node in self.nodes:
@@ -131,7 +130,6 @@ class World:
     # ---- Requests
 
     def log_in(self) -> None:
-        """Open another session."""
         self.user.refresh_from_db()
         self.sessions.append(token_of(log_in(self.user)))
 
@@ -151,7 +149,6 @@ class World:
             return None
 
     def read(self, filler: Filler | None) -> None:
-        """Read the database."""
         if filler is not None:
             standing = find_standing(filler.token)
             assert isinstance(standing, Standing)
@@ -211,11 +208,9 @@ class World:
 
     @property
     def key(self) -> bytes:
-        """The key of the user's hash."""
         return self.nodes[0].keys.of_user(self.user.pk)
 
     def evict(self) -> None:
-        """Lose the hash."""
         self._disturb()
         self.client.delete(self.key)
 
