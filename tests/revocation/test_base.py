@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -13,10 +13,10 @@ from pytest_django import Settings
 
 from jwt_auth import flows
 from jwt_auth.flows import Issued
-from jwt_auth.models import Reason, RefreshTokenFamilyQuerySet
+from jwt_auth.models import Reason, RefreshTokenFamily, RefreshTokenFamilyQuerySet
 from jwt_auth.revocation.base import Denial
+from jwt_auth.revocation.database import DatabaseRevocation
 from tests.flows.scene import BROWSER, log_in
-from tests.revocation.recording import RecordingRevocation
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model]
 
@@ -52,10 +52,26 @@ FLOWS: dict[str, tuple[Flow, Callable[[Issued], Denial]]] = {
 _ENDING = ["session", "user", "everybody"]
 
 
+class RecordingRevocation(DatabaseRevocation):
+    """Records the step, the denial and the number of sessions that had ended by then."""
+
+    notes: ClassVar[list[tuple[str, Denial, int]]] = []
+
+    def deny(self, denial: Denial) -> None:
+        self._note("deny", denial)
+
+    def confirm(self, denial: Denial) -> None:
+        self._note("confirm", denial)
+
+    def _note(self, step: str, denial: Denial) -> None:
+        ended = RefreshTokenFamily.objects.exclude(revoked_at=None).count()
+        self.notes.append((step, denial, ended))
+
+
 @pytest.fixture
 def notes(settings: Settings) -> Iterator[list[tuple[str, Denial, int]]]:
     """The steps that the backend was told, in order."""
-    settings.JWT_AUTH_REVOCATION = {"BACKEND": "tests.revocation.recording.RecordingRevocation"}
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": f"{__name__}.RecordingRevocation"}
     RecordingRevocation.notes.clear()
     yield RecordingRevocation.notes
     RecordingRevocation.notes.clear()

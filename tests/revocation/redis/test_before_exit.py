@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread, current_thread
@@ -76,17 +79,14 @@ def token(keys: None, other: RedisRevocation, make_user: MakeUser) -> AccessToke
 @contextmanager
 def _stopped(server: RedisServer, until: Callable[[], bool]) -> Iterator[None]:
     """Stop the server until a condition holds."""
-    with ExitStack() as stack:
-        stack.enter_context(stopped(server))
 
-        def wait_and_resume() -> None:
-            wait_for(until)
-            stack.close()
+    def resume() -> None:
+        wait_for(until)
+        os.kill(server.pid, signal.SIGCONT)
 
-        resume = Thread(target=wait_and_resume)
-        resume.start()
+    with stopped(server), ThreadPoolExecutor(1) as thread:
+        thread.submit(resume)
         yield
-        resume.join()
 
 
 _REVOKE: dict[str, Command] = {

@@ -148,21 +148,14 @@ def test_forked_child_waits_for_none_of_its_parents_locks(backend: RedisRevocati
 
 def test_forked_child_does_not_wait_for_its_parents_client() -> None:
     """It is being made, for a node that accepts connections and doesn't answer."""
-    with _silent_node() as (node, url):
-        maker = _Caller(url, socket_timeout=PATIENT)
-        maker.start()
-        connection, _ = node.accept()
-        with connection:
-            assert connection.recv(1)  # it has asked, and waits
+    with _client_being_made() as url:
 
-            def fails() -> bool:
-                caller = _Caller(url, socket_timeout=0.1)
-                caller.run()
-                return caller.failure is not None
+        def fails() -> bool:
+            caller = _Caller(url, socket_timeout=0.1)
+            caller.run()
+            return caller.failure is not None
 
-            assert holds_in_child(fails)
-    maker.join()
-    assert maker.failure is not None
+        assert holds_in_child(fails)
 
 
 def test_threads_that_wait_for_a_client_fail_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,23 +168,17 @@ def test_threads_that_wait_for_a_client_fail_with_it(monkeypatch: pytest.MonkeyP
         return make(**options)
 
     monkeypatch.setattr(RedisCluster, "from_url", note)
-    with _silent_node() as (node, url):
-        maker = _Caller(url, socket_timeout=PATIENT)
-        maker.start()
-        connection, _ = node.accept()
-        with connection:
-            assert connection.recv(1)
-            lock = ClusterConnectionFactory._clusters[url].lock = _Queue(
-                ClusterConnectionFactory._clusters[url].lock
-            )
-            waiting = [_Caller(url, socket_timeout=PATIENT) for _ in range(3)]
-            for caller in waiting:
-                caller.start()
-            wait_for(lambda: len(lock.queue) == len(waiting))
-    for caller in (maker, *waiting):
+    with _client_being_made() as url:
+        lock = ClusterConnectionFactory._clusters[url].lock = _Queue(
+            ClusterConnectionFactory._clusters[url].lock
+        )
+        waiting = [_Caller(url, socket_timeout=PATIENT) for _ in range(3)]
+        for caller in waiting:
+            caller.start()
+        wait_for(lambda: len(lock.queue) == len(waiting))
+    for caller in waiting:
         caller.join()
-        assert caller.failure is not None
-    assert all(isinstance(caller.failure, RedisError) for caller in waiting)
+        assert isinstance(caller.failure, RedisError)
     assert len(attempts) == 1
     _Caller(url).run()
     assert len(attempts) == 2
@@ -229,10 +216,18 @@ class _Queue:
 
 
 @contextmanager
-def _silent_node() -> Iterator[tuple[socket.socket, str]]:
-    """Listen at an address that accepts connections, and answer nothing; then refuse them."""
+def _client_being_made() -> Iterator[str]:
+    """Let a thread wait for a node that accepts connections and answers nothing, and then fail."""
     with socket.create_server(("127.0.0.1", 0)) as node:
-        yield node, f"redis://127.0.0.1:{node.getsockname()[1]}"
+        url = f"redis://127.0.0.1:{node.getsockname()[1]}"
+        maker = _Caller(url, socket_timeout=PATIENT)
+        maker.start()
+        connection, _ = node.accept()
+        with connection:
+            assert connection.recv(1)  # it has asked, and waits
+            yield url
+    maker.join()
+    assert maker.failure is not None
 
 
 def _owner(nodes: list[RedisServer]) -> RedisServer:
