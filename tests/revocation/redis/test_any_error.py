@@ -77,7 +77,7 @@ def test_request_is_answered_and_nothing_is_quoted(
     log: pytest.LogCaptureFixture,
 ) -> None:
     """Requests and revocations, and the probe in the background."""
-    backend = use_redis(settings, cache_at(location, **options))
+    backend = use_redis(settings, cache_at(location, **options), TIMEOUT=5.0)
     ended, live = known(log_in(user)), known(log_in(user))
     end(ended)
     assert (refusal_of(ended), refusal_of(live)) == (Refusal.SESSION_ENDED, None)
