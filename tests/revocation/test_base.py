@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -117,12 +118,8 @@ def test_write_that_fails_is_not_confirmed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The caller gets the error, and so doesn't take the session for ended."""
-
-    def fail(*args: Any, **kwargs: Any) -> int:
-        raise DatabaseError
-
     issued = log_in(user)
-    monkeypatch.setattr(RefreshTokenFamilyQuerySet, "end", fail)
+    monkeypatch.setattr(RefreshTokenFamilyQuerySet, "end", Mock(side_effect=DatabaseError))
     with pytest.raises(DatabaseError):
         FLOWS[flow][0](issued)
     assert [note[0] for note in notes] == ["deny"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -137,12 +138,8 @@ def test_any_error_in_the_middle_is_an_outage(
     issued = known(log_in(user))
     if moment == "connect":
         backend.client.renew()
-
-    def fail(*arguments: Any, **options: Any) -> Any:
-        raise _OfNobodysKind(_SECRET)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Connection, moment, fail)
+        patch.setattr(Connection, moment, Mock(side_effect=_OfNobodysKind(_SECRET)))
         end(issued)
         assert refusal_of(issued) is Refusal.SESSION_ENDED
     assert state_of(backend.circuit) is State.OPEN
@@ -154,9 +151,5 @@ def test_any_error_of_a_clusters_discovery_is_an_outage(
     user: AbstractBaseUser, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_redis(settings, cache_at("redis://127.0.0.1:1", **_CLUSTER))
-
-    def fail(*arguments: Any, **options: Any) -> Any:
-        raise _OfNobodysKind
-
-    monkeypatch.setattr(NodesManager, "initialize", fail)
+    monkeypatch.setattr(NodesManager, "initialize", Mock(side_effect=_OfNobodysKind))
     assert refusal_of(log_in(user)) is None

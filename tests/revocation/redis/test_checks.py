@@ -84,11 +84,10 @@ _CACHES = {
         "LOCATION": "redis://127.0.0.1:1",
     },
     "broken": {"BACKEND": "django_redis.cache.RedisCash"},
-    "sharded": {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": ["redis://127.0.0.1:1/0", "redis://127.0.0.1:1/1"],
-        "OPTIONS": {"CLIENT_CLASS": "django_redis.client.ShardClient"},
-    },
+    "sharded": cache_at(
+        ["redis://127.0.0.1:1/0", "redis://127.0.0.1:1/1"],
+        CLIENT_CLASS="django_redis.client.ShardClient",
+    ),
 }
 
 

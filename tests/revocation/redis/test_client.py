@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -92,11 +93,7 @@ def test_interrupted_read_gives_no_answer_to_the_next(
 ) -> None:
     """Otherwise the answer that is still to come would be taken for another user's hash."""
     _say(redis_client, "first")
-
-    def interrupt(**options: Any) -> None:
-        raise _TimeLimit
-
-    monkeypatch.setattr(opened[-1], "read_response", interrupt)
+    monkeypatch.setattr(opened[-1], "read_response", Mock(side_effect=_TimeLimit))
     with pytest.raises(_TimeLimit):
         _say(redis_client, "of somebody else")
     assert _say(redis_client, "mine") == b"mine"
@@ -107,11 +104,7 @@ def test_garbage_gives_no_answer_to_the_next(
 ) -> None:
     """After an answer that makes no sense, the connection isn't used again."""
     _say(redis_client, "first")
-
-    def misread(**options: Any) -> None:
-        raise InvalidResponse
-
-    monkeypatch.setattr(opened[-1], "read_response", misread)
+    monkeypatch.setattr(opened[-1], "read_response", Mock(side_effect=InvalidResponse))
     assert _say(redis_client, "mine") == b"mine"  # asked a second time, elsewhere
     assert len(opened) == 2
 
@@ -212,16 +205,11 @@ def test_command_is_not_tried_for_ever(
     redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two nodes of a cluster may each name the other."""
-    tries = []
-
-    def lose(*arguments: Any) -> Any:
-        tries.append(arguments)
-        raise module._Lost
-
+    lose = Mock(side_effect=module._Lost)
     monkeypatch.setattr(redis_client, "_try", lose)
     with pytest.raises(RedisConnectionError):
         _say(redis_client, "first")
-    assert len(tries) == 4
+    assert lose.call_count == 4
 
 
 def test_scan_finds_all_keys(redis_client: RedisClient, server: RedisServer) -> None:
@@ -432,11 +420,7 @@ def test_lost_answer_of_first_command_is_an_error(
 ) -> None:
     """A new connection that breaks immediately isn't opened a third time."""
     _say(redis_client, "first")
-
-    def break_off(*arguments: Any, **options: Any) -> None:
-        raise ConnectionResetError
-
-    monkeypatch.setattr(Connection, "read_response", break_off)
+    monkeypatch.setattr(Connection, "read_response", Mock(side_effect=ConnectionResetError))
     with pytest.raises(RedisConnectionError):
         _say(redis_client, "second")
     assert len(opened) == 2
