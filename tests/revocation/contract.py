@@ -75,11 +75,13 @@ class RevocationContract:
     def test_end_of_everything_refuses_everybody(
         self, user: AbstractBaseUser, make_user: MakeUser
     ) -> None:
+        """For good, whether or not one of them opens another session afterwards."""
         sessions = [log_in(user), log_in(make_user("bob"))]
         assert [refusal_of(session) for session in sessions] == [None, None]
         now = datetime.now(UTC)
         flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=now)
-        assert [refusal_of(session) for session in sessions] == [Refusal.SESSION_ENDED] * 2
+        assert refusal_of(log_in(user)) is None
+        assert [refusal_of(session) for session in sessions * 2] == [Refusal.SESSION_ENDED] * 4
 
     def test_deactivated_user_is_refused(self, user: AbstractBaseUser) -> None:
         """Immediately, wherever the user is saved."""

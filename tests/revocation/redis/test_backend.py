@@ -327,14 +327,6 @@ def test_every_key_expires(
     assert 0 < server.run("PTTL", key) <= 60_000
 
 
-def test_end_of_everything_is_believed_for_ever(user: AbstractBaseUser) -> None:
-    """Former data about a session doesn't come back when the hash is completed for another."""
-    issued = known(log_in(user))
-    flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=datetime.now(UTC))
-    known(log_in(user))
-    assert [refusal_of(issued) for _ in range(3)] == [Refusal.SESSION_ENDED] * 3
-
-
 def test_end_of_one_revocation_leaves_others_mark(
     user: AbstractBaseUser, backend: RedisRevocation, server: RedisServer
 ) -> None:

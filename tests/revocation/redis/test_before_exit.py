@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from threading import Event, Thread, current_thread
 from typing import Any
@@ -222,23 +223,13 @@ def test_end_that_is_interrupted_says_what_is_left(
     assert "1 revocations" in said
 
 
-class _Clock:
-    """Advances by a second with each reading."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1
-        return self.now
-
-
 def test_end_waits_no_longer_than_it_may_for_many_denials(
     command_backend: RedisRevocation, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Denials that are left at the end of the time stay kept."""
     command_backend._keep([Denial(user_id=1, jtis=[str(number)]) for number in range(100)])
     with monkeypatch.context() as patch:
-        patch.setattr(denials_module, "monotonic", _Clock())
+        patch.setattr(denials_module, "monotonic", count().__next__)
         assert not command_backend.flush(10)
     written = [name for name in hash_of_user(server) if name.startswith(b"t:")]
     assert 0 < len(written) < 10
@@ -256,7 +247,7 @@ def test_end_waits_no_longer_than_it_may_for_many_hashes(
         server.run("PERSIST", key)
     command_backend._keep([Denial(user_id=None, jtis=["b"])])
     with monkeypatch.context() as patch:
-        patch.setattr(denials_module, "monotonic", _Clock())
+        patch.setattr(denials_module, "monotonic", count().__next__)
         assert not command_backend.flush(10)
     reached = sum(server.run("HEXISTS", key, "t:b") for key in keys_of(server))
     assert 0 < reached < 10

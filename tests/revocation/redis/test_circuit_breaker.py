@@ -40,12 +40,6 @@ def probe() -> Probe:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """A clock at zero."""
-    return Clock()
-
-
-@pytest.fixture
 def circuit(probe: Probe, clock: Clock, nobody_probes: None) -> Circuit:
     """A circuit that only the test probes."""
     return Circuit(probe, distrust=60, clock=clock)

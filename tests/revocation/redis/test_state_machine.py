@@ -162,10 +162,6 @@ def _without_lease(patch: Patch) -> None:
     _without(patch, "CONFIRM", "redis.call('HDEL', KEYS[1], 'lease')")
 
 
-def _without_deny_after_commit(patch: Patch) -> None:
-    patch.setattr(RedisRevocation, "confirm", lambda self, denial: None)
-
-
 def _without_run_id(patch: Patch) -> None:
     ask = RedisRevocation._ask
 
@@ -179,10 +175,6 @@ def _without_run_id(patch: Patch) -> None:
 
 def _without_mark_on_own_run(patch: Patch) -> None:
     _without(patch, "MARK", "if run and run ~= ARGV[1] then redis.call('DEL', KEYS[1]) end")
-
-
-def _without_deny_first(patch: Patch) -> None:
-    patch.setattr(RedisRevocation, "deny", lambda self, denial: None)
 
 
 def _without_additive_fill(patch: Patch) -> None:
@@ -199,8 +191,8 @@ def _without_distrust_after_outage(patch: Patch) -> None:
     patch.setattr(Circuit, "tick", tick_and_believe)
 
 
-def _without_write_what_was_kept(patch: Patch) -> None:
-    patch.setattr(RedisRevocation, "_keep", lambda self, denials: None)
+def _without_step(name: str) -> Callable[[Patch], None]:
+    return lambda patch: patch.setattr(RedisRevocation, name, lambda self, denial: None)
 
 
 def _evict_before_stale_write(world: World) -> None:
@@ -275,16 +267,16 @@ def _revoke_in_an_outage_that_one_has_seen(world: World) -> None:
 
 _RULES = {
     "lease": (_without_lease, _evict_before_stale_write),
-    "deny_after_commit": (_without_deny_after_commit, _evict_the_mark),
+    "deny_after_commit": (_without_step("confirm"), _evict_the_mark),
     "run_id": (_without_run_id, _restart_from_old_snapshot),
     "mark_on_own_run": (_without_mark_on_own_run, _mark_what_a_former_server_left),
-    "deny_first": (_without_deny_first, _die_after_stale_read),
+    "deny_first": (_without_step("deny"), _die_after_stale_read),
     "additive_fill": (_without_additive_fill, _die_after_stale_read),
     "distrust_after_outage": (
         _without_distrust_after_outage,
         _revoke_in_an_outage_that_all_have_seen,
     ),
-    "write_what_was_kept": (_without_write_what_was_kept, _revoke_in_an_outage_that_one_has_seen),
+    "write_what_was_kept": (_without_step("_keep"), _revoke_in_an_outage_that_one_has_seen),
 }
 
 
