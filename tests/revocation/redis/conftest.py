@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,14 +98,6 @@ def other(backend: RedisRevocation, settings: Settings) -> RedisRevocation:
 def nobody_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave each tick() to the test."""
     monkeypatch.setattr(Circuit, "watch", lambda circuit: None)
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A server that no other test uses."""
-    server = RedisServer(tmp_path / "redis", "--save", "")
-    with running(server):
-        yield server
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -40,7 +41,7 @@ from tests.revocation.redis.scene import (
     state_of,
     trust_at_once,
 )
-from tests.revocation.redis.servers import PATIENT, RedisServer, demoted, stopped, wait_for
+from tests.revocation.redis.servers import PATIENT, RedisServer, demoted, running, stopped, wait_for
 
 pytestmark = pytest.mark.redis
 
@@ -59,6 +60,14 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
 
     monkeypatch.setattr(Connection, "connect", note)
     return opened
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server that no other test uses."""
+    server = RedisServer(tmp_path / "redis", "--save", "")
+    with running(server):
+        yield server
 
 
 @pytest.fixture
