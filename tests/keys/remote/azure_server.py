@@ -79,8 +79,6 @@ class KeyVault:
     deleted: dict[str, list[SecretVersion]] = field(default_factory=dict)
     #: The time in seconds, with fractions.
     clock: Callable[[], float] = lambda: monotonic() / SECOND
-    #: Whether versions of what is not there are an empty list or are not found.
-    lists_nothing: bool = True
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -121,8 +119,6 @@ class KeyVault:
         if "list" not in self.permissions:
             return error(403, "Forbidden", inner="ForbiddenByRbac")
         versions = self.secrets.get(name, [])
-        if not versions and not self.lists_nothing:
-            return error(404, "SecretNotFound")
         # By id, not by age, as the service does.
         page = sorted(versions, key=lambda version: version.id)[start : start + PAGE]
         more = start + PAGE < len(versions)
