@@ -39,14 +39,6 @@ def saved(store: FileKeyStore, ring: KeyRing) -> FileKeyStore:
     return store
 
 
-@pytest.fixture
-def ordinary_user(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
-    """Have the process believe that it is another user than the files' owner, and not root."""
-    uid = os.geteuid() + 1
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
-    return uid
-
-
 @pytest.fixture(autouse=True)
 def _any_umask() -> Iterator[None]:
     """A umask that would let everybody read."""
@@ -61,11 +53,21 @@ def mode(path: Path) -> int:
 
 def linked(folder: Path) -> Path:
     """Have the ring lie in another folder, and a link to it in its place."""
-    elsewhere = folder.parent / "elsewhere"
-    elsewhere.mkdir(mode=0o700)
-    (folder / "ring.json").rename(elsewhere / "real.json")
-    (folder / "ring.json").symlink_to(elsewhere / "real.json")
-    return elsewhere
+    real = folder.parent / "elsewhere" / "real.json"
+    real.parent.mkdir(mode=0o700)
+    (folder / "ring.json").rename(real)
+    (folder / "ring.json").symlink_to(real)
+    return real
+
+
+def mounted(folder: Path) -> Path:
+    """Have two links lead to the ring, as Kubernetes makes them."""
+    real = folder / "..2030_01_01" / "ring.json"
+    real.parent.mkdir(mode=0o700)
+    (folder / "..data").symlink_to(real.parent.name)
+    (folder / "ring.json").rename(real)
+    (folder / "ring.json").symlink_to("..data/ring.json")
+    return real
 
 
 class FileStorage(Storage):
@@ -123,34 +125,32 @@ def test_folders_above_are_private_too(ring: KeyRing, tmp_path: Path) -> None:
     assert [mode(path) for path in (inner, inner.parent, inner.parent.parent)] == [0o700] * 3
 
 
-@pytest.mark.parametrize("open_to", [0o740, 0o720, 0o710, 0o704, 0o702, 0o701])
-def test_folder_that_others_can_use_is_refused(
-    saved: FileKeyStore, folder: Path, following: KeyRing, open_to: int
+@pytest.mark.parametrize(
+    ("name", "closed", "open_to"),
+    [
+        *[("keys", "700", mode) for mode in (0o740, 0o720, 0o710, 0o704, 0o702, 0o701)],
+        *[("keys/ring.json", "600", mode) for mode in (0o640, 0o620, 0o604, 0o602)],
+    ],
+)
+def test_what_others_can_use_is_refused(
+    saved: FileKeyStore, folder: Path, following: KeyRing, name: str, closed: str, open_to: int
 ) -> None:
     """For reading and for writing, with the command that closes it; its mode is left alone."""
-    folder.chmod(open_to)
-    with pytest.raises(KeyStoreExposed, match=f"chmod 700 {folder}"):
-        saved.load()
-    with pytest.raises(KeyStoreExposed, match=f"chmod 700 {folder}"):
-        saved.save(following, expected_version=1)
-    assert mode(folder) == open_to
+    path = folder.parent / name
+    path.chmod(open_to)
+    for attempt in (saved.load, lambda: saved.save(following, expected_version=1)):
+        with pytest.raises(KeyStoreExposed, match=f"chmod {closed} {path}`"):
+            attempt()
+    assert mode(path) == open_to
 
 
-@pytest.mark.parametrize("open_to", [0o640, 0o620, 0o604, 0o602])
-def test_file_that_others_can_use_is_refused(
-    saved: FileKeyStore, folder: Path, following: KeyRing, open_to: int
+def test_file_of_another_user_is_refused(
+    saved: FileKeyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder may have been open before."""
-    (folder / "ring.json").chmod(open_to)
-    with pytest.raises(KeyStoreExposed, match=f"chmod 600 {folder}/ring.json"):
-        saved.load()
-    with pytest.raises(KeyStoreExposed, match="chmod 600"):
-        saved.save(following, expected_version=1)
-
-
-def test_file_of_another_user_is_refused(saved: FileKeyStore, ordinary_user: int) -> None:
     """Its owner could replace it."""
-    with pytest.raises(KeyStoreExposed, match=f"another user .*chown {ordinary_user}"):
+    uid = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    with pytest.raises(KeyStoreExposed, match=f"another user .*chown {uid}"):
         saved.load()
 
 
@@ -211,12 +211,20 @@ def test_what_is_no_file_is_a_store_error(
         store.load()
 
 
-def test_linked_ring_stays_a_link(saved: FileKeyStore, folder: Path, following: KeyRing) -> None:
-    """The ring may really lie elsewhere; a save replaces it there."""
-    elsewhere = linked(folder)
+@pytest.mark.parametrize("lie", [linked, mounted])
+def test_linked_ring_is_replaced_where_it_really_lies(
+    saved: FileKeyStore,
+    folder: Path,
+    ring: KeyRing,
+    following: KeyRing,
+    lie: Callable[[Path], Path],
+) -> None:
+    """And stays a link."""
+    real = lie(folder)
+    assert saved.load() == ring
     saved.save(following, expected_version=1)
     assert (folder / "ring.json").is_symlink()
-    assert KeyRing.from_json((elsewhere / "real.json").read_text()) == following
+    assert KeyRing.from_json(real.read_text()) == following
 
 
 @pytest.mark.parametrize(("name", "open_to"), [("keys", 0o777), ("elsewhere", 0o755)])
@@ -234,7 +242,7 @@ def test_link_into_the_folder_of_another_user_is_refused(
     saved: FileKeyStore, folder: Path, monkeypatch: pytest.MonkeyPatch, following: KeyRing
 ) -> None:
     """Else the folder's owner could have root overwrite any file."""
-    elsewhere = linked(folder)
+    elsewhere = linked(folder).parent
     foreign, real = elsewhere.stat().st_ino, os.fstat
 
     def status_of(descriptor: int) -> os.stat_result:
@@ -477,20 +485,6 @@ def test_lock_of_somebody_who_says_nothing_is_waited_for(
     (refused,) = [event for event in events if event["event"] == "refused"]
     assert (refused["operation"], refused["reason"]) == ("save", "key_store_unavailable")
     saved.save(following, expected_version=1)
-
-
-def test_links_of_a_mounted_volume_are_followed(
-    saved: FileKeyStore, folder: Path, ring: KeyRing, following: KeyRing
-) -> None:
-    """As Kubernetes makes them: the file links into a link to a folder beside it."""
-    inner = folder / "..2030_01_01"
-    inner.mkdir(mode=0o700)
-    (folder / "..data").symlink_to(inner.name)
-    (folder / "ring.json").rename(inner / "ring.json")
-    (folder / "ring.json").symlink_to("..data/ring.json")
-    assert saved.load() == ring
-    saved.save(following, expected_version=1)
-    assert KeyRing.from_json((inner / "ring.json").read_text()) == following
 
 
 def test_file_that_is_too_large_for_a_ring_is_torn(saved: FileKeyStore, folder: Path) -> None:

@@ -173,21 +173,27 @@ def test_secret_can_be_named_by_its_arn(storage: AWSStorage, ring: KeyRing) -> N
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "reason", "passes"),
     [
-        (refusal("InvalidSignatureException", 403), "InvalidSignatureException (GetSecretValue)"),
-        (refusal("DecryptionFailure"), "DecryptionFailure (GetSecretValue)"),
-        (refusal("hunter2"), "HTTP status 400 (GetSecretValue)"),
-        (refusal("hunter2", 503), "HTTP status 503 (GetSecretValue)"),
+        (refusal("InvalidSignatureException", 403), "InvalidSignatureException", False),
+        (refusal("DecryptionFailure"), "DecryptionFailure", False),
+        (refusal("IDPCommunicationError"), "IDPCommunicationError", True),
+        (refusal("ExpiredTokenException"), "ExpiredTokenException", False),
+        (refusal("AccessDeniedException"), "AccessDeniedException", False),
+        (refusal("hunter2"), "HTTP status 400", False),
+        (refusal("hunter2", 503), "HTTP status 503", True),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_error_is_named_by_its_code(storage: AWSStorage, answer: Answer, reason: str) -> None:
-    """Its message isn't quoted, nor a code that can't be one of AWS."""
+def test_error_is_named_by_its_code_and_waited_for_if_it_passes(
+    storage: AWSStorage, answer: Answer, reason: str, passes: bool
+) -> None:
+    """By a start. Its message isn't quoted, nor a code that can't be one of AWS."""
     with storage.answering(answer), pytest.raises(KeyStoreError) as refused:
         storage.open().load()
-    assert f"{reason}. See " in str(refused.value)
+    assert f"{reason} (GetSecretValue). See " in str(refused.value)
     assert "hunter2" not in str(refused.value)
+    assert isinstance(refused.value, KeyStoreUnavailable) is passes
 
 
 @pytest.mark.parametrize(
@@ -340,21 +346,6 @@ def test_machine_without_a_role_is_named_after_the_wait(
     problem = checks.find_start_problem()
     assert problem is not None
     assert (problem.id, "NoCredentialsError" in problem.msg) == ("jwt_auth.E030", True)
-
-
-@pytest.mark.parametrize(
-    ("code", "passes"),
-    [
-        ("IDPCommunicationError", True),
-        ("ExpiredTokenException", False),
-        ("AccessDeniedException", False),
-    ],
-)
-def test_start_waits_only_for_what_passes(storage: AWSStorage, code: str, passes: bool) -> None:
-    """An operator doesn't mend a policy within a minute."""
-    with storage.answering(refusal(code)), pytest.raises(KeyStoreError) as refused:
-        storage.open().load()
-    assert isinstance(refused.value, KeyStoreUnavailable) is passes
 
 
 def test_policies_of_the_documentation_suffice_and_give_no_more(

@@ -19,7 +19,7 @@ from jwt_auth.exceptions import (
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.remote.contract import DEADLINE, TIMEOUT, AddressContract, RemoteStorage
 from tests.keys.remote.libraries import require
-from tests.keys.remote.service import Request, Service
+from tests.keys.remote.service import Answer, Request, Service
 from tests.keys.remote.vault_server import READ, WRITE, Vault, Version, errors
 
 hvac = require("hvac", "django-jwt-sessions[vault]")
@@ -130,22 +130,25 @@ def test_secret_that_was_removed_altogether_can_be_made_anew(
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "reason", "passes"),
     [
-        (errors(400, "hunter2"), "InvalidRequest"),
-        (errors(404, "no handler for route hunter2"), "InvalidPath"),
-        (errors(412, "required state not present"), "UnexpectedError"),
-        (errors(501, "hunter2"), "VaultNotInitialized"),
-        (errors(502, "hunter2"), "BadGateway"),
-        (errors(503, "Vault is sealed"), "VaultDown"),
+        (errors(400, "hunter2"), "InvalidRequest", False),
+        (errors(404, "no handler for route hunter2"), "InvalidPath", False),
+        (errors(412, "required state not present"), "UnexpectedError", True),
+        (errors(501, "hunter2"), "VaultNotInitialized", False),
+        (errors(502, "hunter2"), "BadGateway", True),
+        (errors(503, "Vault is sealed"), "VaultDown", True),
     ],
     ids=lambda value: str(getattr(value, "status", "")),
 )
-def test_error_is_named_by_its_class(storage: VaultStorage, answer: Any, reason: str) -> None:
-    """Its message isn't quoted."""
+def test_error_is_named_by_its_class_and_waited_for_if_it_passes(
+    storage: VaultStorage, answer: Answer, reason: str, passes: bool
+) -> None:
+    """By a start. Its message isn't quoted."""
     with storage.answering(answer), pytest.raises(KeyStoreError, match=reason) as refused:
         storage.open().load()
     assert "hunter2" not in str(refused.value)
+    assert isinstance(refused.value, KeyStoreUnavailable) is passes
 
 
 def test_write_that_is_refused_for_another_reason_is_no_conflict(
