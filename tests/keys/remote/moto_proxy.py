@@ -67,7 +67,7 @@ def console(service: str, port: int) -> Any:
 def users_with_policies_of(page: str, port: int) -> Iterator[list[tuple[str, str]]]:
     """Access keys with the policies of a page, in an account where nothing else is allowed."""
     iam = console("iam", port)
-    keys = []
+    keys: list[tuple[str, str]] = []
     for text in re.findall(r"```json\n(.+?)```", (HOW_TO / page).read_text(), re.DOTALL):
         policy = json.loads(text)
         for statement in policy["Statement"]:

@@ -29,6 +29,7 @@ from jwt_auth.keys.signers.base import KeySigner, find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.tokens import access
+from jwt_auth.tokens.claims import AccessToken
 from tests.keys.reloading import Clock
 from tests.keys.remote.kms import ED25519, KMS
 from tests.keys.remote.libraries import require
@@ -157,7 +158,7 @@ def issue(**claims: Any) -> str:
     ).text
 
 
-def verified(token: str) -> access.AccessToken:
+def verified(token: str) -> AccessToken:
     return access.verify(token, now=datetime.now(UTC))
 
 
