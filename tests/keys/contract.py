@@ -18,6 +18,8 @@ import json
 import threading
 import traceback
 from abc import ABC, abstractmethod
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -276,33 +278,24 @@ class KeyStoreContract(ReadingContract):
 
     def _winner(self, storage: Storage, rings: list[KeyRing], expected: int | None) -> KeyRing:
         """Save all at once, each from a thread and a store of its own; give the one that won."""
-        outcomes: list[KeyRing | KeyFailure] = []
         start = threading.Barrier(len(rings))
 
-        def save(ring: KeyRing) -> None:
+        def save(ring: KeyRing) -> type[KeyFailure] | None:
             try:
                 store = storage.open()
                 start.wait(30)
                 store.save(ring, expected_version=expected)
             except KeyFailure as failure:
-                outcomes.append(failure)
-            else:
-                outcomes.append(ring)
+                return type(failure)
             finally:
                 storage.end_thread()
+            return None
 
-        threads = [threading.Thread(target=save, args=[ring]) for ring in rings]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
+        with ThreadPoolExecutor(len(rings)) as pool:
+            outcomes = list(pool.map(save, rings))
         lost = KeyRingConflict if expected is not None else KeyRingExists
-        winners = [outcome for outcome in outcomes if isinstance(outcome, KeyRing)]
-        assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [
-            lost
-        ] * (len(rings) - 1)
-        assert len(winners) == 1
-        return winners[0]
+        assert Counter(outcomes) == {None: 1, lost: len(rings) - 1}
+        return rings[outcomes.index(None)]
 
     def test_life_of_keys_is_told_without_a_secret(
         self, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

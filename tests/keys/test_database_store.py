@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from threading import Thread, current_thread
+from threading import current_thread
 from typing import Any
 
 import pytest
@@ -262,25 +263,20 @@ def test_row_that_another_transaction_holds_is_not_waited_for(
     if not is_first:
         store.save(ring, expected_version=None)
     expected, wanted = (None, ring) if is_first else (1, following)
-    outcomes: list[BaseException | None] = []
 
     def save() -> None:
         try:
             store.save(wanted, expected_version=expected)
-        except KeyStoreUnavailable as busy:
-            outcomes.append(busy)
         finally:
             connections.close_all()
 
-    with transaction.atomic():
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
         if is_first:
             StoredKeyRing.objects.create(pk=1, version=1, document="of another command")
         else:
             list(StoredKeyRing.objects.select_for_update())
-        thread = Thread(target=save)
-        thread.start()
-        thread.join(60)
+        busy = pool.submit(save).exception(60)
         transaction.set_rollback(True)
-    (busy,) = outcomes
+    assert isinstance(busy, KeyStoreUnavailable)
     assert "another transaction has held its row for over 1 seconds. See what" in str(busy)
     store.save(wanted, expected_version=expected)

@@ -335,19 +335,6 @@ def test_start_waits_for_the_role_of_the_machine(
     assert len(pauses) == 2
 
 
-def test_machine_without_a_role_is_named_after_the_wait(
-    storage: AWSStorage, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It looks like one whose endpoint is unavailable. The start fails after the wait."""
-    options = storage.options() | {"ACCESS_KEY_ID": None, "SECRET_ACCESS_KEY": None}
-    settings.JWT_AUTH_KEY_STORE = {"BACKEND": storage.backend, "OPTIONS": options}
-    monkeypatch.setattr(checks, "START_PATIENCE", 0.0)
-    cache.reset()
-    problem = checks.find_start_problem()
-    assert problem is not None
-    assert (problem.id, "NoCredentialsError" in problem.msg) == ("jwt_auth.E030", True)
-
-
 def test_policies_of_the_documentation_suffice_and_give_no_more(
     storage: AWSStorage, ring: KeyRing, moto_port: int
 ) -> None:

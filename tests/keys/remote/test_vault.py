@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from jwt_auth.exceptions import (
-    KeyRingConflict,
     KeyRingMissing,
     KeyStoreError,
     KeyStoreUnavailable,
@@ -115,18 +114,6 @@ def test_version_that_was_taken_away_can_be_brought_back(
     storage.put_ring(ring)
     assert storage.open().load() == ring
     assert len(storage.vault.secrets[KEY]) == 2
-
-
-def test_secret_that_was_removed_altogether_can_be_made_anew(
-    storage: VaultStorage, ring: KeyRing
-) -> None:
-    """Its versions start at 1 again. The ring's version still has to be the expected one."""
-    storage.put_ring(ring)
-    storage.vault.secrets.clear()
-    with pytest.raises(KeyRingConflict):
-        storage.open().save(ring, expected_version=1)
-    storage.put_ring(ring)
-    assert storage.open().load() == ring
 
 
 @pytest.mark.parametrize(
