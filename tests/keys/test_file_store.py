@@ -128,8 +128,8 @@ def test_folders_above_are_private_too(ring: KeyRing, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "closed", "open_to"),
     [
-        *[("keys", "700", mode) for mode in (0o740, 0o720, 0o710, 0o704, 0o702, 0o701)],
-        *[("keys/ring.json", "600", mode) for mode in (0o640, 0o620, 0o604, 0o602)],
+        *[("keys", "700", bits) for bits in (0o740, 0o720, 0o710, 0o704, 0o702, 0o701)],
+        *[("keys/ring.json", "600", bits) for bits in (0o640, 0o620, 0o604, 0o602)],
     ],
 )
 def test_what_others_can_use_is_refused(
@@ -211,16 +211,16 @@ def test_what_is_no_file_is_a_store_error(
         store.load()
 
 
-@pytest.mark.parametrize("lie", [linked, mounted])
+@pytest.mark.parametrize("move", [linked, mounted])
 def test_linked_ring_is_replaced_where_it_really_lies(
     saved: FileKeyStore,
     folder: Path,
     ring: KeyRing,
     following: KeyRing,
-    lie: Callable[[Path], Path],
+    move: Callable[[Path], Path],
 ) -> None:
     """And stays a link."""
-    real = lie(folder)
+    real = move(folder)
     assert saved.load() == ring
     saved.save(following, expected_version=1)
     assert (folder / "ring.json").is_symlink()
