@@ -76,10 +76,9 @@ class Machine(RuleBasedStateMachine):
             self.world.request()
 
     @rule(seconds=st.sampled_from([0.5, 1, 2, 29.9, 30, 60, 61, 121, 1000]))
-    def let_pass(self, seconds: float) -> None:
+    def request_after(self, seconds: float) -> None:
         """Let time pass without a request, and then have one."""
-        self.world.let_pass(seconds)
-        self.world.request()
+        self.world.request_after(seconds)
 
     @rule(step=st.sampled_from(_STEPS))
     def take(self, step: str) -> None:
@@ -195,42 +194,29 @@ def _without_fork_hook(patch: Patch) -> None:
 
 def _idle(world: World) -> None:
     world.rotate()
-    world.let_pass(61)
-    world.request()
+    world.request_after(61)
 
 
-def _hang(world: World) -> None:
+def _hang(world: World, *, pause: float) -> None:
     world.hang()
     for _ in range(6):
-        world.let_pass(31)
-        world.request()
-
-
-def _hang_for_long(world: World) -> None:
-    world.hang()
-    for _ in range(6):
-        world.let_pass(121)
-        world.request()
+        world.request_after(pause)
 
 
 def _hang_once(world: World) -> None:
     world.hang()
-    world.let_pass(31)
-    world.request()
+    world.request_after(31)
     world.recover()
     world.rotate()
-    world.let_pass(121)
-    world.request()
+    world.request_after(121)
 
 
 def _lag(world: World) -> None:
     world.rotate(withdraws=True)
-    world.let_pass(61)
-    world.request()
+    world.request_after(61)
     world.let_pass(59)
     world.set_back()
-    world.let_pass(2)
-    world.request()
+    world.request_after(2)
 
 
 def _invent_kids(world: World) -> None:
@@ -241,36 +227,32 @@ def _invent_kids(world: World) -> None:
 def _invent_kids_while_it_fails(world: World) -> None:
     world.rotate()
     world.fail()
-    for _ in range(3):
-        world.ask_for_unknown_kid()
+    _invent_kids(world)
 
 
 def _fail(world: World) -> None:
     world.fail()
     for _ in range(3):
-        world.let_pass(31)
-        world.request()
+        world.request_after(31)
 
 
 def _live(world: World) -> None:
     world.rotate()
     for _ in range(30):
-        world.let_pass(61)
-        world.request()
+        world.request_after(61)
 
 
 def _fork_while_loading(world: World) -> None:
     world.hang()
-    world.let_pass(31)
-    world.request()
+    world.request_after(31)
     world.fork()
 
 
 _RULES: dict[str, tuple[Callable[[Patch], None], Callable[[World], None], str]] = {
     "waiting_when_idle": (_without_waiting_when_idle, _idle, "too old"),
-    "stale_answers": (_without_stale_answers, _hang, "waits for the store"),
-    "single_flight": (_without_single_flight, _hang, "two loads"),
-    "bound_on_threads": (_without_bound_on_threads, _hang_for_long, "too many threads"),
+    "stale_answers": (_without_stale_answers, partial(_hang, pause=31), "waits for the store"),
+    "single_flight": (_without_single_flight, partial(_hang, pause=31), "two loads"),
+    "bound_on_threads": (_without_bound_on_threads, partial(_hang, pause=121), "too many threads"),
     "abandoning": (_without_abandoning, _hang_once, "too old"),
     "refusing_older_rings": (_without_refusing_older_rings, _lag, "taken at once"),
     "pauses": (_without_pauses, _invent_kids, "unknown kids"),
