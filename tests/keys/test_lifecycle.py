@@ -236,13 +236,16 @@ def test_compromised_key_takes_the_waiting_one_with_it(
     assert signing_key(now).kid == kids(store)[1]
 
 
+of_each_kind = pytest.mark.parametrize(
+    ("algorithm", "other"), [("RS256", "PS256"), ("ES256", "ES256"), ("HS256", "HS256")]
+)
+
+
 def under_another_name(key: dict[str, Any], algorithm: str) -> dict[str, Any]:
     return key | {"kid": f"for {algorithm}", "alg": algorithm}
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "other"), [("RS256", "PS256"), ("ES256", "ES256"), ("HS256", "HS256")]
-)
+@of_each_kind
 def test_compromised_key_goes_under_each_of_its_names(
     store: MemoryKeyStore,
     now: datetime,
@@ -264,9 +267,7 @@ def test_compromised_key_goes_under_each_of_its_names(
     assert compromised == [key["kid"], f"for {other}"]
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "other"), [("RS256", "PS256"), ("ES256", "ES256"), ("HS256", "HS256")]
-)
+@of_each_kind
 def test_key_that_is_there_under_another_name_is_refused(
     store: MemoryKeyStore, now: datetime, algorithm: str, other: str
 ) -> None:
