@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 from pytest_django import Settings
 
-from jwt_auth.keys import cache
+from jwt_auth.keys import cache, cache_limits
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.cache_world import World, world_of
 from tests.live.length import LONG
@@ -115,6 +115,10 @@ def _nothing(*args: object, **kwargs: object) -> None:
     """Stand in the place of a rule."""
 
 
+def _always(*args: object, **kwargs: object) -> bool:
+    return True
+
+
 _start_load, _tell = cache._Cache._start_load, cache._Cache._tell
 
 
@@ -134,7 +138,7 @@ def _forget_stamp(copy: Any, **changes: Any) -> Any:
 
 
 def _say_that_it_ended(self: Any, origin: str) -> None:
-    cache.logger.warning("The key ring was loaded from %s again.", origin)
+    cache_limits.logger.warning("The key ring was loaded from %s again.", origin)
 
 
 def _tell_again(self: Any, former: Any, copy: Any, failure: Any) -> None:
@@ -151,10 +155,10 @@ _WITHOUT: dict[str, list[tuple[object, str, object]]] = {
     "bound_on_threads": [(cache._cache._executor, "_places", 100)],
     "abandoning": [(cache, "_LONGEST_LOAD", float("inf"))],
     "refusing_older_rings": [(cache, "find_refused", _nothing)],
-    "pauses": [(cache._Pauses, "may_load", lambda *args: True)],
+    "pauses": [(cache_limits.UnknownKidPauses, "may_load", _always)],
     "refused_stamps": [(cache, "replace", _forget_stamp)],
-    "log_interval": [(cache, "_LOG_INTERVAL", 0.0)],
-    "remembered_trouble": [(cache._Trouble, "ended", _say_that_it_ended)],
+    "log_interval": [(cache_limits, "_LOG_INTERVAL", 0.0)],
+    "remembered_trouble": [(cache_limits.StoreTrouble, "ended", _say_that_it_ended)],
     "time_of_the_last_events": [(cache._Cache, "_tell", _tell_again)],
     "fork_hook": [(cache._Cache, "reset_threads", _nothing)],
 }
