@@ -151,6 +151,11 @@ class World:
     def let_pass(self, seconds: float) -> None:
         self.clock.time += seconds
 
+    def request_after(self, seconds: float) -> None:
+        """Let time pass without a request, and then have one."""
+        self.let_pass(seconds)
+        self.request()
+
     def rotate(self, *, withdraws: bool = False) -> None:
         """Another process adds a key, and may withdraw the others."""
         ring = self.rings[-1][1]

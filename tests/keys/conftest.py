@@ -17,9 +17,9 @@ from tests.keys.reloading import (
     PATIENCE,
     Clock,
     Hanging,
+    Process,
     finish_reloads,
     record_reloads,
-    signing_key,
 )
 from tests.keys.stores import MemoryKeyStore
 
@@ -87,15 +87,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 
 
 @pytest.fixture
-def loaded_store(
-    memory_store: MemoryKeyStore, ring: KeyRing, clock: Clock, now: datetime
-) -> MemoryKeyStore:
-    """The settings' store with a ring of one key, which this process has loaded once."""
-    memory_store.ring = ring
-    cache.reset()
-    signing_key(now)
-    assert memory_store.loads == 1
-    return memory_store
+def starting(
+    memory_store: MemoryKeyStore, ring: KeyRing, following: KeyRing, clock: Clock, now: datetime
+) -> Process:
+    """A process that has loaded nothing yet. Its store is empty."""
+    return Process(memory_store, (ring, following), clock, now)
+
+
+@pytest.fixture
+def process(starting: Process) -> Process:
+    """A process that has loaded a ring of one key once."""
+    starting.store.ring = starting.ring
+    starting.use()
+    assert starting.store.loads == 1
+    return starting
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from jwt_auth import signals
 from jwt_auth.exceptions import UnknownKey
 from jwt_auth.keys import cache
 from jwt_auth.keys.jwk import SigningKey
+from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.signers.base import RemoteSigningKey
 from tests.keys.stores import HELD, MemoryKeyStore
 
@@ -88,16 +89,48 @@ def knows(kid: str, now: datetime) -> bool:
         return False
 
 
-def at_once(store: MemoryKeyStore, request: Callable[[], object]) -> list[Future[Any]]:
-    """Have several requests wait for one load, and give the outcome of each."""
-    with store.held(), ThreadPoolExecutor(REQUESTS, thread_name_prefix="request") as pool:
-        outcomes = [pool.submit(request) for _ in range(REQUESTS)]
-        end = time.monotonic() + HELD
-        while _count_waiting("request") < REQUESTS:
-            assert time.monotonic() < end
-            time.sleep(0.002)
-        store.answer.set()
-    return outcomes
+class Process:
+    """A process that works with its copy of the store's ring, at one time of day."""
+
+    def __init__(
+        self, store: MemoryKeyStore, rings: tuple[KeyRing, KeyRing], clock: Clock, now: datetime
+    ) -> None:
+        self.store, self.clock, self.now = store, clock, now
+        #: A ring of one key, and the ring after a rotation; the key that signs with each.
+        self.ring, self.following = rings
+        self.kid, self.new_kid = (ring.keys[-1].kid for ring in rings)
+
+    def request(self) -> str:
+        """The key that a request signs with."""
+        return signing_key(self.now).kid
+
+    def use(self) -> str:
+        """The same. Loads that the request has started have ended."""
+        return use(self.now)
+
+    def knows(self, kid: str) -> bool:
+        """Whether a request finds the key that a token names."""
+        return knows(kid, self.now)
+
+    def invent_kids(self, number: int) -> None:
+        """Ask for as many keys that nobody has. Loads that this has started have ended."""
+        for n in range(number):
+            assert not self.knows(f"made up {n}")
+            finish_reloads()
+
+    def let_pass(self, seconds: float) -> None:
+        self.clock.time += seconds
+
+    def at_once(self, request: Callable[[], object]) -> list[Future[Any]]:
+        """Have several requests wait for one load, and give the outcome of each."""
+        with self.store.held(), ThreadPoolExecutor(REQUESTS, thread_name_prefix="request") as pool:
+            outcomes = [pool.submit(request) for _ in range(REQUESTS)]
+            end = time.monotonic() + HELD
+            while _count_waiting("request") < REQUESTS:
+                assert time.monotonic() < end
+                time.sleep(0.002)
+            self.store.answer.set()
+        return outcomes
 
 
 def _count_waiting(prefix: str) -> int:
@@ -157,6 +190,11 @@ class Gate:
 
     def __exit__(self, *error: object) -> None:
         self._lock.release()
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The messages that the package has logged."""
+    return [record.getMessage() for record in caplog.records if record.name == "jwt_auth"]
 
 
 @contextmanager

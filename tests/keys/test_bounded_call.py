@@ -46,30 +46,21 @@ def _give_up(executor: BoundedExecutor, gate: threading.Event, calls: int) -> No
             executor.call(gate.wait, seconds=0.01)
 
 
-def _wait_for_free_places(executor: BoundedExecutor) -> None:
-    """Return when as many calls as there are places have met."""
+def _wait_for_free_places(executor: BoundedExecutor, *, rounds: int = 1) -> None:
+    """Return when as many calls as there are places have met, in each round."""
     barrier = threading.Barrier(PLACES)
-    with ThreadPoolExecutor(PLACES) as pool:
-        calls = [
-            pool.submit(executor.call, lambda: barrier.wait(60), seconds=60) for _ in range(PLACES)
-        ]
-    assert sorted(call.result() for call in calls) == list(range(PLACES))
-
-
-def test_calls_run_at_the_same_time(executor: BoundedExecutor) -> None:
-    """Each call waits here for all the others."""
-    _wait_for_free_places(executor)
-
-
-def test_waiting_call_gets_the_next_free_place(executor: BoundedExecutor) -> None:
-    """Twice as many calls as there are places: the second half waits for the first."""
-    barrier = threading.Barrier(PLACES)
-    with ThreadPoolExecutor(2 * PLACES) as pool:
+    with ThreadPoolExecutor(rounds * PLACES) as pool:
         calls = [
             pool.submit(executor.call, lambda: barrier.wait(60), seconds=60)
-            for _ in range(2 * PLACES)
+            for _ in range(rounds * PLACES)
         ]
-    assert sorted(call.result() for call in calls) == sorted([*range(PLACES)] * 2)
+    assert sorted(call.result() for call in calls) == sorted([*range(PLACES)] * rounds)
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_calls_run_at_the_same_time(executor: BoundedExecutor, rounds: int) -> None:
+    """Each call waits here for all the others. Further calls get the places after them."""
+    _wait_for_free_places(executor, rounds=rounds)
 
 
 def test_call_starts_no_thread_while_one_is_idle(

@@ -20,10 +20,8 @@ from hypothesis.stateful import (
 from pytest_django import Settings
 
 from jwt_auth.keys import cache, cache_limits
-from jwt_auth.keys.bounded_call import BoundedExecutor
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.cache_world import World, world_of
-from tests.keys.reloading import record_reloads
 from tests.live.length import LONG
 
 MakeWorld = Callable[..., AbstractContextManager[World]]
@@ -76,10 +74,9 @@ class Machine(RuleBasedStateMachine):
             self.world.request()
 
     @rule(seconds=st.sampled_from([0.5, 1, 2, 29.9, 30, 60, 61, 121, 1000]))
-    def let_pass(self, seconds: float) -> None:
+    def request_after(self, seconds: float) -> None:
         """Let time pass without a request, and then have one."""
-        self.world.let_pass(seconds)
-        self.world.request()
+        self.world.request_after(seconds)
 
     @rule(step=st.sampled_from(_STEPS))
     def take(self, step: str) -> None:
@@ -113,124 +110,85 @@ def test_no_history_breaks_a_promise(make_world: MakeWorld, stamped: bool) -> No
 
 # ---- Each rule is needed
 
-Patch = pytest.MonkeyPatch
+
+def _nothing(*args: object, **kwargs: object) -> None:
+    """Stand in the place of a rule."""
 
 
-def _without_waiting_when_idle(patch: Patch) -> None:
-    patch.setattr(cache, "_wait", lambda load: None)
-    # As if the thread was slow: otherwise it may be faster than the request.
-    patch.setattr(cache._cache._executor, "submit", lambda function: None)
+def _always(*args: object, **kwargs: object) -> bool:
+    return True
 
 
-def _without_stale_answers(patch: Patch) -> None:
-    start = cache._Cache._start_load
-
-    def start_and_wait(*args: Any, **kwargs: Any) -> Any:
-        load = start(*args, **kwargs)
-        cache._wait(load)
-        return load
-
-    patch.setattr(cache._Cache, "_start_load", start_and_wait)
+_start_load, _tell = cache._Cache._start_load, cache._Cache._tell
 
 
-def _without_single_flight(patch: Patch) -> None:
-    start = cache._Cache._start_load
-
-    def start_another(self: Any, *args: Any, **kwargs: Any) -> Any:
-        self._load = None
-        return start(self, *args, **kwargs)
-
-    patch.setattr(cache._Cache, "_start_load", start_another)
+def _start_and_wait(*args: Any, **kwargs: Any) -> Any:
+    load = _start_load(*args, **kwargs)
+    cache._wait(load)
+    return load
 
 
-def _without_bound_on_threads(patch: Patch) -> None:
-    patch.setattr(cache._cache, "_executor", BoundedExecutor(100, name="jwt_auth-keys"))
-    record_reloads(patch)
+def _start_another(self: Any, *args: Any, **kwargs: Any) -> Any:
+    self._load = None
+    return _start_load(self, *args, **kwargs)
 
 
-def _without_abandoning(patch: Patch) -> None:
-    patch.setattr(cache, "_LONGEST_LOAD", float("inf"))
+def _forget_stamp(copy: Any, **changes: Any) -> Any:
+    return replace(copy, **changes | {"refused_stamp": None})
 
 
-def _without_refusing_older_rings(patch: Patch) -> None:
-    patch.setattr(cache, "find_refused", lambda *args, **kwargs: None)
+def _say_that_it_ended(self: Any, origin: str) -> None:
+    cache_limits.logger.warning("The key ring was loaded from %s again.", origin)
 
 
-def _without_pauses(patch: Patch) -> None:
-    patch.setattr(cache_limits.UnknownKidPauses, "may_load", lambda *args, **kwargs: True)
+def _tell_again(self: Any, former: Any, copy: Any, failure: Any) -> None:
+    earlier = min(key.created_at for key in former.loaded.ring.keys)
+    _tell(self, replace(former, told_at=earlier), copy, failure)
 
 
-def _without_refused_stamps(patch: Patch) -> None:
-    patch.setattr(cache, "replace", lambda copy, **changes: _forget_stamp(replace(copy, **changes)))
-
-
-def _forget_stamp(copy: Any) -> Any:
-    return replace(copy, refused_stamp=None)
-
-
-def _without_log_interval(patch: Patch) -> None:
-    patch.setattr(cache_limits, "_LOG_INTERVAL", 0.0)
-
-
-def _without_remembered_trouble(patch: Patch) -> None:
-    def say(self: Any, origin: str) -> None:
-        cache_limits.logger.warning("The key ring was loaded from %s again.", origin)
-
-    patch.setattr(cache_limits.StoreTrouble, "ended", say)
-
-
-def _without_time_of_the_last_events(patch: Patch) -> None:
-    tell = cache._Cache._tell
-
-    def tell_again(self: Any, former: Any, copy: Any, failure: Any) -> None:
-        earlier = min(key.created_at for key in former.loaded.ring.keys)
-        tell(self, replace(former, told_at=earlier), copy, failure)
-
-    patch.setattr(cache._Cache, "_tell", tell_again)
-
-
-def _without_fork_hook(patch: Patch) -> None:
-    patch.setattr(cache._Cache, "reset_threads", lambda self: None)
+#: What stands in the place of each rule when it is taken out.
+_WITHOUT: dict[str, list[tuple[object, str, object]]] = {
+    # Nor does a thread load: it may be faster than the request.
+    "waiting_when_idle": [(cache, "_wait", _nothing), (cache._cache._executor, "submit", _nothing)],
+    "stale_answers": [(cache._Cache, "_start_load", _start_and_wait)],
+    "single_flight": [(cache._Cache, "_start_load", _start_another)],
+    "bound_on_threads": [(cache._cache._executor, "_places", 100)],
+    "abandoning": [(cache, "_LONGEST_LOAD", float("inf"))],
+    "refusing_older_rings": [(cache, "find_refused", _nothing)],
+    "pauses": [(cache_limits.UnknownKidPauses, "may_load", _always)],
+    "refused_stamps": [(cache, "replace", _forget_stamp)],
+    "log_interval": [(cache_limits, "_LOG_INTERVAL", 0.0)],
+    "remembered_trouble": [(cache_limits.StoreTrouble, "ended", _say_that_it_ended)],
+    "time_of_the_last_events": [(cache._Cache, "_tell", _tell_again)],
+    "fork_hook": [(cache._Cache, "reset_threads", _nothing)],
+}
 
 
 def _idle(world: World) -> None:
     world.rotate()
-    world.let_pass(61)
-    world.request()
+    world.request_after(61)
 
 
-def _hang(world: World) -> None:
+def _hang(world: World, *, pause: float) -> None:
     world.hang()
     for _ in range(6):
-        world.let_pass(31)
-        world.request()
-
-
-def _hang_for_long(world: World) -> None:
-    world.hang()
-    for _ in range(6):
-        world.let_pass(121)
-        world.request()
+        world.request_after(pause)
 
 
 def _hang_once(world: World) -> None:
     world.hang()
-    world.let_pass(31)
-    world.request()
+    world.request_after(31)
     world.recover()
     world.rotate()
-    world.let_pass(121)
-    world.request()
+    world.request_after(121)
 
 
 def _lag(world: World) -> None:
     world.rotate(withdraws=True)
-    world.let_pass(61)
-    world.request()
+    world.request_after(61)
     world.let_pass(59)
     world.set_back()
-    world.let_pass(2)
-    world.request()
+    world.request_after(2)
 
 
 def _invent_kids(world: World) -> None:
@@ -241,57 +199,55 @@ def _invent_kids(world: World) -> None:
 def _invent_kids_while_it_fails(world: World) -> None:
     world.rotate()
     world.fail()
-    for _ in range(3):
-        world.ask_for_unknown_kid()
+    _invent_kids(world)
 
 
 def _fail(world: World) -> None:
     world.fail()
     for _ in range(3):
-        world.let_pass(31)
-        world.request()
+        world.request_after(31)
 
 
 def _live(world: World) -> None:
     world.rotate()
     for _ in range(30):
-        world.let_pass(61)
-        world.request()
+        world.request_after(61)
 
 
 def _fork_while_loading(world: World) -> None:
     world.hang()
-    world.let_pass(31)
-    world.request()
+    world.request_after(31)
     world.fork()
 
 
-_RULES: dict[str, tuple[Callable[[Patch], None], Callable[[World], None], str]] = {
-    "waiting_when_idle": (_without_waiting_when_idle, _idle, "too old"),
-    "stale_answers": (_without_stale_answers, _hang, "waits for the store"),
-    "single_flight": (_without_single_flight, _hang, "two loads"),
-    "bound_on_threads": (_without_bound_on_threads, _hang_for_long, "too many threads"),
-    "abandoning": (_without_abandoning, _hang_once, "too old"),
-    "refusing_older_rings": (_without_refusing_older_rings, _lag, "taken at once"),
-    "pauses": (_without_pauses, _invent_kids, "unknown kids"),
-    "refused_stamps": (_without_refused_stamps, _invent_kids_while_it_fails, "unknown kids"),
-    "log_interval": (_without_log_interval, _fail, "flooded"),
-    "remembered_trouble": (_without_remembered_trouble, _live, "without a failure"),
-    "time_of_the_last_events": (_without_time_of_the_last_events, _live, "sent twice"),
-    "fork_hook": (_without_fork_hook, _fork_while_loading, "forked child"),
+#: A history that breaks a promise without the rule.
+_HISTORIES: dict[str, tuple[Callable[[World], None], str]] = {
+    "waiting_when_idle": (_idle, "too old"),
+    "stale_answers": (partial(_hang, pause=31), "waits for the store"),
+    "single_flight": (partial(_hang, pause=31), "two loads"),
+    "bound_on_threads": (partial(_hang, pause=121), "too many threads"),
+    "abandoning": (_hang_once, "too old"),
+    "refusing_older_rings": (_lag, "taken at once"),
+    "pauses": (_invent_kids, "unknown kids"),
+    "refused_stamps": (_invent_kids_while_it_fails, "unknown kids"),
+    "log_interval": (_fail, "flooded"),
+    "remembered_trouble": (_live, "without a failure"),
+    "time_of_the_last_events": (_live, "sent twice"),
+    "fork_hook": (_fork_while_loading, "forked child"),
 }
 
 
-@pytest.mark.parametrize("name", _RULES)
+@pytest.mark.parametrize("name", _WITHOUT)
 def test_without_any_rule_a_promise_is_broken(
-    name: str, make_world: MakeWorld, monkeypatch: Patch
+    name: str, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each rule has a history that is good with it, and breaks its promise without it."""
-    take_out, history, promise = _RULES[name]
+    history, promise = _HISTORIES[name]
     stamped = name != "pauses"
     with make_world(stamped=stamped) as world:
         history(world)
     with make_world(stamped=stamped) as world, monkeypatch.context() as patched:
-        take_out(patched)
+        for owner, attribute, without in _WITHOUT[name]:
+            patched.setattr(owner, attribute, without)
         with pytest.raises(AssertionError, match=promise):
             history(world)

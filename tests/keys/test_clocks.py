@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import call_command
@@ -126,6 +126,18 @@ def test_new_key_signs_at_once_after_an_emergency_whatever_the_clocks(
     assert done.after.signing_key(START + clock) == done.after.keys[1]
 
 
+def issue(now: datetime) -> access.IssuedAccessToken:
+    return access.issue(
+        subject="1",
+        session_id=UUID(SESSION),
+        token_version=0,
+        roles=[],
+        own_claims={},
+        expires_at=now + conf.access_token_lifetime,
+        now=now,
+    )
+
+
 @pytest.mark.parametrize("ahead", [AHEAD, timedelta(seconds=3)])
 def test_token_of_a_node_whose_clock_is_ahead_needs_a_leeway(
     settings: Settings, file_store: FileKeyStore, ahead: timedelta
@@ -133,7 +145,7 @@ def test_token_of_a_node_whose_clock_is_ahead_needs_a_leeway(
     """Without one it is refused as not yet valid, by name, until the other clock gets there."""
     call_command("generate_keys", verbosity=0)
     now = datetime.now(UTC).replace(microsecond=0)
-    token = issue(now + ahead)
+    token = issue(now + ahead).text
     assert refusal_of(token, now=now) == Refusal.NOT_YET_VALID
     assert access.verify(token, now=now + ahead).jti
     settings.JWT_AUTH_CLOCK_LEEWAY = ahead
@@ -147,7 +159,7 @@ def test_token_of_a_node_whose_clock_is_behind_is_good(
     """It is over earlier by as much."""
     call_command("generate_keys", verbosity=0)
     now = datetime.now(UTC).replace(microsecond=0)
-    token = issue(now - behind)
+    token = issue(now - behind).text
     assert access.verify(token, now=now).jti
     end = now - behind + conf.access_token_lifetime
     assert access.verify(token, now=end - timedelta(seconds=1)).jti
@@ -167,25 +179,9 @@ def test_token_does_not_outlive_its_key(settings: Settings, file_store: FileKeyS
     cache.reset()
     now = datetime.now(UTC)
     assert signing_key(now).kid == former.kid
-    issued = access.issue(**claims(now))
+    issued = issue(now)
     last = access.verify(issued.text, now=end - timedelta(seconds=2)).expires_at
     assert end - timedelta(seconds=1) <= last <= end
     assert issued.expires_in == (last - now.replace(microsecond=0)).total_seconds()
-    later = access.issue(**claims(following.activates_at))
+    later = issue(following.activates_at)
     assert later.expires_in == 2 * 60 * 60
-
-
-def claims(now: datetime) -> dict[str, Any]:
-    return {
-        "subject": "1",
-        "session_id": SESSION,
-        "token_version": 0,
-        "roles": [],
-        "own_claims": {},
-        "expires_at": now + conf.access_token_lifetime,
-        "now": now,
-    }
-
-
-def issue(now: datetime) -> str:
-    return access.issue(**claims(now)).text

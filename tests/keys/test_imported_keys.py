@@ -87,12 +87,6 @@ def test_key_with_contradictions_is_refused(
     refuse(lambda given: adopt(given, algorithm=algorithm), members, reason)
 
 
-@pytest.mark.parametrize("exponent", ["AQ", "Ag"])
-def test_rsa_key_with_a_useless_exponent_is_refused(exponent: str) -> None:
-    """With 1 everybody signs, and an even one is no RSA key."""
-    refuse(adopted, generated("RS256") | {"e": exponent}, "exponent")
-
-
 def test_rsa_key_with_a_long_exponent_is_refused() -> None:
     """It works here, and not with the verifiers of others; both halves are judged."""
     members = jwk.members_of(with_exponent(EXPONENT_OF_33_BITS, bits=2048), "RS256")

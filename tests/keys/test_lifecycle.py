@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from pytest_django import Settings
@@ -34,6 +34,9 @@ from tests.keys.test_jwk import generated
 
 DAY = timedelta(days=1)
 
+#: Each with the kid of its key.
+Events: TypeAlias = list[tuple[str, str | None]]
+
 
 @pytest.fixture
 def store(memory_store: MemoryKeyStore, ring: KeyRing) -> MemoryKeyStore:
@@ -42,8 +45,8 @@ def store(memory_store: MemoryKeyStore, ring: KeyRing) -> MemoryKeyStore:
 
 
 @pytest.fixture
-def events() -> Iterator[list[tuple[str, str | None]]]:
-    received: list[tuple[str, str | None]] = []
+def events() -> Iterator[Events]:
+    received: Events = []
 
     def receive(*, event: str, kid: str | None, **kwargs: Any) -> None:
         received.append((event, kid))
@@ -124,7 +127,7 @@ def test_first_key_of_a_clock_that_was_years_ahead_is_named(
 
 
 def test_rotation_is_told_and_followed(
-    store: MemoryKeyStore, now: datetime, events: list[tuple[str, str | None]]
+    store: MemoryKeyStore, now: datetime, events: Events
 ) -> None:
     """The process that did it knows at once; receivers hear what became of which key."""
     (first,) = kids(store)
@@ -147,7 +150,7 @@ def test_rotation_is_told_and_followed(
 
 
 def test_dry_run_saves_nothing_and_tells_nothing(
-    store: MemoryKeyStore, ring: KeyRing, now: datetime, events: list[tuple[str, str | None]]
+    store: MemoryKeyStore, ring: KeyRing, now: datetime, events: Events
 ) -> None:
     """Of every kind of change."""
     lifecycle.rotate(store, algorithm="EdDSA", now=now, dry_run=True)
@@ -180,7 +183,7 @@ def test_waiting_key_is_not_published_twice(store: MemoryKeyStore, now: datetime
 
 
 def test_ring_that_is_not_there_yet_is_no_event(
-    memory_store: MemoryKeyStore, events: list[tuple[str, str | None]]
+    memory_store: MemoryKeyStore, events: Events
 ) -> None:
     """Each start before the first key is made would otherwise be in the security log."""
     with pytest.raises(KeyRingMissing):
@@ -236,19 +239,22 @@ def test_compromised_key_takes_the_waiting_one_with_it(
     assert signing_key(now).kid == kids(store)[1]
 
 
+of_each_kind = pytest.mark.parametrize(
+    ("algorithm", "other"), [("RS256", "PS256"), ("ES256", "ES256"), ("HS256", "HS256")]
+)
+
+
 def under_another_name(key: dict[str, Any], algorithm: str) -> dict[str, Any]:
     return key | {"kid": f"for {algorithm}", "alg": algorithm}
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "other"), [("RS256", "PS256"), ("ES256", "ES256"), ("HS256", "HS256")]
-)
+@of_each_kind
 def test_compromised_key_goes_under_each_of_its_names(
     store: MemoryKeyStore,
     now: datetime,
     algorithm: str,
     other: str,
-    events: list[tuple[str, str | None]],
+    events: Events,
 ) -> None:
     """Whoever has it has it whole; a ring of an earlier version may have it twice."""
     key = generated(algorithm)
@@ -264,9 +270,7 @@ def test_compromised_key_goes_under_each_of_its_names(
     assert compromised == [key["kid"], f"for {other}"]
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "other"), [("RS256", "PS256"), ("ES256", "ES256"), ("HS256", "HS256")]
-)
+@of_each_kind
 def test_key_that_is_there_under_another_name_is_refused(
     store: MemoryKeyStore, now: datetime, algorithm: str, other: str
 ) -> None:

@@ -25,11 +25,12 @@ from jwt_auth.keys.pem import jwk_from_pem, jwk_to_pem, public_jwk_from_der
 
 PKCS8, TRADITIONAL = PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL
 PASSPHRASE = b"a passphrase of the test"
-MATERIAL = ("d", "k", "p", "q", "n", "x", "y")
 
 #: `openssl ecparam -name prime256v1 -genkey` writes this before the key.
 EC_PARAMETERS = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
 
+#: It holds a public key.
+CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 MAKERS: dict[str, Callable[[], Any]] = {
     "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -100,15 +101,11 @@ def test_two_private_keys_in_one_pem_are_refused(second: bytes) -> None:
     refuse(pem("ES256") + second, "There are 2 private keys in the PEM")
 
 
-def test_public_key_beside_the_private_one_is_passed_over() -> None:
-    """Some tools write both into one file."""
-    text = pem("ES256") + public_pem("ES256")
-    assert jwk_from_pem(text, algorithm=None) == jwk_from_pem(pem("ES256"), algorithm=None)
-
-
-def test_parameters_before_the_key_are_passed_over() -> None:
-    """As `openssl ecparam -genkey` writes them."""
-    text = EC_PARAMETERS + pem("ES256", TRADITIONAL)
+@pytest.mark.parametrize(
+    "text", [pem("ES256") + public_pem("ES256"), EC_PARAMETERS + pem("ES256", TRADITIONAL)]
+)
+def test_what_is_beside_the_private_key_is_passed_over(text: bytes) -> None:
+    """Some tools write both halves into one file, and OpenSSL the curve before the key."""
     assert jwk_from_pem(text, algorithm=None) == jwk_from_pem(pem("ES256"), algorithm=None)
 
 
@@ -157,15 +154,10 @@ def test_key_that_does_not_fit_is_refused(name: str, algorithm: str | None, reas
     refuse(pem(name), reason, algorithm)
 
 
-def test_public_key_is_refused_where_a_private_is_needed() -> None:
+@pytest.mark.parametrize("text", [public_pem("ES256"), CERTIFICATE])
+def test_public_key_is_refused_where_a_private_is_needed(text: bytes) -> None:
     """It could only verify."""
-    refuse(public_pem("ES256"), "public key can't sign")
-
-
-def test_certificate_is_refused() -> None:
-    """It holds a public key."""
-    certificate = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-    refuse(certificate, "public key can't sign")
+    refuse(text, "public key can't sign")
 
 
 @pytest.mark.parametrize(

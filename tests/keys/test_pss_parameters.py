@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-from functools import cache
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
@@ -24,9 +22,7 @@ from jwt_auth.exceptions import InvalidKey
 from jwt_auth.keys import jwk
 from jwt_auth.keys.pem import jwk_from_pem
 from jwt_auth.keys.pss_parameters import allowed_algorithms
-from tests.keys.test_pem import key, pem
-
-PASSPHRASE = b"a passphrase of the test"
+from tests.keys.test_pem import PASSPHRASE, key, pem
 
 
 def tlv(tag: int, *contents: bytes) -> bytes:
@@ -74,16 +70,13 @@ def as_pem(label: str, der: bytes) -> bytes:
     return f"-----BEGIN {label}-----\n{text}-----END {label}-----\n".encode()
 
 
-@cache
-def numbers() -> bytes:
-    """An RSA key in PKCS#1, which has no room for what it is for."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-
-
 def restricted(*parameters: bytes) -> bytes:
-    """The key in PKCS#8, for RSASSA-PSS with these parameters."""
-    return sequence(tlv(0x02, b"\x00"), sequence(RSASSA_PSS, *parameters), tlv(0x04, numbers()))
+    """An RSA key in PKCS#8, for RSASSA-PSS with these parameters."""
+    # PKCS#1 has no room for what the key is for.
+    numbers = key("RS256").private_bytes(
+        Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+    )
+    return sequence(tlv(0x02, b"\x00"), sequence(RSASSA_PSS, *parameters), tlv(0x04, numbers))
 
 
 def encrypted(der: bytes, cipher: bytes = AES_256_CBC, length: int = 32) -> bytes:
@@ -160,9 +153,8 @@ def test_key_that_says_nothing_of_its_use_is_not_restricted(kind: str) -> None:
     """In each of its forms."""
     for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
         assert allowed_algorithms(pem(kind, form), None) is None
-    best = BestAvailableEncryption(PASSPHRASE)
-    text = key(kind).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, best)
-    assert allowed_algorithms(text, PASSPHRASE) is None
+    encrypted_ = pem(kind, PrivateFormat.PKCS8, BestAvailableEncryption(PASSPHRASE))
+    assert allowed_algorithms(encrypted_, PASSPHRASE) is None
 
 
 def of_pbkdf2(*rest: bytes, cipher: bytes = AES_256_CBC) -> bytes:
