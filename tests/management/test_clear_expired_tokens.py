@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -16,6 +14,7 @@ from pytest_django import Settings
 from jwt_auth import flows
 from jwt_auth.models import Client, RefreshTokenFamily, RevokedToken
 from jwt_auth.stored_times import latest_past
+from tests.management.commands import output_of
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
@@ -26,9 +25,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def _run(*arguments: str) -> list[str]:
-    output = StringIO()
-    call_command("clear_expired_tokens", *arguments, stdout=output)
-    return output.getvalue().splitlines()
+    return output_of("clear_expired_tokens", *arguments).splitlines()
 
 
 def _session(user: AbstractBaseUser, *, over_for: timedelta) -> RefreshTokenFamily:

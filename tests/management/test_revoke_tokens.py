@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +19,7 @@ from jwt_auth.flows import Issued
 from jwt_auth.models import Client, RefreshTokenFamily, RevokedToken
 from tests.conftest import MakeUser
 from tests.http.site import everything
+from tests.management.commands import output_of
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
@@ -39,9 +39,7 @@ def bobs(make_user: MakeUser) -> Issued:
 
 
 def _run(*arguments: str) -> str:
-    output = StringIO()
-    call_command("revoke_tokens", *arguments, stdout=output)
-    return output.getvalue()
+    return output_of("revoke_tokens", *arguments)
 
 
 def _is_good(issued: Issued) -> bool:
