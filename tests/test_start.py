@@ -177,14 +177,6 @@ def test_check_reports_missing_keys_as_a_warning(project: Project) -> None:
     assert "(jwt_auth.W030)" in process.stderr
 
 
-def test_deployment_check_fails_without_keys(project: Project) -> None:
-    """Before a deployment there must be keys."""
-    process = project.manage("check", "--deploy")
-    assert process.returncode == 1
-    assert "(jwt_auth.E030)" in process.stderr
-    assert "Traceback" not in process.stderr
-
-
 def test_command_with_wrong_settings_is_stopped_by_its_checks(project: Project) -> None:
     """No key is made for settings that are wrong."""
     process = project.manage("generate_keys", **WRONG)
