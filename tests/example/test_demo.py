@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,10 @@ from django.core.management.base import CommandError
 from pytest_django import Settings
 
 from jwt_auth import flows
-from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.models import Client, RefreshTokenFamily
+from tests.keys.conftest import file_store, folder  # noqa: F401  fixtures
+from tests.management.commands import output_of
 
 pytestmark = [pytest.mark.example, pytest.mark.django_db, pytest.mark.smoke]
 
@@ -28,21 +29,15 @@ def _debug(settings: Settings) -> None:
 
 
 def _run(*arguments: str) -> str:
-    output = StringIO()
-    call_command("demo", *arguments, stdout=output)
-    return output.getvalue()
+    return output_of("demo", *arguments)
 
 
-def test_demo_makes_keys_and_two_users(settings: Settings, tmp_path: Path) -> None:
+def test_demo_makes_keys_and_two_users(file_store: FileKeyStore) -> None:  # noqa: F811
     """And says where to go and who to log in as."""
-    settings.JWT_AUTH_KEY_STORE = {
-        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
-        "OPTIONS": {"PATH": str(tmp_path / "keys")},
-    }
     said = _run("--no-serve", "--port", "8123")
     assert "http://127.0.0.1:8123/" in said
     assert "demo / only-for-the-demo" in said
-    assert len(get_key_store().load().keys) == 1
+    assert len(file_store.load().keys) == 1
     demo, admin = (
         authenticate(username=name, password=PASSWORD) for name in ("demo", "demo-admin")
     )
@@ -105,16 +100,11 @@ def test_impossible_port_is_told() -> None:
         _run("--port", "99999")
 
 
-def test_broken_key_ring_is_told_and_kept(settings: Settings, tmp_path: Path) -> None:
+def test_broken_key_ring_is_told_and_kept(file_store: FileKeyStore) -> None:  # noqa: F811
     """Somebody's keys are not replaced by new ones."""
-    folder = tmp_path / "keys"
-    folder.mkdir(mode=0o700)
-    (folder / "ring.json").write_text("{")
-    (folder / "ring.json").chmod(0o600)
-    settings.JWT_AUTH_KEY_STORE = {
-        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
-        "OPTIONS": {"PATH": str(folder)},
-    }
+    call_command("generate_keys", verbosity=0)
+    ring = Path(file_store.describe())
+    ring.write_text("{")
     with pytest.raises(CommandError, match=r"ring\.json"):
         _run("--no-serve")
-    assert (folder / "ring.json").read_text() == "{"
+    assert ring.read_text() == "{"
