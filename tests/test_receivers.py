@@ -448,7 +448,6 @@ def test_proxy_of_user_counts_as_user(user: AbstractBaseUser, proxy: Any) -> Non
 
 
 def test_user_deleted_through_proxy_is_refused(user: AbstractBaseUser, proxy: Any) -> None:
-    """A user deleted through a proxy is deleted."""
     issued = log_in(user)
     proxy._default_manager.get(pk=user.pk).delete()
     assert refusal_of(issued) is Refusal.USER_UNKNOWN

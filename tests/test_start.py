@@ -129,7 +129,6 @@ def test_server_without_keys_stops_and_names_path_and_command(
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_server_with_keys_starts(server: str, project_with_keys: Project) -> None:
-    """With good settings and keys nothing is in the way."""
     process = project_with_keys.run("-c", SERVERS[server] + START)
     assert process.returncode == 0, process.stderr
     assert process.stdout == f"started {server[:4].upper()}Handler\n"

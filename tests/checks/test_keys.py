@@ -27,7 +27,6 @@ def _problem() -> CheckMessage:
 
 
 def test_good_ring_has_no_message() -> None:
-    """A key that signs causes no message."""
     assert find_key_problem() is None
     assert check_keys(None) == []
     assert checks.start_problems(serving=True) == []
@@ -86,7 +85,6 @@ def test_ring_of_the_start_serves_the_first_request(ring: Path) -> None:
 
 
 def test_missing_ring_names_path_and_command(no_ring: Path) -> None:
-    """It says which command to run, and where the store looked."""
     problem = _problem()
     assert str(no_ring) in problem.msg
     assert "manage.py generate_keys" in problem.msg

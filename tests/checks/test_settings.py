@@ -128,7 +128,6 @@ def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None
 
 
 def test_every_setting_has_a_check() -> None:
-    """No setting is used unchecked."""
     assert {f"JWT_AUTH_{name}" for _, name, _ in WRONG} == NAMES
 
 
@@ -168,7 +167,6 @@ def test_limits_themselves_are_allowed(
     ],
 )  # fmt: skip
 def test_good_value_has_no_message(changes: dict[str, Any], settings: Settings) -> None:
-    """A setting that works causes no message."""
     assert messages_of(settings, **changes) == []
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from pytest_django import Settings
 
-from jwt_auth import flows
 from jwt_auth.keys.stores.file import FileKeyStore
-from jwt_auth.models import Client, RefreshTokenFamily
+from tests.flows.scene import log_in, row_of
 from tests.keys.conftest import file_store, folder  # noqa: F401  fixtures
 from tests.management.commands import output_of
 
@@ -53,16 +51,12 @@ def test_second_run_mends_and_ends_no_session() -> None:
     """What somebody has changed is brought back; whoever is logged in stays so."""
     _run("--no-serve")
     users = get_user_model()._default_manager
-    session = flows.log_in(
-        users.get(username="demo"),
-        client=Client(ip_address=None, user_agent=""),
-        now=datetime.now(UTC),
-    )
+    session = log_in(users.get(username="demo"))
     users.filter(username="demo").update(is_superuser=True, tenant="other")
     _run("--no-serve")
     demo = users.get(username="demo")
     assert (demo.is_superuser, demo.tenant) == (False, "acme")
-    assert RefreshTokenFamily.objects.get(pk=session.family.pk).revoked_at is None
+    assert row_of(session).revoked_at is None
 
 
 def test_changed_password_is_brought_back() -> None:

@@ -15,13 +15,13 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django import Settings
 
-from jwt_auth import flows
 from jwt_auth.keys import jwk
 from jwt_auth.keys.pem import jwk_to_pem
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.file import FileKeyStore
-from jwt_auth.models import Client, RefreshTokenFamily, RevokedToken, StoredKeyRing
+from jwt_auth.models import RefreshTokenFamily, RevokedToken, StoredKeyRing
+from tests.flows.scene import log_in
 from tests.keys.databases import VARIABLE, new_kek
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
@@ -62,8 +62,7 @@ def keys(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def session(user: AbstractBaseUser, keys: None) -> RefreshTokenFamily:
-    client = Client(ip_address=None, user_agent="")
-    return flows.log_in(user, client=client, now=datetime.now(UTC)).family
+    return log_in(user).family
 
 
 def refuse(*command: str, match: str) -> None:
