@@ -38,14 +38,13 @@ def _version(user: AbstractBaseUser) -> int:
     return token_version_of(_fresh(user))
 
 
-def _set_password(user: Any) -> None:
+def _set_password(user: Any, **saved: Any) -> None:
     user.set_password(_NEW)
-    user.save()
+    user.save(**saved)
 
 
 def _set_password_field_only(user: Any) -> None:
-    user.set_password(_NEW)
-    user.save(update_fields=["password"])
+    _set_password(user, update_fields=["password"])
 
 
 def _take_password(user: Any) -> None:
@@ -53,24 +52,22 @@ def _take_password(user: Any) -> None:
     user.save()
 
 
-def _deactivate(user: Any) -> None:
+def _deactivate(user: Any, **saved: Any) -> None:
     user.is_active = False
-    user.save()
+    user.save(**saved)
 
 
 def _deactivate_field_only(user: Any) -> None:
-    user.is_active = False
-    user.save(update_fields={"is_active"})
+    _deactivate(user, update_fields={"is_active"})
 
 
-def _set_hash(user: Any) -> None:
+def _set_hash(user: Any, **saved: Any) -> None:
     user.password = make_password(_NEW)
-    user.save()
+    user.save(**saved)
 
 
 def _set_hash_field_only(user: Any) -> None:
-    user.password = make_password(_NEW)
-    user.save(update_fields=["password"])
+    _set_hash(user, update_fields=["password"])
 
 
 def _set_hash_of_outdated(user: Any) -> None:
@@ -86,15 +83,13 @@ def _set_hash_after_rehash(user: Any) -> None:
 
 
 def _set_password_in_two_saves(user: Any) -> None:
-    user.set_password(_NEW)
-    user.save(update_fields=["last_login"])
+    _set_password_but_save_other_field(user)
     user.save()
 
 
 def _set_outdated_password_in_two_saves(user: Any) -> None:
     get_user_model()._default_manager.update(password=make_password("old", hasher="md5"))
-    user.set_password(_NEW)
-    user.save(update_fields=["last_login"])
+    _set_password_but_save_other_field(user)
     user.save(update_fields=["password"])
 
 
@@ -186,8 +181,7 @@ def test_session_opened_with_the_old_password_meanwhile_ends(user: AbstractBaseU
 
 def _set_unusable_again(user: Any) -> None:
     get_user_model()._default_manager.update(password=make_password(None))
-    user.set_unusable_password()
-    user.save()
+    _take_password(user)
 
 
 def _save_as_loaded(user: Any) -> None:
@@ -200,13 +194,11 @@ def _set_name(user: Any) -> None:
 
 
 def _set_password_but_save_other_field(user: Any) -> None:
-    user.set_password(_NEW)
-    user.save(update_fields=["last_login"])
+    _set_password(user, update_fields=["last_login"])
 
 
 def _deactivate_but_save_other_field(user: Any) -> None:
-    user.is_active = False
-    user.save(update_fields=["last_login"])
+    _deactivate(user, update_fields=["last_login"])
 
 
 def _log_into_django(user: Any) -> None:

@@ -134,12 +134,6 @@ def test_server_with_keys_starts(server: str, project_with_keys: Project) -> Non
     assert process.stdout == f"started {server[:4].upper()}Handler\n"
 
 
-def test_module_that_a_server_imports_stops_too(project: Project) -> None:
-    """The file that WSGI servers are pointed at."""
-    text = _last_line_names(project.run("-c", "import example_project.wsgi", **WRONG))
-    assert "jwt_auth.E001" in text
-
-
 def test_system_without_what_it_needs_is_named(project: Project) -> None:
     """Windows lacks these modules; a traceback that ends in `pwd` does not say what to do."""
     missing = "import sys; sys.modules['pwd'] = sys.modules['fcntl'] = None"
@@ -147,9 +141,10 @@ def test_system_without_what_it_needs_is_named(project: Project) -> None:
     assert "jwt_auth runs on Linux and macOS only: on Windows" in _last_line_names(outcome)
 
 
-def test_script_with_wrong_settings_stops(project: Project) -> None:
-    """A worker that calls ``django.setup()`` must not run with wrong settings either."""
-    assert "jwt_auth.E001" in _last_line_names(project.run("-c", SCRIPT, **WRONG))
+@pytest.mark.parametrize("script", [SCRIPT, "import example_project.wsgi"])
+def test_script_with_wrong_settings_stops(script: str, project: Project) -> None:
+    """A worker that calls ``django.setup()``, and the file that WSGI servers are pointed at."""
+    assert "jwt_auth.E001" in _last_line_names(project.run("-c", script, **WRONG))
 
 
 def test_script_without_keys_starts(project: Project) -> None:
