@@ -164,13 +164,6 @@ def test_check_reports_wrong_settings(command: tuple[str, ...], project: Project
     assert "HINT: Write JWT_AUTH_ISSUER = " in process.stderr
 
 
-def test_check_reports_missing_keys_as_a_warning(project: Project) -> None:
-    """A build has no keys, and must pass."""
-    process = project.manage("check")
-    assert process.returncode == 0
-    assert "(jwt_auth.W030)" in process.stderr
-
-
 def test_command_with_wrong_settings_is_stopped_by_its_checks(project: Project) -> None:
     """No key is made for settings that are wrong."""
     process = project.manage("generate_keys", **WRONG)

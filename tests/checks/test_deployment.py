@@ -163,14 +163,6 @@ def test_wrong_settings_are_left_to_their_own_check(settings: Settings) -> None:
     assert check_deployment(None) == []
 
 
-def test_verify_only_install_is_asked_for_no_keys(settings: Settings, no_ring: Path) -> None:
-    """It has no ring to look at."""
-    settings.JWT_AUTH_JWKS_URL = "https://auth.example.com/.well-known/jwks.json"
-    assert check_deployment(None) == []
-    settings.JWT_AUTH_KEY_STORE = {"BACKEND": "nothing"}
-    assert check_deployment(None) == []
-
-
 def test_check_command_runs_them(settings: Settings) -> None:
     """They are registered: ``check --deploy`` shows them, plain ``check`` does not."""
     settings.JWT_AUTH_REFRESH_COOKIE_SECURE = False

@@ -84,12 +84,6 @@ def test_ring_of_the_start_serves_the_first_request(ring: Path) -> None:
     assert cache.get_signing_key(datetime.now(UTC)).kid
 
 
-def test_missing_ring_names_path_and_command(no_ring: Path) -> None:
-    problem = _problem()
-    assert str(no_ring) in problem.msg
-    assert "manage.py generate_keys" in problem.msg
-
-
 def test_missing_ring_is_a_warning_to_commands(no_ring: Path) -> None:
     """``migrate`` and ``generate_keys`` must run before there are keys."""
     (message,) = check_keys(None)
