@@ -92,9 +92,10 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-@pytest.fixture
-def project_with_keys(project: Project) -> Project:
-    """The same with keys."""
+@pytest.fixture(scope="module")
+def project_with_keys(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same with keys, which its tests only read."""
+    project = Project(tmp_path_factory.mktemp("project"))
     assert project.manage("generate_keys").returncode == 0
     return project
 
