@@ -15,10 +15,10 @@ from django.test import Client as Browser
 from django.test import RequestFactory
 from django.urls import NoReverseMatch, reverse
 
-from jwt_auth import flows
 from jwt_auth.flows import Issued
 from jwt_auth.models import Client, RefreshTokenFamily
 from tests.conftest import MakeUser
+from tests.flows.scene import log_in, refresh, row_of
 from tests.http.conftest import log  # noqa: F401  a fixture
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
@@ -37,9 +37,7 @@ has_permissions = pytest.mark.skipif(
 @pytest.fixture
 def issued(user: AbstractBaseUser) -> Issued:
     """A session of Alice's that has been refreshed once."""
-    opened = flows.log_in(user, client=SOMEWHERE, now=datetime.now(UTC))
-    text = opened.refresh_token.text
-    return flows.refresh(text, retry_key="key", client=SOMEWHERE, now=datetime.now(UTC))
+    return refresh(log_in(user, client=SOMEWHERE), key="key", client=SOMEWHERE)
 
 
 def _browser(make_user: MakeUser, *permissions: str, **fields: Any) -> Browser:
@@ -160,24 +158,23 @@ def test_action_ends_the_selected_session_only(
     administrator: Browser, issued: Issued, user: AbstractBaseUser
 ) -> None:
     """Its tokens are refused; the row says who did it and from where."""
-    other = flows.log_in(user, client=SOMEWHERE, now=datetime.now(UTC)).family
+    other = log_in(user)
     page = _act(administrator, "end_sessions", issued.family)
     assert "1 session was ended." in page.content.decode()
-    ended = RefreshTokenFamily.objects.get(pk=issued.family.pk)
+    ended = row_of(issued)
     assert (ended.revocation_reason, ended.revoked_by_ip) == ("administrator", "192.0.2.99")
-    assert RefreshTokenFamily.objects.get(pk=other.pk).revoked_at is None
+    assert row_of(other).revoked_at is None
 
 
 def test_action_ends_all_sessions_of_the_user(
     administrator: Browser, issued: Issued, user: AbstractBaseUser, make_user: MakeUser
 ) -> None:
     """Those that were not selected too, and nobody else's."""
-    now = datetime.now(UTC)
-    flows.log_in(user, client=SOMEWHERE, now=now)
-    bobs = flows.log_in(make_user("bob"), client=SOMEWHERE, now=now).family
+    log_in(user)
+    bobs = log_in(make_user("bob")).family
     page = _act(administrator, "end_all_sessions_of_users", issued.family)
     assert "2 sessions were ended." in page.content.decode()
-    assert list(RefreshTokenFamily.objects.live(now)) == [bobs]
+    assert list(RefreshTokenFamily.objects.live(datetime.now(UTC))) == [bobs]
 
 
 def test_nothing_can_be_added_or_changed(administrator: Browser, issued: Issued) -> None:
@@ -207,31 +204,22 @@ def test_session_that_is_deleted_is_ended_first(
 
 
 @has_permissions
-def test_staff_who_may_only_look_can_end_nothing(make_user: MakeUser, issued: Issued) -> None:
-    """They see the pages, no action is offered, and one that is sent does nothing."""
-    browser = _browser(make_user, "jwt_auth.view_refreshtokenfamily")
+@pytest.mark.parametrize(
+    ("permissions", "status", "may_end"),
+    [([], 403, False), (["view"], 200, False), (["view", "change"], 200, True)],
+)
+def test_staff_see_and_end_sessions_by_permission(
+    permissions: list[str], status: int, may_end: bool, make_user: MakeUser, issued: Issued
+) -> None:
+    """Whoever may not end one is offered no action, and one that is sent does nothing."""
+    names = [f"jwt_auth.{may}_refreshtokenfamily" for may in permissions]
+    browser = _browser(make_user, *names)
     page = browser.get(LIST, secure=True)
-    assert page.status_code == 200
-    assert b"end_sessions" not in page.content
+    assert page.status_code == status
     for action in ("end_sessions", "end_all_sessions_of_users"):
+        assert (action in page.content.decode()) is may_end
         _act(browser, action, issued.family)
-    assert RefreshTokenFamily.objects.get().revoked_at is None
-
-
-@has_permissions
-def test_staff_with_change_permission_can_end(make_user: MakeUser, issued: Issued) -> None:
-    """The permission that the pages themselves don't give."""
-    browser = _browser(
-        make_user, "jwt_auth.view_refreshtokenfamily", "jwt_auth.change_refreshtokenfamily"
-    )
-    _act(browser, "end_sessions", issued.family)
-    assert RefreshTokenFamily.objects.get().revoked_at is not None
-
-
-@has_permissions
-def test_staff_without_permission_see_nothing(make_user: MakeUser, issued: Issued) -> None:
-    """Whatever else they may see."""
-    assert _browser(make_user).get(LIST, secure=True).status_code == 403
+        assert (row_of(issued).revoked_at is not None) is may_end
 
 
 @has_permissions

@@ -1,4 +1,4 @@
-"""The form of the checks' messages: an id, the problem, and the line to write."""
+"""The line to write, in the checks' messages."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from jwt_auth.check_messages import setting_error, setting_line
+from jwt_auth.check_messages import setting_line
 from jwt_auth.conf import DEFAULTS
-
-
-def test_error_of_a_setting_is_a_sentence_with_the_line_to_write() -> None:
-    """A value in Python, as the project's settings have it."""
-    problem = setting_error("E003", "ALGORITHM", "must be another one.", '"RS256"')
-    assert (problem.id, problem.msg) == ("jwt_auth.E003", "JWT_AUTH_ALGORITHM must be another one.")
-    assert problem.hint == 'Write JWT_AUTH_ALGORITHM = "RS256"'
 
 
 @pytest.mark.parametrize("name", DEFAULTS)

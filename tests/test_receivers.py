@@ -13,7 +13,7 @@ from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.hashers import make_password
 from django.core import serializers
 from django.core.management import call_command
-from django.db import OperationalError, connection, models, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import isolate_apps
 from pytest_django import Settings
 from rest_framework.test import APIClient
@@ -38,14 +38,13 @@ def _version(user: AbstractBaseUser) -> int:
     return token_version_of(_fresh(user))
 
 
-def _set_password(user: Any) -> None:
+def _set_password(user: Any, **saved: Any) -> None:
     user.set_password(_NEW)
-    user.save()
+    user.save(**saved)
 
 
 def _set_password_field_only(user: Any) -> None:
-    user.set_password(_NEW)
-    user.save(update_fields=["password"])
+    _set_password(user, update_fields=["password"])
 
 
 def _take_password(user: Any) -> None:
@@ -53,24 +52,22 @@ def _take_password(user: Any) -> None:
     user.save()
 
 
-def _deactivate(user: Any) -> None:
+def _deactivate(user: Any, **saved: Any) -> None:
     user.is_active = False
-    user.save()
+    user.save(**saved)
 
 
 def _deactivate_field_only(user: Any) -> None:
-    user.is_active = False
-    user.save(update_fields={"is_active"})
+    _deactivate(user, update_fields={"is_active"})
 
 
-def _set_hash(user: Any) -> None:
+def _set_hash(user: Any, **saved: Any) -> None:
     user.password = make_password(_NEW)
-    user.save()
+    user.save(**saved)
 
 
 def _set_hash_field_only(user: Any) -> None:
-    user.password = make_password(_NEW)
-    user.save(update_fields=["password"])
+    _set_hash(user, update_fields=["password"])
 
 
 def _set_hash_of_outdated(user: Any) -> None:
@@ -86,15 +83,13 @@ def _set_hash_after_rehash(user: Any) -> None:
 
 
 def _set_password_in_two_saves(user: Any) -> None:
-    user.set_password(_NEW)
-    user.save(update_fields=["last_login"])
+    _set_password_but_save_other_field(user)
     user.save()
 
 
 def _set_outdated_password_in_two_saves(user: Any) -> None:
     get_user_model()._default_manager.update(password=make_password("old", hasher="md5"))
-    user.set_password(_NEW)
-    user.save(update_fields=["last_login"])
+    _set_password_but_save_other_field(user)
     user.save(update_fields=["password"])
 
 
@@ -186,8 +181,7 @@ def test_session_opened_with_the_old_password_meanwhile_ends(user: AbstractBaseU
 
 def _set_unusable_again(user: Any) -> None:
     get_user_model()._default_manager.update(password=make_password(None))
-    user.set_unusable_password()
-    user.save()
+    _take_password(user)
 
 
 def _save_as_loaded(user: Any) -> None:
@@ -200,13 +194,11 @@ def _set_name(user: Any) -> None:
 
 
 def _set_password_but_save_other_field(user: Any) -> None:
-    user.set_password(_NEW)
-    user.save(update_fields=["last_login"])
+    _set_password(user, update_fields=["last_login"])
 
 
 def _deactivate_but_save_other_field(user: Any) -> None:
-    user.is_active = False
-    user.save(update_fields=["last_login"])
+    _deactivate(user, update_fields=["last_login"])
 
 
 def _log_into_django(user: Any) -> None:
@@ -385,23 +377,22 @@ def admin(make_user: Any, client: Any) -> Any:
 
 
 @pytest.mark.example
-def test_password_set_in_admin_ends_sessions(user: AbstractBaseUser, admin: Any) -> None:
-    """The administrator's page is one of the ways to change a password."""
-    issued = log_in(user)
-    body = {"password1": _NEW, "password2": _NEW, "usable_password": "true"}
-    answer = admin.post(f"/admin/accounts/user/{user.pk}/password/", body, secure=True)
-    assert answer.status_code == 302
-    assert row_of(issued).revocation_reason == Reason.PASSWORD_CHANGED
-
-
-@pytest.mark.example
-def test_password_disabled_in_admin_ends_sessions(user: AbstractBaseUser, admin: Any) -> None:
+@pytest.mark.parametrize(
+    ("form", "is_usable"),
+    [
+        ({"password1": _NEW, "password2": _NEW, "usable_password": "true"}, True),
+        ({"usable_password": "false", "unset-password": "1"}, False),
+    ],
+    ids=["set", "disabled"],
+)
+def test_password_changed_in_admin_ends_sessions(
+    form: dict[str, str], is_usable: bool, user: AbstractBaseUser, admin: Any
+) -> None:
     """Taking the password away is a change of it, as it is for Django's own sessions."""
     issued = log_in(user)
-    body = {"usable_password": "false", "unset-password": "1"}
-    answer = admin.post(f"/admin/accounts/user/{user.pk}/password/", body, secure=True)
+    answer = admin.post(f"/admin/accounts/user/{user.pk}/password/", form, secure=True)
     assert answer.status_code == 302
-    assert not _fresh(user).has_usable_password()
+    assert _fresh(user).has_usable_password() is is_usable
     assert row_of(issued).revocation_reason == Reason.PASSWORD_CHANGED
 
 
@@ -449,40 +440,9 @@ def test_proxy_of_user_counts_as_user(user: AbstractBaseUser, proxy: Any) -> Non
 
 
 def test_user_deleted_through_proxy_is_refused(user: AbstractBaseUser, proxy: Any) -> None:
-    """A user deleted through a proxy is deleted."""
     issued = log_in(user)
     proxy._default_manager.get(pk=user.pk).delete()
     assert refusal_of(issued) is Refusal.USER_UNKNOWN
-
-
-@pytest.mark.django_db(transaction=True)
-def test_child_of_user_counts_as_user(
-    user: AbstractBaseUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So is one changed through a model with a table of its own; its save keeps the version."""
-    with isolate_apps("tests.users", attr_name="registry") as registry:
-
-        class Child(get_user_model()):  # type: ignore[misc]
-            employed = models.BooleanField(default=True)
-
-            class Meta:
-                app_label = "users"
-
-        monkeypatch.setattr(receivers, "apps", registry)
-        receivers.connect_user_receivers()
-        with connection.schema_editor() as editor:
-            editor.create_model(Child)
-        try:
-            child = Child(**{Child._meta.pk.attname: user.pk})
-            child.__dict__.update({**_fresh(user).__dict__, "_state": child._state})
-            child.save_base(raw=True)
-            issued = log_in(user)
-            _set_password(Child._default_manager.get(pk=user.pk))
-            assert row_of(issued).revocation_reason == Reason.PASSWORD_CHANGED
-            assert _version(user) == 2  # before the save and, since that is a commit, after it
-        finally:
-            with connection.schema_editor() as editor:
-                editor.delete_model(Child)
 
 
 @pytest.mark.parametrize("change", [_set_password, _deactivate])

@@ -19,14 +19,6 @@ def test_scratch_folder_is_private() -> None:
     assert stat.S_IMODE(SCRATCH_DIR.stat().st_mode) == 0o700
 
 
-def test_user_logs_in_and_is_greeted(api: APIClient, credentials: dict[str, str]) -> None:
-    """Keys, user model, URLs and client fit together, whatever the user model."""
-    answer = api.post("/api/auth/login/", credentials, secure=True)
-    assert answer.status_code == 200, answer.content
-    api.credentials(HTTP_AUTHORIZATION=f"Bearer {answer.json()['access_token']}")
-    assert api.get("/api/hello/", secure=True).json() == {"hello": credentials["username"]}
-
-
 @pytest.mark.parametrize(("roles", "expected"), [([], 403), (["admin"], 200)])
 def test_role_given_by_fixture_counts(
     roles: list[str],

@@ -18,12 +18,13 @@ from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
 from jwt_auth import flows, signals
-from jwt_auth.exceptions import AccessTokenRefused, RefreshSuperseded, RefreshTokenRefused
+from jwt_auth.exceptions import AccessTokenRefused, RefreshSuperseded, RefreshTokenRefused, Refusal
 from jwt_auth.flows import Issued
 from jwt_auth.http import throttling
 from jwt_auth.keys.stores.base import get_key_store, send_event
 from jwt_auth.models import Client, Reason
-from jwt_auth.tokens import refresh
+from jwt_auth.tokens.refresh import issue_first
+from tests.flows.scene import BROWSER, log_in, refresh, refusal_of
 from tests.http.conftest import log  # noqa: F401  a fixture
 from tests.http.site import Site
 
@@ -31,13 +32,13 @@ pytestmark = [pytest.mark.user_model, pytest.mark.smoke]
 
 Records = list[tuple[str, dict[str, Any]]]
 
-CLIENT = Client(ip_address="192.0.2.1", user_agent="Firefox")
+_FROM = {"ip_address": BROWSER.ip_address, "user_agent": BROWSER.user_agent}
 
 
 @pytest.fixture
 def issued(user: AbstractBaseUser) -> Issued:
     """A session of Alice's."""
-    return flows.log_in(user, client=CLIENT, now=datetime.now(UTC))
+    return log_in(user)
 
 
 @pytest.fixture
@@ -60,21 +61,16 @@ def _of(issued: Issued, user: AbstractBaseUser) -> dict[str, Any]:
     return {
         "user_id": str(user.pk),
         "session_id": str(issued.family.pk),
-        "ip_address": "192.0.2.1",
-        "user_agent": "Firefox",
+        **_FROM,
     }
-
-
-def _refresh(text: str, *, key: str | None = None, now: datetime | None = None) -> Issued:
-    return flows.refresh(text, retry_key=key, client=CLIENT, now=now or datetime.now(UTC))
 
 
 def test_login_and_refresh_are_recorded(
     records: Records, issued: Issued, user: AbstractBaseUser
 ) -> None:
     """Who, which session, and from where."""
-    second = flows.log_in(user, client=CLIENT, now=datetime.now(UTC))
-    _refresh(second.refresh_token.text)
+    second = log_in(user)
+    refresh(second)
     assert records == [
         ("INFO", {"event": "session_opened", **_of(second, user)}),
         ("INFO", {"event": "session_refreshed", **_of(second, user)}),
@@ -84,11 +80,11 @@ def test_login_and_refresh_are_recorded(
 def test_retries_are_recorded(records: Records, issued: Issued, user: AbstractBaseUser) -> None:
     """One that was answered, and one that came too late."""
     first = issued.refresh_token.text
-    _refresh(first, key="k")
-    successor = _refresh(first, key="k").refresh_token.text
-    _refresh(successor)
+    refresh(first, key="k")
+    successor = refresh(first, key="k").refresh_token.text
+    refresh(successor)
     with pytest.raises(RefreshSuperseded):
-        _refresh(first, key="k")
+        refresh(first, key="k")
     assert [fields for _, fields in records if fields["event"] == "refresh_retried"] == [
         {"event": "refresh_retried", "superseded": late, **_of(issued, user)}
         for late in (False, True)
@@ -101,9 +97,9 @@ def test_reuse_is_a_warning_with_a_hint(
     """And the end of the session is a record of its own."""
     first = issued.refresh_token.text
     now = datetime.now(UTC)
-    _refresh(first, now=now)
+    refresh(first, now=now)
     with pytest.raises(RefreshTokenRefused):
-        _refresh(first, now=now)
+        refresh(first, now=now)
     _, (_, ended), (level, reuse) = records
     assert ended["event"] == "session_ended"
     assert (ended["reason"], ended["session_ids"]) == ("reuse_detected", [str(issued.family.pk)])
@@ -115,17 +111,8 @@ def test_reuse_is_a_warning_with_a_hint(
 def test_forged_refresh_token_is_a_warning(records: Records) -> None:
     """It names nobody: what it says is not to be believed."""
     with pytest.raises(RefreshTokenRefused):
-        _refresh("A" * 92)
-    assert records == [
-        (
-            "WARNING",
-            {
-                "event": "refresh_token_forged",
-                "ip_address": "192.0.2.1",
-                "user_agent": "Firefox",
-            },
-        )
-    ]
+        refresh("A" * 92)
+    assert records == [("WARNING", {"event": "refresh_token_forged", **_FROM})]
 
 
 @pytest.mark.parametrize(
@@ -136,9 +123,9 @@ def test_refused_genuine_token_is_recorded(
     generation: int | None, level: str, reason: str, records: Records, issued: Issued
 ) -> None:
     """One from ahead of the row is worth a look: a restored backup, or a stolen SECRET_KEY."""
-    token = refresh.issue_first(issued.family.pk if generation else uuid4())
+    token = issue_first(issued.family.pk if generation else uuid4())
     with pytest.raises(RefreshTokenRefused):
-        _refresh(token.successor(b"nonce").text if generation else token.text)
+        refresh(token.successor(b"nonce").text if generation else token.text)
     ((found, fields),) = records
     assert (found, fields["event"], fields["reason"]) == (level, "refresh_token_refused", reason)
     assert fields["session_id"] == str(token.family_id)
@@ -152,7 +139,7 @@ def test_refused_access_token_is_recorded_with_its_reason(
     flows.end_session(issued.family.pk, reason=Reason.ADMINISTRATOR, client=None, now=now)
     for text in (issued.access_token.text, "a.b.c"):
         with pytest.raises(AccessTokenRefused):
-            flows.authenticate(text, client=CLIENT, now=now)
+            flows.authenticate(text, client=BROWSER, now=now)
     (level, ended), (_, known), (_, unknown) = records
     assert (level, ended["user_id"], "ip_address" in ended) == ("INFO", str(user.pk), False)
     assert (known["reason"], known["session_id"]) == ("session_ended", str(issued.family.pk))
@@ -162,10 +149,8 @@ def test_refused_access_token_is_recorded_with_its_reason(
 
 def test_expired_access_token_is_no_news(records: Records, issued: Issued) -> None:
     """Every session's token expires four times an hour: at DEBUG only."""
-    with pytest.raises(AccessTokenRefused):
-        flows.authenticate(
-            issued.access_token.text, client=CLIENT, now=datetime.now(UTC) + timedelta(minutes=16)
-        )
+    later = datetime.now(UTC) + timedelta(minutes=16)
+    assert refusal_of(issued, now=later) is Refusal.EXPIRED
     ((level, fields),) = records
     assert (level, fields["reason"]) == ("DEBUG", "expired")
 
@@ -244,7 +229,7 @@ def test_receiver_that_fails_changes_no_outcome(issued: Issued) -> None:
 
     signals.session_refreshed.connect(fail)
     try:
-        assert isinstance(_refresh(issued.refresh_token.text).family.pk, UUID)
+        assert isinstance(refresh(issued.refresh_token.text).family.pk, UUID)
     finally:
         signals.session_refreshed.disconnect(fail)
 

@@ -5,27 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.core.checks import CheckMessage
 from django.middleware.csrf import CsrfViewMiddleware
 from pytest_django import Settings
 
-from jwt_auth.checks.settings import check_settings
+from tests.checks.scene import ids_of, messages_of
 
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 
 
 class OwnCsrfMiddleware(CsrfViewMiddleware):
     """A project's own."""
-
-
-def _messages(settings: Settings, **changes: Any) -> list[CheckMessage]:
-    for name, value in changes.items():
-        setattr(settings, f"JWT_AUTH_{name}", value)
-    return check_settings(None)
-
-
-def _ids(messages: list[CheckMessage]) -> list[str]:
-    return [str(message.id).removeprefix("jwt_auth.") for message in messages]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +30,7 @@ def _ids(messages: list[CheckMessage]) -> list[str]:
 )
 def test_good_name_has_no_message(name: str, changes: dict[str, Any], settings: Settings) -> None:
     """The strictest prefix that the attributes allow, or a plain name if they allow no prefix."""
-    assert _messages(settings, ACCESS_COOKIE_NAME=name, **changes) == []
+    assert messages_of(settings, ACCESS_COOKIE_NAME=name, **changes) == []
 
 
 @pytest.mark.parametrize(
@@ -58,16 +47,16 @@ def test_prefix_that_browsers_would_refuse_is_an_error(
     name: str, changes: dict[str, Any], settings: Settings
 ) -> None:
     """The hint's line is a name that they take with these attributes."""
-    (message,) = _messages(settings, ACCESS_COOKIE_NAME=name, **changes)
+    (message,) = messages_of(settings, ACCESS_COOKIE_NAME=name, **changes)
     assert message.id == "jwt_auth.E015"
     good = str(message.hint).partition('"')[2].rstrip('"')
-    assert _messages(settings, ACCESS_COOKIE_NAME=good) == []
+    assert messages_of(settings, ACCESS_COOKIE_NAME=good) == []
 
 
 def test_name_of_the_refresh_cookie_is_an_error(settings: Settings) -> None:
     """Each would replace the other."""
     name = "__Secure-refresh_token"
-    assert _ids(_messages(settings, ACCESS_COOKIE_NAME=name)) == ["E060", "W060"]
+    assert ids_of(messages_of(settings, ACCESS_COOKIE_NAME=name)) == ["E060", "W060"]
 
 
 @pytest.mark.parametrize("setting", ["SESSION", "CSRF", "LANGUAGE"])
@@ -76,13 +65,13 @@ def test_name_of_djangos_cookie_as_the_project_calls_it_is_an_error(
 ) -> None:
     """Not the default's name counts, but the setting's."""
     setattr(settings, f"{setting}_COOKIE_NAME", "__Host-mine")
-    assert _ids(_messages(settings, ACCESS_COOKIE_NAME="__Host-mine")) == ["E015"]
+    assert ids_of(messages_of(settings, ACCESS_COOKIE_NAME="__Host-mine")) == ["E015"]
 
 
 @pytest.mark.parametrize("name", ["access_token", "__Secure-access_token"])
 def test_name_that_a_sibling_can_plant_is_a_warning(name: str, settings: Settings) -> None:
     """Where __Host- is possible, it costs nothing: the path is / anyway."""
-    (message,) = _messages(settings, ACCESS_COOKIE_NAME=name)
+    (message,) = messages_of(settings, ACCESS_COOKIE_NAME=name)
     assert message.id == "jwt_auth.W060"
     assert str(message.hint) == 'Write JWT_AUTH_ACCESS_COOKIE_NAME = "__Host-access_token"'
 
@@ -102,21 +91,21 @@ def test_access_cookie_without_csrf_middleware_is_a_warning(
 ) -> None:
     """The check itself needs none, but pages would never get a token that stays."""
     settings.MIDDLEWARE = middleware
-    assert _ids(_messages(settings, ACCESS_COOKIE_NAME="__Host-access_token")) == ids
-    assert _messages(settings, ACCESS_COOKIE_NAME=None) == []
+    assert ids_of(messages_of(settings, ACCESS_COOKIE_NAME="__Host-access_token")) == ids
+    assert messages_of(settings, ACCESS_COOKIE_NAME=None) == []
 
 
 @pytest.mark.parametrize("name", ["__Host-session", "__Host-jwt"])
 def test_access_cookie_that_error_mails_show_is_a_warning(name: str, settings: Settings) -> None:
     """Django hides cookies by their names, in the reports of a project's own views too."""
-    (message,) = _messages(settings, ACCESS_COOKIE_NAME=name)
+    (message,) = messages_of(settings, ACCESS_COOKIE_NAME=name)
     assert message.id == "jwt_auth.W070"
     assert '= "__Host-access_token"' in str(message.hint)
-    assert _messages(settings, ACCESS_COOKIE_NAME=f"{name}_token") == []
+    assert messages_of(settings, ACCESS_COOKIE_NAME=f"{name}_token") == []
 
 
 def test_refresh_cookie_that_error_mails_show_is_a_warning(settings: Settings) -> None:
     """Below its mount only the endpoints get it, which hide it whatever its name."""
-    assert _messages(settings, REFRESH_COOKIE_NAME="__Secure-session") == []
+    assert messages_of(settings, REFRESH_COOKIE_NAME="__Secure-session") == []
     changes = {"REFRESH_COOKIE_NAME": "__Host-session", "REFRESH_COOKIE_PATH": "/"}
-    assert _ids(_messages(settings, **changes)) == ["W070"]
+    assert ids_of(messages_of(settings, **changes)) == ["W070"]

@@ -11,6 +11,7 @@ from pytest_django import Settings
 
 from jwt_auth.checks import cross_origin
 from jwt_auth.checks.settings import check_settings
+from tests.checks.scene import ids_of
 from tests.neighbours.packages import optional
 
 pytestmark = pytest.mark.smoke
@@ -34,10 +35,6 @@ def _messages(settings: Settings, *removed: str, **changes: Any) -> list[CheckMe
         if name not in removed:
             setattr(settings, name, value)
     return check_settings(None)
-
-
-def _ids(messages: list[CheckMessage]) -> list[str]:
-    return [str(message.id).removeprefix("jwt_auth.") for message in messages]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +125,7 @@ def test_default_of_the_package_is_known(settings: Settings) -> None:
     assert set(cross_origin.DEFAULT_HEADERS) == set(
         optional("corsheaders.defaults").default_headers
     )
-    assert _ids(_messages(settings, "CORS_ALLOW_HEADERS")) == ["W066"]
+    assert ids_of(_messages(settings, "CORS_ALLOW_HEADERS")) == ["W066"]
 
 
 def test_without_the_package_cors_settings_are_nobodys(settings: Settings) -> None:
@@ -146,7 +143,7 @@ def test_samesite_is_judged_with_the_front_ends_site(
 ) -> None:
     """Another site needs None, which has its own warning."""
     changes = {"CORS_ALLOWED_ORIGINS": ["https://a.org"], "CSRF_TRUSTED_ORIGINS": ["https://a.org"]}
-    assert _ids(_messages(settings, JWT_AUTH_REFRESH_COOKIE_SAMESITE=samesite, **changes)) == ids
+    assert ids_of(_messages(settings, JWT_AUTH_REFRESH_COOKIE_SAMESITE=samesite, **changes)) == ids
 
 
 @pytest.mark.parametrize(
@@ -173,4 +170,4 @@ def test_domain_that_the_hosts_share_has_no_message(
 
 def test_wrong_type_is_left_to_its_own_check(settings: Settings) -> None:
     """A value that is not a host name can't be compared with one."""
-    assert _ids(_messages(settings, JWT_AUTH_REFRESH_COOKIE_DOMAIN=5)) == ["E012"]
+    assert ids_of(_messages(settings, JWT_AUTH_REFRESH_COOKIE_DOMAIN=5)) == ["E012"]

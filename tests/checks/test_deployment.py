@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage
 from django.core.management import call_command
-from django.core.management.base import SystemCheckError
 from pytest_django import Settings
 
 from jwt_auth.checks.deployment import check_deployment
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.encoding import base64url_encode
+from tests.checks.scene import change_key, ids_of
 
 pytestmark = pytest.mark.smoke
 
@@ -30,22 +27,6 @@ def _production(settings: Settings) -> None:
     settings.DEBUG = False
     settings.SECURE_SSL_REDIRECT = True
     settings.CACHES = {"default": REDIS_CACHE}
-
-
-@pytest.fixture
-def store(settings: Settings, tmp_path: Path) -> dict[str, Any]:
-    """A ring that a test may change."""
-    store = {
-        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
-        "OPTIONS": {"PATH": str(tmp_path / "keys")},
-    }
-    settings.JWT_AUTH_KEY_STORE = store
-    call_command("generate_keys", verbosity=0)
-    return store
-
-
-def _ids(messages: list[CheckMessage]) -> list[str]:
-    return [str(message.id).removeprefix("jwt_auth.") for message in messages]
 
 
 def _only() -> CheckMessage:
@@ -97,31 +78,27 @@ def test_cache_that_loses_count_is_warned_of(backend: str, reason: str, settings
     assert (message.id, reason in message.msg) == ("jwt_auth.W016", True)
 
 
-def test_missing_keys_are_an_error(settings: Settings, tmp_path: Path) -> None:
+def test_missing_keys_are_an_error(no_ring: Path) -> None:
     """Before a deployment there must be keys: ``check --deploy`` fails without."""
-    options = {"PATH": str(tmp_path / "nowhere")}
-    settings.JWT_AUTH_KEY_STORE = settings.JWT_AUTH_KEY_STORE | {"OPTIONS": options}
     (message,) = check_deployment(None)
     assert message.id == "jwt_auth.E030"
     assert message.is_serious()
 
 
-def test_keys_in_the_code_folder_are_warned_of(
-    settings: Settings, store: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_in_the_code_folder_are_warned_of(ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image or an archive of the code would have them."""
-    project = Path(store["OPTIONS"]["PATH"]).parent
+    project = ring.parents[1]
     monkeypatch.setattr("tests.__file__", str(project / "tests" / "__init__.py"))
     message = _only()
     assert message.id == "jwt_auth.W012"
-    assert store["OPTIONS"]["PATH"] in message.msg
+    assert str(ring) in message.msg
 
 
 def test_code_folder_of_a_single_settings_file_is_its_own(
-    settings: Settings, store: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ring: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The code is in /srv/site next to settings.py, not in all of /srv."""
-    folder = Path(store["OPTIONS"]["PATH"]).parent
+    folder = ring.parents[1]
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "string")  # any module that is not a package
     monkeypatch.setattr("string.__file__", str(folder / "site" / "settings.py"))
     assert check_deployment(None) == []
@@ -131,17 +108,17 @@ def test_code_folder_of_a_single_settings_file_is_its_own(
 
 @pytest.mark.parametrize("name", ["", "no_such_module", "sys"])
 def test_unknown_code_folder_is_no_warning(
-    name: str, store: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    name: str, ring: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After ``settings.configure()`` no module says where the code is."""
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", name)
     assert check_deployment(None) == []
 
 
-def test_key_that_is_due_is_warned_of(store: dict[str, Any]) -> None:
+def test_key_that_is_due_is_warned_of(ring: Path) -> None:
     """Apparently rotate_keys does not run."""
     former = (datetime.now(UTC) - timedelta(days=90, minutes=1)).isoformat()
-    _change_key(store, lambda key: key.update(created_at=former, activates_at=former))
+    change_key(ring, lambda key: key.update(created_at=former, activates_at=former))
     message = _only()
     assert message.id == "jwt_auth.W013"
     call_command("rotate_keys", verbosity=0)
@@ -151,17 +128,16 @@ def test_key_that_is_due_is_warned_of(store: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("is_fallback", [False, True])
 def test_jwt_secret_equal_to_secret_key_is_warned_of(
-    is_fallback: bool, settings: Settings, store: dict[str, Any]
+    is_fallback: bool, settings: Settings, no_ring: Path
 ) -> None:
     """A service that may verify tokens could sign session cookies."""
     secret = "a secret of more than 32 bytes, used twice"
     settings.SECRET_KEY_FALLBACKS = [secret] if is_fallback else []
     if not is_fallback:
         settings.SECRET_KEY = secret
-    (Path(store["OPTIONS"]["PATH"]) / "ring.json").unlink()
     call_command("generate_keys", algorithm="HS256", verbosity=0)
     assert check_deployment(None) == []
-    _change_key(store, lambda key: key["jwk"].update(k=base64url_encode(secret.encode())))
+    change_key(no_ring, lambda key: key["jwk"].update(k=base64url_encode(secret.encode())))
     assert _only().id == "jwt_auth.W015"
 
 
@@ -169,7 +145,7 @@ def test_endpoint_that_refuses_a_stale_header_is_warned_of(settings: Settings) -
     """Otherwise a client with an expired token can't log in any more."""
     settings.ROOT_URLCONF = "tests.checks.urls"
     messages = check_deployment(None)
-    assert _ids(messages) == ["W017", "W017"]
+    assert ids_of(messages) == ["W017", "W017"]
     assert ["sso/login/" in messages[0].msg, "refresh/" in messages[1].msg] == [True, True]
 
 
@@ -187,19 +163,6 @@ def test_wrong_settings_are_left_to_their_own_check(settings: Settings) -> None:
     assert check_deployment(None) == []
 
 
-def test_verify_only_install_is_asked_for_no_keys(settings: Settings, tmp_path: Path) -> None:
-    """It has no ring to look at."""
-    settings.JWT_AUTH_JWKS_URL = "https://auth.example.com/.well-known/jwks.json"
-    settings.JWT_AUTH_KEY_STORE = {"BACKEND": "nothing"}
-    assert check_deployment(None) == []
-    options = {"PATH": str(tmp_path / "nowhere")}
-    settings.JWT_AUTH_KEY_STORE = {
-        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
-        "OPTIONS": options,
-    }
-    assert check_deployment(None) == []
-
-
 def test_check_command_runs_them(settings: Settings) -> None:
     """They are registered: ``check --deploy`` shows them, plain ``check`` does not."""
     settings.JWT_AUTH_REFRESH_COOKIE_SECURE = False
@@ -208,17 +171,3 @@ def test_check_command_runs_them(settings: Settings) -> None:
         call_command("check", deploy=deploy, tags=["jwt_auth"], stderr=stream, stdout=stream)
     assert "jwt_auth.W011" in shown[True].getvalue()
     assert "jwt_auth.W011" not in shown[False].getvalue()
-
-
-def test_check_command_fails_for_a_wrong_setting(settings: Settings) -> None:
-    """In continuous integration it turns the run red."""
-    settings.JWT_AUTH_ISSUER = ""
-    with pytest.raises(SystemCheckError, match=r"jwt_auth\.E001"):
-        call_command("check", tags=["jwt_auth"])
-
-
-def _change_key(store: dict[str, Any], change: Callable[[dict[str, Any]], None]) -> None:
-    path = Path(store["OPTIONS"]["PATH"]) / "ring.json"
-    ring = json.loads(path.read_text())
-    change(ring["keys"][0])
-    path.write_text(json.dumps(ring))

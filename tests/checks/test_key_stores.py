@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.core.checks import CheckMessage
 from django.core.management import call_command
 from django.db import connection
 from pytest_django import Settings
@@ -22,6 +21,7 @@ from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.database import DatabaseKeyStore
 from jwt_auth.keys.stores.environment import EnvironmentKeyStore
 from jwt_auth.models import StoredKeyRing
+from tests.checks.scene import ids_of
 from tests.keys.databases import VARIABLE, new_kek
 
 DATABASE = "jwt_auth.keys.stores.database.DatabaseKeyStore"
@@ -39,13 +39,10 @@ def use(settings: Settings, backend: str, **options: Any) -> None:
     settings.JWT_AUTH_KEY_STORE = {"BACKEND": backend, "OPTIONS": options}
 
 
-def ids(found: list[CheckMessage]) -> list[str]:
-    return [str(message.id).removeprefix("jwt_auth.") for message in found]
-
-
 def own_ids() -> list[str]:
     """What `check --deploy` says of the store alone."""
-    return [number for number in ids(check_deployment(None)) if number in {"W041", "W042", "W013"}]
+    of_the_store = {"W041", "W042", "W013"}
+    return [number for number in ids_of(check_deployment(None)) if number in of_the_store]
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage, Error
-from django.core.management import call_command
 from pytest_django import Settings
 
 from jwt_auth import checks
@@ -20,24 +16,8 @@ from jwt_auth.exceptions import KeyStoreUnavailable
 from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
+from tests.checks.scene import change_key
 from tests.keys.reloading import signing_key
-
-
-@pytest.fixture
-def folder(settings: Settings, tmp_path: Path) -> Path:
-    """Give the folder for this test's ring, which does not exist yet."""
-    settings.JWT_AUTH_KEY_STORE = {
-        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
-        "OPTIONS": {"PATH": str(tmp_path / "keys")},
-    }
-    return tmp_path / "keys"
-
-
-def _spoil(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    call_command("generate_keys", verbosity=0)
-    ring = json.loads((folder / "ring.json").read_text())
-    change(ring)
-    (folder / "ring.json").write_text(json.dumps(ring))
 
 
 def _problem() -> CheckMessage:
@@ -48,7 +28,6 @@ def _problem() -> CheckMessage:
 
 
 def test_good_ring_has_no_message() -> None:
-    """A key that signs causes no message."""
     assert find_key_problem() is None
     assert check_keys(None) == []
     assert checks.start_problems(serving=True) == []
@@ -99,22 +78,14 @@ def test_start_gives_up_after_a_minute_with_the_reason(clock: Clock) -> None:
     assert 60 <= clock.time < 63
 
 
-def test_ring_of_the_start_serves_the_first_request(folder: Path) -> None:
+def test_ring_of_the_start_serves_the_first_request(ring: Path) -> None:
     """A store that is down by then does not matter."""
-    call_command("generate_keys", verbosity=0)
     assert checks.start_problems(serving=True) == []
-    (folder / "ring.json").unlink()
+    ring.unlink()
     assert signing_key(datetime.now(UTC)).kid
 
 
-def test_missing_ring_names_path_and_command(folder: Path) -> None:
-    """It says which command to run, and where the store looked."""
-    problem = _problem()
-    assert str(folder / "ring.json") in problem.msg
-    assert "manage.py generate_keys" in problem.msg
-
-
-def test_missing_ring_is_a_warning_to_commands(folder: Path) -> None:
+def test_missing_ring_is_a_warning_to_commands(no_ring: Path) -> None:
     """``migrate`` and ``generate_keys`` must run before there are keys."""
     (message,) = check_keys(None)
     assert message.id == "jwt_auth.W030"
@@ -122,34 +93,32 @@ def test_missing_ring_is_a_warning_to_commands(folder: Path) -> None:
     assert (message.msg, message.hint) == (_problem().msg, _problem().hint)
 
 
-def test_missing_ring_stops_a_server_only(folder: Path) -> None:
+def test_missing_ring_stops_a_server_only(no_ring: Path) -> None:
     """A script may need no keys, but a server would answer every request with 503."""
     assert checks.start_problems(serving=False) == []
     assert [problem.id for problem in checks.start_problems(serving=True)] == ["jwt_auth.E030"]
 
 
-def test_wrong_settings_are_named_before_missing_keys(folder: Path, settings: Settings) -> None:
+def test_wrong_settings_are_named_before_missing_keys(no_ring: Path, settings: Settings) -> None:
     """The settings say where the keys are, so their problems come first."""
     settings.JWT_AUTH_ISSUER = ""
     assert [problem.id for problem in checks.start_problems(serving=True)] == ["jwt_auth.E001"]
 
 
-def test_exposed_ring_names_the_command_that_mends_it(folder: Path) -> None:
+def test_exposed_ring_names_the_command_that_mends_it(ring: Path) -> None:
     """Others can read the private keys."""
-    call_command("generate_keys", verbosity=0)
-    (folder / "ring.json").chmod(0o644)
-    assert f"chmod 600 {folder / 'ring.json'}" in _problem().msg
+    ring.chmod(0o644)
+    assert f"chmod 600 {ring}" in _problem().msg
 
 
-def test_torn_ring_says_that_a_backup_is_needed(folder: Path) -> None:
+def test_torn_ring_says_that_a_backup_is_needed(ring: Path) -> None:
     """No command repairs a document that is cut off."""
-    call_command("generate_keys", verbosity=0)
-    text = (folder / "ring.json").read_text()
-    (folder / "ring.json").write_text(text[: len(text) // 2])
+    text = ring.read_text()
+    ring.write_text(text[: len(text) // 2])
     assert "backup" in str(_problem().hint)
 
 
-def test_ring_whose_keys_have_all_expired_names_the_command(folder: Path) -> None:
+def test_ring_whose_keys_have_all_expired_names_the_command(ring: Path) -> None:
     """Nothing can sign; a new key can be made at once."""
     now = datetime.now(UTC)
     times = {
@@ -157,20 +126,20 @@ def test_ring_whose_keys_have_all_expired_names_the_command(folder: Path) -> Non
         "activates_at": (now - timedelta(days=2)).isoformat(),
         "expires_at": (now - timedelta(days=1)).isoformat(),
     }
-    _spoil(folder, lambda ring: ring["keys"][0].update(times))
+    change_key(ring, lambda key: key.update(times))
     assert "manage.py rotate_keys --now" in _problem().msg
 
 
-def test_ring_with_a_key_that_cannot_be_used_is_named_at_the_start(folder: Path) -> None:
+def test_ring_with_a_key_that_cannot_be_used_is_named_at_the_start(ring: Path) -> None:
     """Otherwise the server would start, and fail at its first request."""
-    _spoil(folder, lambda ring: ring["keys"][0]["jwk"].update(x="AAAA"))
+    change_key(ring, lambda key: key["jwk"].update(x="AAAA"))
     assert "rotate_keys --compromised KID" in str(_problem().hint)
 
 
-def test_unreachable_store_says_who_has_to_reach_it(folder: Path) -> None:
+def test_unreachable_store_says_who_has_to_reach_it(no_ring: Path) -> None:
     """The folder's place is taken by a file."""
-    folder.write_text("")
-    folder.chmod(0o600)
+    no_ring.parent.write_text("")
+    no_ring.parent.chmod(0o600)
     assert "JWT_AUTH_KEY_STORE" in str(_problem().hint)
 
 
@@ -180,13 +149,13 @@ def test_wrong_store_is_left_to_the_check_of_settings(settings: Settings) -> Non
     assert find_key_problem() is None
 
 
-def test_verify_only_install_needs_no_ring(folder: Path, settings: Settings) -> None:
+def test_verify_only_install_needs_no_ring(no_ring: Path, settings: Settings) -> None:
     """Its keys would come from another service."""
     settings.JWT_AUTH_JWKS_URL = "https://auth.example.com/.well-known/jwks.json"
     assert find_key_problem() is None
 
 
-def test_problem_quotes_no_private_key(folder: Path) -> None:
+def test_problem_quotes_no_private_key(ring: Path) -> None:
     """These texts reach logs."""
-    _spoil(folder, lambda ring: ring["keys"][0]["jwk"].update(d="c2VjcmV0"))
+    change_key(ring, lambda key: key["jwk"].update(d="c2VjcmV0"))
     assert "c2VjcmV0" not in f"{_problem().msg} {_problem().hint}"

@@ -7,28 +7,19 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.checks import CheckMessage, Error
+from django.core.checks import Error
 from pytest_django import Settings
 
 from jwt_auth import checks
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.conf import NAMES
+from tests.checks.scene import ids_of, messages_of
 from tests.keys.remote.libraries import require
 
 AWS_KMS = "jwt_auth.keys.signers.aws.AWSKMSSigner"
 FILE_STORE = "jwt_auth.keys.stores.file.FileKeyStore"
 DATABASE = "jwt_auth.revocation.database.DatabaseRevocation"
 STATELESS = "jwt_auth.revocation.stateless.NoRevocation"
-
-
-def _messages(settings: Settings, **changes: Any) -> list[CheckMessage]:
-    for name, value in changes.items():
-        setattr(settings, f"JWT_AUTH_{name}", value)
-    return check_settings(None)
-
-
-def _ids(messages: list[CheckMessage]) -> list[str]:
-    return [str(message.id).removeprefix("jwt_auth.") for message in messages]
 
 
 DURATIONS = [
@@ -107,7 +98,7 @@ WRONG: list[tuple[str, str, Any]] = [
 
 def test_good_settings_have_no_message(settings: Settings) -> None:
     """The tests' settings are good ones, so each message below comes from one change."""
-    assert _messages(settings) == []
+    assert messages_of(settings) == []
 
 
 @pytest.mark.parametrize(("number", "name", "value"), WRONG)
@@ -115,7 +106,7 @@ def test_wrong_value_is_an_error_that_says_what_to_write(
     number: str, name: str, value: object, settings: Settings
 ) -> None:
     """One error, of its id, with the setting's name in the reason and the line in the hint."""
-    (message,) = _messages(settings, **{name: value})
+    (message,) = messages_of(settings, **{name: value})
     assert isinstance(message, Error)
     assert message.id == f"jwt_auth.{number}"
     assert message.msg.startswith(f"JWT_AUTH_{name} ")
@@ -128,16 +119,15 @@ def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None
     if name == "KEY_SIGNER":
         require("boto3", "django-jwt-sessions[aws]")
     value = next(value for _, wrong, value in WRONG if wrong == name)
-    (message,) = _messages(settings, **{name: value})
+    (message,) = messages_of(settings, **{name: value})
     line = str(message.hint).partition(" = ")[2]
     good = eval(line, {"timedelta": timedelta})
     if name in {"CLAIMS", "ROLES", "TENANT"}:  # the example's path is the project's own to make
         good = "tests.users.models.roles_of"
-    assert not [left for left in _messages(settings, **{name: good}) if isinstance(left, Error)]
+    assert not [left for left in messages_of(settings, **{name: good}) if isinstance(left, Error)]
 
 
 def test_every_setting_has_a_check() -> None:
-    """No setting is used unchecked."""
     assert {f"JWT_AUTH_{name}" for _, name, _ in WRONG} == NAMES
 
 
@@ -154,8 +144,8 @@ def test_limits_themselves_are_allowed(
     if name == "KEY_PUBLISH_AHEAD":
         least = timedelta(minutes=6)
     for value in (least, most):
-        messages = _messages(settings, **{name: value})
-        assert number not in _ids(messages)
+        messages = messages_of(settings, **{name: value})
+        assert number not in ids_of(messages)
 
 
 @pytest.mark.parametrize(
@@ -177,20 +167,19 @@ def test_limits_themselves_are_allowed(
     ],
 )  # fmt: skip
 def test_good_value_has_no_message(changes: dict[str, Any], settings: Settings) -> None:
-    """A setting that works causes no message."""
-    assert _messages(settings, **changes) == []
+    assert messages_of(settings, **changes) == []
 
 
 @pytest.mark.parametrize(
-    ("number", "changes"),
+    ("ids", "changes"),
     [
-        ("E031", {"SESSION_LIFETIME": timedelta(days=6)}),
-        ("E033", {"KEY_PUBLISH_AHEAD": timedelta(seconds=359)}),
-        ("E033", {"KEY_RELOAD_INTERVAL": timedelta(seconds=301)}),
-        ("E010", {"REFRESH_COOKIE_SECURE": False, "REFRESH_COOKIE_NAME": "__Secure-x"}),
-        ("E010", {"REFRESH_COOKIE_NAME": "__Host-x", "REFRESH_COOKIE_PATH": "/api/"}),
+        (["E031"], {"SESSION_LIFETIME": timedelta(days=6)}),
+        (["E033"], {"KEY_PUBLISH_AHEAD": timedelta(seconds=359)}),
+        (["E033"], {"KEY_RELOAD_INTERVAL": timedelta(seconds=301)}),
+        (["E010"], {"REFRESH_COOKIE_SECURE": False, "REFRESH_COOKIE_NAME": "__Secure-x"}),
+        (["E010"], {"REFRESH_COOKIE_NAME": "__Host-x", "REFRESH_COOKIE_PATH": "/api/"}),
         (
-            "E010",
+            ["E010"],
             {
                 "REFRESH_COOKIE_NAME": "__Host-x",
                 "REFRESH_COOKIE_PATH": "/",
@@ -198,26 +187,21 @@ def test_good_value_has_no_message(changes: dict[str, Any], settings: Settings) 
             },
         ),
         (
-            "E010",
+            ["E010"],
             {
                 "REFRESH_COOKIE_NAME": "__Host-x",
                 "REFRESH_COOKIE_PATH": "/",
                 "REFRESH_COOKIE_SECURE": False,
             },
         ),
+        (["E032", "W003"], {"REFRESH_COOKIE_SAMESITE": "None", "REFRESH_COOKIE_SECURE": False}),
     ],
 )
 def test_values_that_contradict_each_other_are_an_error(
-    number: str, changes: dict[str, Any], settings: Settings
+    ids: list[str], changes: dict[str, Any], settings: Settings
 ) -> None:
     """Each is good by itself, but together they can't work."""
-    assert _ids(_messages(settings, **changes)) == [number]
-
-
-def test_samesite_none_without_secure_is_an_error(settings: Settings) -> None:
-    """Browsers throw such a cookie away."""
-    messages = _messages(settings, REFRESH_COOKIE_SAMESITE="None", REFRESH_COOKIE_SECURE=False)
-    assert _ids(messages) == ["E032", "W003"]
+    assert ids_of(messages_of(settings, **changes)) == ids
 
 
 @pytest.mark.parametrize(
@@ -247,7 +231,7 @@ def test_unwise_value_is_a_warning(
     number: str, changes: dict[str, Any], settings: Settings
 ) -> None:
     """It works, so it stops nothing; the hint says what to write instead."""
-    (message,) = _messages(settings, **changes)
+    (message,) = messages_of(settings, **changes)
     assert message.id == f"jwt_auth.{number}"
     assert not message.is_serious()
     assert str(message.hint).startswith("Write JWT_AUTH_")
@@ -258,13 +242,13 @@ def test_values_up_to_the_warning_have_none(settings: Settings) -> None:
     """30 minutes and 30 days are the longest without a warning."""
     day = timedelta(days=30)
     lifetimes = {"REFRESH_TOKEN_LIFETIME": day, "SESSION_LIFETIME": day}
-    assert _messages(settings, ACCESS_TOKEN_LIFETIME=timedelta(minutes=30), **lifetimes) == []
+    assert messages_of(settings, ACCESS_TOKEN_LIFETIME=timedelta(minutes=30), **lifetimes) == []
 
 
 def test_stateless_with_a_wrong_lifetime_is_an_error_and_no_crash(settings: Settings) -> None:
     """A value that is not a duration is not compared with one."""
-    messages = _messages(settings, REVOCATION={"BACKEND": STATELESS}, ACCESS_TOKEN_LIFETIME=900)
-    assert _ids(messages) == ["E004"]
+    messages = messages_of(settings, REVOCATION={"BACKEND": STATELESS}, ACCESS_TOKEN_LIFETIME=900)
+    assert ids_of(messages) == ["E004"]
 
 
 @pytest.mark.parametrize(
@@ -294,7 +278,7 @@ def test_setting_of_another_package_is_none_of_ours(settings: Settings) -> None:
 def test_key_store_is_not_checked_if_keys_come_from_an_url(settings: Settings) -> None:
     """The server would not load from it."""
     wrong = {"JWKS_URL": "https://auth.example.com/.well-known/jwks.json", "KEY_STORE": "nothing"}
-    assert _ids(_messages(settings, **wrong)) == ["E023"]
+    assert ids_of(messages_of(settings, **wrong)) == ["E023"]
 
 
 def test_all_problems_are_listed_at_once(settings: Settings) -> None:
@@ -303,7 +287,7 @@ def test_all_problems_are_listed_at_once(settings: Settings) -> None:
     wrong |= {"MAX_SESSIONS_PER_USER": 0, "CLAIMS": "nothing", "THROTTLE_RATES": None}
     settings.JWT_AUTH_ISUER = "x"
     expected = ["E026", "E001", "E003", "E007", "E013", "E021", "E024", "E025"]
-    assert _ids(_messages(settings, **wrong)) == expected
+    assert ids_of(messages_of(settings, **wrong)) == expected
 
 
 def test_start_is_told_every_problem_in_one_text(settings: Settings) -> None:
@@ -321,7 +305,7 @@ def test_start_is_told_every_problem_in_one_text(settings: Settings) -> None:
 def test_option_of_a_backend_is_not_quoted(name: str, settings: Settings) -> None:
     """An option may be a password, and these texts reach logs."""
     value = {"BACKEND": "tests.checks.backends.Broken", "OPTIONS": {"PASSWORD": "hunter2"}}
-    (message,) = _messages(settings, **{name: value})
+    (message,) = messages_of(settings, **{name: value})
     assert "hunter2" not in f"{message.msg} {message.hint}"
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.core.checks import CheckMessage
 from django.core.management import call_command
 from pytest_django import Settings
 
@@ -15,31 +14,24 @@ from jwt_auth.checks.deployment import check_deployment
 from jwt_auth.checks.keys import find_key_problem
 from jwt_auth.checks.signing import check_signing
 from jwt_auth.keys import cache
+from tests.checks.scene import ids_of
 from tests.keys.signers import DOWN, LocalSigner
 
 
 @pytest.fixture(autouse=True)
-def ring(settings: Settings, tmp_path: Path) -> Iterator[None]:
+def ring(settings: Settings, no_ring: Path) -> Iterator[Path]:
     """A ring whose key is with the settings' signer."""
     settings.JWT_AUTH_KEY_SIGNER = {"BACKEND": "tests.keys.signers.LocalSigner"}
-    settings.JWT_AUTH_KEY_STORE = {
-        **settings.JWT_AUTH_KEY_STORE,
-        "OPTIONS": {"PATH": str(tmp_path / "keys")},
-    }
     call_command("generate_keys", verbosity=0)
-    yield
+    yield no_ring
     cache.reset()
-
-
-def ids(messages: list[CheckMessage]) -> list[str]:
-    return [str(message.id) for message in messages]
 
 
 def test_signer_that_signs_has_no_message() -> None:
     """A key without a private part is not a problem by itself."""
     assert list(check_signer()) == list(check_signing()) == []
     assert find_key_problem() is None
-    assert not {"jwt_auth.W050", "jwt_auth.W051"} & set(ids(check_deployment(None)))
+    assert not {"W050", "W051"} & set(ids_of(check_deployment(None)))
 
 
 def test_algorithm_that_the_signer_does_not_have_is_an_error(settings: Settings) -> None:
@@ -81,10 +73,7 @@ def test_key_that_is_still_in_the_ring_is_a_warning(settings: Settings) -> None:
     assert "rotate_keys" in str(message.hint)
 
 
-def test_missing_ring_is_named_by_another_check(settings: Settings, tmp_path: Path) -> None:
+def test_missing_ring_is_named_by_another_check(ring: Path) -> None:
     """One fault, one message."""
-    settings.JWT_AUTH_KEY_STORE = {
-        **settings.JWT_AUTH_KEY_STORE,
-        "OPTIONS": {"PATH": str(tmp_path / "nothing")},
-    }
+    ring.unlink()
     assert list(check_signing()) == []

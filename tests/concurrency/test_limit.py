@@ -16,7 +16,7 @@ from tests.concurrency.threads import at_once
 from tests.flows.scene import log_in, refusal_of
 from tests.test_retries import DriverError
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql, pytest.mark.user_model]
 
 
 @pytest.fixture

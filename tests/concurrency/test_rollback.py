@@ -33,24 +33,22 @@ def _atomic_requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     reuse_detected.disconnect(_roll_back)
 
 
-def test_reuse_answered_401_has_ended_family(user: AbstractBaseUser, api: APIClient) -> None:
+@pytest.mark.parametrize("mount", ["/api/auth/", "/api/mobile/auth/"])
+def test_reuse_answered_401_has_ended_family(
+    mount: str, user: AbstractBaseUser, api: APIClient
+) -> None:
     """REST framework rolls a request back that it answers with an error; this stays."""
     issued = log_in(user)
     successor = refresh(issued)
-    api.cookies[conf.refresh_cookie_name] = issued.refresh_token.text
-    assert api.post("/api/auth/refresh/", secure=True).status_code == 401
-    assert row_of(issued).revocation_reason == Reason.REUSE_DETECTED
-    assert refusal_of(successor) is Refusal.SESSION_ENDED
-
-
-def test_body_endpoint_commits_its_401_too(user: AbstractBaseUser, api: APIClient) -> None:
-    """The endpoints for clients without a cookie jar are the same views."""
-    issued = log_in(user)
-    refresh(issued)
-    body = {"refresh_token": issued.refresh_token.text}
-    answer = api.post("/api/mobile/auth/refresh/", body, format="json", secure=True)
+    token = issued.refresh_token.text
+    if "mobile" in mount:
+        answer = api.post(f"{mount}refresh/", {"refresh_token": token}, format="json", secure=True)
+    else:
+        api.cookies[conf.refresh_cookie_name] = token
+        answer = api.post(f"{mount}refresh/", secure=True)
     assert answer.status_code == 401
     assert row_of(issued).revocation_reason == Reason.REUSE_DETECTED
+    assert refusal_of(successor) is Refusal.SESSION_ENDED
 
 
 def test_refresh_in_a_transaction_is_refused_with_the_line_to_write(user: AbstractBaseUser) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -13,9 +11,10 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from pytest_django import Settings
 
-from jwt_auth import flows
-from jwt_auth.keys.stores.base import get_key_store
-from jwt_auth.models import Client, RefreshTokenFamily
+from jwt_auth.keys.stores.file import FileKeyStore
+from tests.flows.scene import log_in, row_of
+from tests.keys.conftest import file_store, folder  # noqa: F401  fixtures
+from tests.management.commands import output_of
 
 pytestmark = [pytest.mark.example, pytest.mark.django_db, pytest.mark.smoke]
 
@@ -28,21 +27,15 @@ def _debug(settings: Settings) -> None:
 
 
 def _run(*arguments: str) -> str:
-    output = StringIO()
-    call_command("demo", *arguments, stdout=output)
-    return output.getvalue()
+    return output_of("demo", *arguments)
 
 
-def test_demo_makes_keys_and_two_users(settings: Settings, tmp_path: Path) -> None:
+def test_demo_makes_keys_and_two_users(file_store: FileKeyStore) -> None:  # noqa: F811
     """And says where to go and who to log in as."""
-    settings.JWT_AUTH_KEY_STORE = {
-        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
-        "OPTIONS": {"PATH": str(tmp_path / "keys")},
-    }
     said = _run("--no-serve", "--port", "8123")
     assert "http://127.0.0.1:8123/" in said
     assert "demo / only-for-the-demo" in said
-    assert len(get_key_store().load().keys) == 1
+    assert len(file_store.load().keys) == 1
     demo, admin = (
         authenticate(username=name, password=PASSWORD) for name in ("demo", "demo-admin")
     )
@@ -58,16 +51,12 @@ def test_second_run_mends_and_ends_no_session() -> None:
     """What somebody has changed is brought back; whoever is logged in stays so."""
     _run("--no-serve")
     users = get_user_model()._default_manager
-    session = flows.log_in(
-        users.get(username="demo"),
-        client=Client(ip_address=None, user_agent=""),
-        now=datetime.now(UTC),
-    )
+    session = log_in(users.get(username="demo"))
     users.filter(username="demo").update(is_superuser=True, tenant="other")
     _run("--no-serve")
     demo = users.get(username="demo")
     assert (demo.is_superuser, demo.tenant) == (False, "acme")
-    assert RefreshTokenFamily.objects.get(pk=session.family.pk).revoked_at is None
+    assert row_of(session).revoked_at is None
 
 
 def test_changed_password_is_brought_back() -> None:
@@ -105,16 +94,11 @@ def test_impossible_port_is_told() -> None:
         _run("--port", "99999")
 
 
-def test_broken_key_ring_is_told_and_kept(settings: Settings, tmp_path: Path) -> None:
+def test_broken_key_ring_is_told_and_kept(file_store: FileKeyStore) -> None:  # noqa: F811
     """Somebody's keys are not replaced by new ones."""
-    folder = tmp_path / "keys"
-    folder.mkdir(mode=0o700)
-    (folder / "ring.json").write_text("{")
-    (folder / "ring.json").chmod(0o600)
-    settings.JWT_AUTH_KEY_STORE = {
-        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
-        "OPTIONS": {"PATH": str(folder)},
-    }
+    call_command("generate_keys", verbosity=0)
+    ring = Path(file_store.describe())
+    ring.write_text("{")
     with pytest.raises(CommandError, match=r"ring\.json"):
         _run("--no-serve")
-    assert (folder / "ring.json").read_text() == "{"
+    assert ring.read_text() == "{"

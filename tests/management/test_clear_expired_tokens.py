@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from jwt_auth import flows
-from jwt_auth.models import Client, RefreshTokenFamily, RevokedToken
+from jwt_auth.models import RefreshTokenFamily, RevokedToken
 from jwt_auth.stored_times import latest_past
+from tests.flows.scene import BROWSER, log_in
+from tests.management.commands import output_of
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
-SOMEWHERE = Client(ip_address=None, user_agent="")
 #: The longest that an access token can live, and so a session's row after the session.
 DAY = timedelta(hours=24)
 MINUTE = timedelta(minutes=1)
 
 
 def _run(*arguments: str) -> list[str]:
-    output = StringIO()
-    call_command("clear_expired_tokens", *arguments, stdout=output)
-    return output.getvalue().splitlines()
+    return output_of("clear_expired_tokens", *arguments).splitlines()
 
 
 def _session(user: AbstractBaseUser, *, over_for: timedelta) -> RefreshTokenFamily:
     now = datetime.now(UTC)
-    family = flows.log_in(user, client=SOMEWHERE, now=now - timedelta(days=40)).family
+    family = log_in(user, now=now - timedelta(days=40)).family
     family.absolute_expires_at = now - over_for
     family.save()
     return family
@@ -61,8 +58,8 @@ def test_session_is_kept_while_a_token_of_it_may_live(
 
 def test_session_that_has_ended_is_kept_as_long(user: AbstractBaseUser) -> None:
     """A consumed token of it is still recognised, and refused as what it is."""
-    family = flows.log_in(user, client=SOMEWHERE, now=datetime.now(UTC)).family
-    flows.log_out_everywhere(user.pk, client=SOMEWHERE, now=datetime.now(UTC))
+    family = log_in(user).family
+    flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC))
     assert "sessions: 0 deleted in all" in _run()
     assert RefreshTokenFamily.objects.filter(pk=family.pk).exists()
 
@@ -136,7 +133,7 @@ def test_batch_size_must_be_a_number(db: None) -> None:
 
 def test_second_run_finds_nothing(user: AbstractBaseUser) -> None:
     """And says so, with exit code 0."""
-    flows.log_in(user, client=SOMEWHERE, now=datetime.now(UTC))
+    log_in(user)
     _session(user, over_for=2 * DAY)
     _run()
     assert _run() == ["sessions: 0 deleted in all", "denials: 0 deleted in all"]

@@ -20,23 +20,20 @@ from jwt_auth import signals
 from jwt_auth.keys import jwk
 from jwt_auth.keys.pem import jwk_from_pem, jwk_to_pem
 from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.management.key_files import write_key
 from tests.keys.frames import pem_mark, shown_of
+from tests.management.commands import output_of
 
 PASSPHRASE = "a passphrase of the test"
 VARIABLE = "--passphrase-variable=KEY_PASSPHRASE"
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The settings' store, with a first key, and the passphrase's variable."""
-    settings.JWT_AUTH_KEY_STORE = {
-        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
-        "OPTIONS": {"PATH": str(tmp_path / "keys")},
-    }
+def _first_key(file_store: FileKeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ring with a key, and the passphrase's variable."""
     call_command("generate_keys", verbosity=0)
     monkeypatch.setenv("KEY_PASSPHRASE", PASSPHRASE)
-    return tmp_path
 
 
 @pytest.fixture
@@ -59,9 +56,8 @@ def exported() -> Iterator[list[str]]:
     signals.key_event.disconnect(receive)
 
 
-def run(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    call_command("export_key", *args)
-    return capsys.readouterr().out
+def run(*args: str) -> str:
+    return output_of("export_key", *args)
 
 
 def refuse(*args: str, match: str) -> None:
@@ -69,21 +65,17 @@ def refuse(*args: str, match: str) -> None:
         call_command("export_key", *args)
 
 
-def test_public_key_is_the_default(
-    members: dict[str, Any], exported: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_public_key_is_the_default(members: dict[str, Any], exported: list[str]) -> None:
     """As PEM, and as JWK; it is no secret, and no event."""
     public = jwk.public_jwk(members)
-    assert run(capsys, members["kid"]).encode() == jwk_to_pem(public)
-    assert json.loads(run(capsys, members["kid"], "--format=jwk", "--public")) == public
+    assert run(members["kid"]).encode() == jwk_to_pem(public)
+    assert json.loads(run(members["kid"], "--format=jwk", "--public")) == public
     assert exported == []
 
 
-def test_private_pem_is_encrypted(
-    members: dict[str, Any], exported: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_private_pem_is_encrypted(members: dict[str, Any], exported: list[str]) -> None:
     """With the passphrase of the variable; that it went out is an event."""
-    text = run(capsys, members["kid"], "--private", VARIABLE).encode()
+    text = run(members["kid"], "--private", VARIABLE).encode()
     assert text.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
     read = jwk_from_pem(text, algorithm="ES256", passphrase=PASSPHRASE.encode())
     assert read == members
@@ -91,11 +83,11 @@ def test_private_pem_is_encrypted(
 
 
 def test_passphrase_may_be_any_bytes(
-    members: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    members: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a terminal with another encoding gives them."""
     monkeypatch.setitem(os.environb, b"KEY_PASSPHRASE", b"\xff\xfe")
-    text = run(capsys, members["kid"], "--private", VARIABLE).encode()
+    text = run(members["kid"], "--private", VARIABLE).encode()
     assert jwk_from_pem(text, algorithm="ES256", passphrase=b"\xff\xfe") == members
 
 
@@ -108,13 +100,11 @@ def test_passphrase_that_is_too_long_is_refused(
     assert exported == []
 
 
-def test_private_key_goes_out_open_where_that_is_said(
-    members: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_private_key_goes_out_open_where_that_is_said(members: dict[str, Any]) -> None:
     """Both forms, and only by the word."""
     args = (members["kid"], "--private", "--unencrypted")
-    assert run(capsys, *args).encode() == jwk_to_pem(members)
-    assert json.loads(run(capsys, *args, "--format=jwk")) == members
+    assert run(*args).encode() == jwk_to_pem(members)
+    assert json.loads(run(*args, "--format=jwk")) == members
     refuse(
         members["kid"],
         "--private",
@@ -122,9 +112,9 @@ def test_private_key_goes_out_open_where_that_is_said(
     )
 
 
-def test_private_file_is_its_owners_alone(folder: Path, members: dict[str, Any]) -> None:
+def test_private_file_is_its_owners_alone(tmp_path: Path, members: dict[str, Any]) -> None:
     """Whatever the umask is; and no file is written over."""
-    output = folder / "key.pem"
+    output = tmp_path / "key.pem"
     call_command("export_key", members["kid"], "--private", VARIABLE, f"--output={output}")
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
     content = output.read_bytes()
@@ -132,9 +122,9 @@ def test_private_file_is_its_owners_alone(folder: Path, members: dict[str, Any])
     assert output.read_bytes() == content
 
 
-def test_file_that_could_not_be_written_whole_is_not_in_the_way(folder: Path) -> None:
+def test_file_that_could_not_be_written_whole_is_not_in_the_way(tmp_path: Path) -> None:
     """The next attempt, with room on the disk, finds the name free."""
-    name = str(folder / "key.pem")
+    name = str(tmp_path / "key.pem")
     former = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, former[1]))
     try:
@@ -146,9 +136,9 @@ def test_file_that_could_not_be_written_whole_is_not_in_the_way(folder: Path) ->
     assert Path(name).read_bytes() == b"a private key"
 
 
-def test_file_that_can_not_be_written_is_named(folder: Path, members: dict[str, Any]) -> None:
+def test_file_that_can_not_be_written_is_named(tmp_path: Path, members: dict[str, Any]) -> None:
     """With what the system says."""
-    refuse(members["kid"], f"--output={folder}/nowhere/key.pem", match="No such file")
+    refuse(members["kid"], f"--output={tmp_path}/nowhere/key.pem", match="No such file")
 
 
 def test_private_key_is_not_shown_on_a_terminal(
@@ -163,11 +153,11 @@ def test_private_key_is_not_shown_on_a_terminal(
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
 def test_open_private_key_is_not_written_to_a_file_of_everybodys(
-    folder: Path, members: dict[str, Any], exported: list[str], mode: int
+    tmp_path: Path, members: dict[str, Any], exported: list[str], mode: int
 ) -> None:
     """As a shell's `>` makes one; what is encrypted or public may stand there."""
     args = (members["kid"], "--private", "--unencrypted")
-    path = folder / "key.pem"
+    path = tmp_path / "key.pem"
     with path.open("w") as file:
         path.chmod(mode)
         with pytest.raises(CommandError, match="give --output FILE"):
@@ -179,11 +169,11 @@ def test_open_private_key_is_not_written_to_a_file_of_everybodys(
 
 
 def test_open_private_key_is_written_to_a_file_of_its_owners_or_a_pipe(
-    folder: Path, members: dict[str, Any]
+    tmp_path: Path, members: dict[str, Any]
 ) -> None:
     """Neither lets anybody else read."""
     args = (members["kid"], "--private", "--unencrypted")
-    path = folder / "key.pem"
+    path = tmp_path / "key.pem"
     path.touch(mode=0o600)
     with path.open("w") as file:
         call_command("export_key", *args, stdout=file)
@@ -210,22 +200,19 @@ def test_output_that_can_not_be_written_is_an_error_without_the_key(
     assert not any(mark in text for text in shown for mark in (members["d"], *pem_mark(members)))
 
 
-def test_unknown_kid_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_kid_is_refused() -> None:
     """The text says where to look."""
     refuse("nothing", match="list_keys")
 
 
-def test_secret_is_private_only(
-    folder: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_secret_is_private_only() -> None:
     """It has no public half and no PEM."""
     call_command("rotate_keys", "--algorithm=HS256", "--now")
-    capsys.readouterr()
     secret = get_key_store().load().keys[-1].jwk
     refuse(secret["kid"], "--format=jwk", match="can't be published")
     refuse(secret["kid"], "--private", VARIABLE, match="format jwk")
     args = (secret["kid"], "--private", "--unencrypted", "--format=jwk")
-    assert json.loads(run(capsys, *args)) == secret
+    assert json.loads(run(*args)) == secret
 
 
 @pytest.mark.parametrize(
@@ -246,13 +233,10 @@ def test_options_that_make_no_sense_are_refused(
     refuse(members["kid"], *args, match=match)
 
 
-def test_private_key_of_a_signer_can_not_be_exported(
-    folder: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_private_key_of_a_signer_can_not_be_exported(settings: Settings) -> None:
     """It never was here; the public half can."""
     settings.JWT_AUTH_KEY_SIGNER = {"BACKEND": "tests.keys.signers.LocalSigner"}
     call_command("rotate_keys", "--now")
-    capsys.readouterr()
     key = get_key_store().load().keys[-1]
     refuse(key.kid, "--private", "--unencrypted", match="never leaves local")
-    assert json.loads(run(capsys, key.kid, "--format=jwk")) == key.jwk
+    assert json.loads(run(key.kid, "--format=jwk")) == key.jwk

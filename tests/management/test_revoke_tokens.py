@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from io import StringIO
-from typing import Any
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -14,46 +12,30 @@ from django.core.management.base import CommandError
 from django.db import connection
 from pytest_django import Settings
 
-from jwt_auth import flows
-from jwt_auth.exceptions import AccessTokenRefused
 from jwt_auth.flows import Issued
-from jwt_auth.models import Client, RefreshTokenFamily, RevokedToken
+from jwt_auth.models import RefreshTokenFamily, RevokedToken
 from tests.conftest import MakeUser
+from tests.flows.scene import authenticate, log_in, refusal_of
 from tests.http.site import everything
+from tests.management.commands import output_of
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
-
-SOMEWHERE = Client(ip_address="192.0.2.1", user_agent="")
 
 
 @pytest.fixture
 def issued(user: AbstractBaseUser) -> Issued:
     """A session of Alice's."""
-    return flows.log_in(user, client=SOMEWHERE, now=datetime.now(UTC))
+    return log_in(user)
 
 
 @pytest.fixture
 def bobs(make_user: MakeUser) -> Issued:
     """A session of Bob's."""
-    return flows.log_in(make_user("bob"), client=SOMEWHERE, now=datetime.now(UTC))
+    return log_in(make_user("bob"))
 
 
 def _run(*arguments: str) -> str:
-    output = StringIO()
-    call_command("revoke_tokens", *arguments, stdout=output)
-    return output.getvalue()
-
-
-def _is_good(issued: Issued) -> bool:
-    try:
-        _authenticate(issued)
-    except AccessTokenRefused:
-        return False
-    return True
-
-
-def _authenticate(issued: Issued) -> Any:
-    return flows.authenticate(issued.access_token.text, client=SOMEWHERE, now=datetime.now(UTC))
+    return output_of("revoke_tokens", *arguments)
 
 
 @pytest.mark.parametrize("by", ["name", "key"])
@@ -65,8 +47,8 @@ def test_user_loses_every_session_and_token(
     assert said == (
         "Ended 1 sessions of the user. Access tokens issued to the user until now are refused.\n"
     )
-    assert not _is_good(issued)
-    assert _is_good(bobs)
+    assert refusal_of(issued) is not None
+    assert refusal_of(bobs) is None
     ended = RefreshTokenFamily.objects.get(pk=issued.family.pk)
     assert (ended.revocation_reason, ended.revoked_by_ip) == ("administrator", None)
 
@@ -80,25 +62,25 @@ def test_user_name_goes_before_key(make_user: MakeUser, issued: Issued, bobs: Is
         **{field: str(bobs.family.user.pk)}
     )
     _run("--user", str(bobs.family.user.pk))
-    assert not _is_good(issued)
-    assert _is_good(bobs)
+    assert refusal_of(issued) is not None
+    assert refusal_of(bobs) is None
 
 
 def test_session_ends_alone(issued: Issued, user: AbstractBaseUser) -> None:
     """The user's other sessions go on."""
-    other = flows.log_in(user, client=SOMEWHERE, now=datetime.now(UTC))
+    other = log_in(user)
     assert _run("--session", str(issued.family.pk)) == "Ended the session.\n"
-    assert not _is_good(issued)
-    assert _is_good(other)
+    assert refusal_of(issued) is not None
+    assert refusal_of(other) is None
 
 
 def test_jti_is_denied_for_as_long_as_it_can_live(issued: Issued, settings: Settings) -> None:
     """One access token; its session goes on. Its end is not known, so the longest counts."""
     settings.JWT_AUTH_CLOCK_LEEWAY = timedelta(seconds=30)
-    _, token = _authenticate(issued)
+    _, token = authenticate(issued)
     said = _run("--jti", token.jti)
     assert said == "The access token with this jti is refused from now on.\n"
-    assert not _is_good(issued)
+    assert refusal_of(issued) is not None
     assert RefreshTokenFamily.objects.get().revoked_at is None
     denial = RevokedToken.objects.get()
     assert denial.expires_at - denial.revoked_at == timedelta(hours=24, seconds=30)
@@ -107,8 +89,8 @@ def test_jti_is_denied_for_as_long_as_it_can_live(issued: Issued, settings: Sett
 def test_all_ends_everybodys_sessions(issued: Issued, bobs: Issued) -> None:
     """After which everybody has to log in."""
     assert _run("--all") == "Ended 2 sessions of all users.\n"
-    assert not _is_good(issued)
-    assert not _is_good(bobs)
+    assert refusal_of(issued) is not None
+    assert refusal_of(bobs) is not None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from jwt_auth.keys.stores.database import DatabaseKeyStore
 from jwt_auth.models import StoredKeyRing
 from tests.keys.databases import VARIABLE, new_kek
 from tests.keys.reloading import signing_key
+from tests.management.commands import output_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sql]
 
@@ -38,23 +39,15 @@ def store(settings: Settings, kek: str) -> DatabaseKeyStore:
     return store
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    call_command("rewrap_keys", *arguments)
-    return capsys.readouterr().out
-
-
 def test_rewrapped_ring_needs_the_new_key_only(
-    store: DatabaseKeyStore,
-    kek: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    store: DatabaseKeyStore, kek: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old one can go; the keys in the ring and their times stay as they are."""
     keys = store.load().keys
     new = new_kek()
     monkeypatch.setenv(VARIABLE, f"{new},{kek}")
     first, former = store.key_encryption_keys()
-    output = run(capsys)
+    output = output_of("rewrap_keys")
     assert f"The key ring was encrypted under {first}." in output
     assert f"Remove {former} once" in output
     assert not any(text in output for text in (new, kek))
@@ -67,34 +60,28 @@ def test_rewrapped_ring_needs_the_new_key_only(
 
 
 def test_second_run_changes_nothing(
-    store: DatabaseKeyStore,
-    kek: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    store: DatabaseKeyStore, kek: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And still says which key can go."""
-    output = run(capsys)
+    output = output_of("rewrap_keys")
     assert "already. Nothing was changed." in output
     assert "Remove" not in output
     monkeypatch.setenv(VARIABLE, f"{new_kek()},{kek}")
-    run(capsys)
+    output_of("rewrap_keys")
     document = StoredKeyRing.objects.get().document
-    output = run(capsys)
+    output = output_of("rewrap_keys")
     assert "already. Nothing was changed." in output
     assert "Remove" in output
     assert StoredKeyRing.objects.get().document == document
 
 
 def test_dry_run_says_what_would_be_done(
-    store: DatabaseKeyStore,
-    kek: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    store: DatabaseKeyStore, kek: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And does nothing of it."""
     document = StoredKeyRing.objects.get().document
     monkeypatch.setenv(VARIABLE, f"{new_kek()},{kek}")
-    output = run(capsys, "--dry-run")
+    output = output_of("rewrap_keys", "--dry-run")
     assert f"would be encrypted under {store.key_encryption_keys()[0]}" in output
     assert "Remove" not in output
     assert StoredKeyRing.objects.get().document == document

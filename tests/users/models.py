@@ -8,7 +8,7 @@ user in another table.
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -27,12 +27,6 @@ class UUIDKeyUserManager(BaseUserManager["UUIDKeyUser"]):
         user.save(using=self._db)
         return user
 
-    def create_superuser(
-        self, email: str, password: str | None = None, **fields: Any
-    ) -> UUIDKeyUser:
-        """Make a user who may do everything."""
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
-
 
 class Person(AbstractBaseUser):
     """Whoever has an address and a password, in a table of their own with a key of its own."""
@@ -43,7 +37,6 @@ class Person(AbstractBaseUser):
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
-    REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     def __str__(self) -> str:
         return self.email
@@ -72,12 +65,6 @@ class StringKeyUserManager(BaseUserManager["StringKeyUser"]):
         user.save(using=self._db)
         return user
 
-    def create_superuser(
-        self, name: str, password: str | None = None, **fields: Any
-    ) -> StringKeyUser:
-        """Make a user who may do everything."""
-        return self.create_user(name, password, is_staff=True, **fields)
-
 
 class StringKeyUser(TokenVersionMixin, AbstractBaseUser):
     """As little as Django allows: a name, which is the key, and no permissions or groups."""
@@ -90,7 +77,6 @@ class StringKeyUser(TokenVersionMixin, AbstractBaseUser):
 
     USERNAME_FIELD = "name"
     EMAIL_FIELD = "email"
-    REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     objects = StringKeyUserManager()
 
