@@ -369,6 +369,21 @@ def test_lease_left_behind_is_taken_over(
     assert b"lease" not in hash_of_user(server)
 
 
+def test_hash_is_not_completed_with_what_was_read_before_a_revocation(
+    user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """One of the whole user names no session, so only the lost lease tells of it."""
+    issued = log_in(user)
+    token = token_of(issued)
+    lease, run = backend.take_lease(token.subject)
+    standing = find_standing(token)
+    assert standing is not None
+    fields = backend.read_fields(standing, token)
+    log_out_everywhere(user)
+    assert not backend.write_fields(token.subject, fields, lease=lease, run=run)
+    assert refusal_of(issued) is Refusal.TOKEN_VERSION
+
+
 @pytest.mark.parametrize("what", ["session", "token", "user"])
 def test_revocation_under_way_asks_database(
     user: AbstractBaseUser, backend: RedisRevocation, what: str
