@@ -19,16 +19,21 @@ _WORDS: Final = ("no such table", "no such column", "has no column")
 
 
 def remedy(error: Error) -> str:
-    """Say what is wrong and what to do.
-
-    The name of one of our tables in the text alone doesn't mean that the table is missing: the
-    error may be a timeout while waiting for a lock on it.
-    """
-    if _misses_something(error) and "jwt_auth_" in str(error):
+    """Say what is wrong and what to do."""
+    if misses_tables(error):
         return "The tables of jwt_auth are missing or old: run `manage.py migrate`."
     if asks_for_retry(error):
         return "The database is busy: another transaction held a lock for too long. Try again."
     return "The database can't be used: make sure that it is up and not a read-only standby."
+
+
+def misses_tables(error: Error) -> bool:
+    """Whether one of our tables, or a column of it, is missing.
+
+    The name of one of our tables in the text alone doesn't mean that the table is missing: the
+    error may be a timeout while waiting for a lock on it.
+    """
+    return _misses_something(error) and "jwt_auth_" in str(error)
 
 
 def _misses_something(error: Error) -> bool:

@@ -23,7 +23,6 @@ A planned change, such as the activation of a key, needs no load: each request a
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -40,6 +39,7 @@ from jwt_auth.exceptions import KeyFailure, KeyStoreError, UnknownKey
 from jwt_auth.forks import after_fork_in_child
 from jwt_auth.keys import jwk
 from jwt_auth.keys.bounded_call import BoundedExecutor, StillWaiting
+from jwt_auth.keys.cache_limits import StoreTrouble, UnknownKidPauses
 from jwt_auth.keys.jwk import JWK, SigningKey, VerificationKey
 from jwt_auth.keys.loaded_ring import LoadedRing, prepare_ring
 from jwt_auth.keys.older_rings import OlderRing, find_refused
@@ -47,8 +47,6 @@ from jwt_auth.keys.redaction import anew
 from jwt_auth.keys.ring import KeyRing, arrivals, states
 from jwt_auth.keys.signers.base import RemoteSigningKey
 from jwt_auth.keys.stores.base import get_key_store, load_ring, send_event
-
-logger: Final = logging.getLogger("jwt_auth")
 
 #: Seconds after the start of a background load until which requests wait for it. All of them wait
 #: until the same moment, so a store that hangs delays a process once per load.
@@ -61,12 +59,6 @@ _LONGEST_LOAD: Final = 30.0
 #: Background loads at the same time: the one under way, and three that were abandoned and have not
 #: come back. Each has a thread, and perhaps a connection.
 _MOST_LOADS: Final = 4
-
-#: Seconds between the first two loads for unknown kids.
-_FIRST_PAUSE: Final = 1.0
-
-#: Seconds between two log records about a store that fails.
-_LOG_INTERVAL: Final = 60.0
 
 #: The issuer is a part of the default store's path.
 _SETTINGS: Final = frozenset({"JWT_AUTH_KEY_STORE", "JWT_AUTH_ISSUER"})
@@ -101,50 +93,6 @@ class _Load:
         return monotonic() - self.started > max(_LONGEST_LOAD, 2 * interval)
 
 
-class _Pauses:
-    """How often an unknown ``kid`` may start a load when the store can't say that it has changed.
-
-    At first immediately, then after one second, two, four and so on, up to ``limit`` seconds. An
-    unknown ``kid`` that comes after a quiet pause is a first one again.
-    """
-
-    def __init__(self) -> None:
-        self._next = float("-inf")
-        self._pause = _FIRST_PAUSE
-
-    def may_load(self, limit: float) -> bool:
-        now = monotonic()
-        if now < self._next:
-            return False
-        was_quiet = now >= self._next + self._pause
-        self._pause = _FIRST_PAUSE if was_quiet else min(2 * self._pause, max(limit, _FIRST_PAUSE))
-        self._next = now + self._pause
-        return True
-
-
-class _Trouble:
-    """Logs that a store fails, once a minute, and that it has recovered, once."""
-
-    def __init__(self) -> None:
-        self._next = float("-inf")
-        self._lasts = False
-
-    def failed(self, origin: str, reason: str) -> None:
-        self._lasts, now = True, monotonic()
-        if now >= self._next:
-            self._next = now + _LOG_INTERVAL
-            logger.error(
-                "The key ring could not be reloaded from %s, the former copy stays in use: %s",
-                origin,
-                reason,
-            )
-
-    def ended(self, origin: str) -> None:
-        if self._lasts:
-            logger.warning("The key ring was loaded from %s again.", origin)
-        self._next, self._lasts = float("-inf"), False
-
-
 class _Cache:
     def __init__(self) -> None:
         self._executor = BoundedExecutor(_MOST_LOADS, name="jwt_auth-keys")
@@ -163,7 +111,7 @@ class _Cache:
 
     def _forget(self) -> None:
         self._copy: _Copy | None = None
-        self._pauses, self._trouble = _Pauses(), _Trouble()
+        self._pauses, self._trouble = UnknownKidPauses(), StoreTrouble()
 
     def find(self) -> LoadedRing | None:
         copy = self._copy
@@ -209,8 +157,9 @@ class _Cache:
             if self._copy not in (seen, None):
                 return None
             load, interval = self._load, conf.key_reload_interval.total_seconds()
-            lasts = 0.0 if load is None else monotonic() - load.started
-            if load is None and is_guess and not self._pauses.may_load(interval):
+            now = monotonic()
+            lasts = 0.0 if load is None else now - load.started
+            if load is None and is_guess and not self._pauses.may_load(now, limit=interval):
                 return None
             if load is None or load.is_overdue(interval):
                 new = _Load()
@@ -219,7 +168,8 @@ class _Cache:
                     self._load = new
             load = self._load
         if seen is not None and lasts > interval:
-            self._trouble.failed(seen.loaded.origin, f"it has not answered for {lasts:.0f} seconds")
+            reason = f"it has not answered for {lasts:.0f} seconds"
+            self._trouble.failed(now, seen.loaded.origin, reason)
         return load
 
     def _get_first(self) -> _Copy:
@@ -290,7 +240,7 @@ class _Cache:
         else:
             # Only our own errors are known to quote no secret.
             reason = str(failure) if isinstance(failure, KeyFailure) else type(failure).__name__
-            self._trouble.failed(copy.loaded.origin, reason)
+            self._trouble.failed(copy.tried_at, copy.loaded.origin, reason)
         before = states(former.loaded.ring, former.told_at)
         after = states(copy.loaded.ring, copy.told_at)
         for event, kid in arrivals(before, after, new_keys=False):
@@ -326,16 +276,6 @@ def _load_copy(load: _Load, former: _Copy | None) -> _Copy:
 
 
 _cache: Final = _Cache()
-
-
-def get_signing_key(now: datetime) -> SigningKey | RemoteSigningKey:
-    """Give the key that signs now.
-
-    Raises:
-        NoSigningKey: the ring has none.
-        KeyFailure: the ring is missing, or can't be loaded.
-    """
-    return get_signing_key_and_end(now)[0]
 
 
 def get_signing_key_and_end(now: datetime) -> tuple[SigningKey | RemoteSigningKey, datetime | None]:

@@ -20,6 +20,7 @@ from jwt_auth.exceptions import KeyStoreUnavailable
 from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
+from tests.keys.reloading import signing_key
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_ring_of_the_start_serves_the_first_request(folder: Path) -> None:
     call_command("generate_keys", verbosity=0)
     assert checks.start_problems(serving=True) == []
     (folder / "ring.json").unlink()
-    assert cache.get_signing_key(datetime.now(UTC)).kid
+    assert signing_key(datetime.now(UTC)).kid
 
 
 def test_missing_ring_names_path_and_command(folder: Path) -> None:

@@ -13,7 +13,14 @@ from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.file import FileKeyStore
-from tests.keys.reloading import PATIENCE, Clock, Hanging, finish_reloads, record_reloads
+from tests.keys.reloading import (
+    PATIENCE,
+    Clock,
+    Hanging,
+    finish_reloads,
+    record_reloads,
+    signing_key,
+)
 from tests.keys.stores import MemoryKeyStore
 
 
@@ -86,7 +93,7 @@ def loaded_store(
     """The settings' store with a ring of one key, which this process has loaded once."""
     memory_store.ring = ring
     cache.reset()
-    cache.get_signing_key(now)
+    signing_key(now)
     assert memory_store.loads == 1
     return memory_store
 

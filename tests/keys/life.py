@@ -22,10 +22,10 @@ from django.test import RequestFactory, override_settings
 from jwt_auth import flows, signals
 from jwt_auth.checks.keys import check_keys
 from jwt_auth.http.views.jwks import jwks
-from jwt_auth.keys import cache
 from jwt_auth.keys.stores import base
 from jwt_auth.keys.stores.base import KeyStore, get_key_store
 from tests.keys.frames import pem_mark, shown_of
+from tests.keys.reloading import signing_key
 
 PASSPHRASE = "the passphrase of an export"
 WRONG_PASSPHRASE = "the passphrase of another export"
@@ -150,7 +150,7 @@ def live(life: Life, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Running servers load it within 60 seconds." in said
     _, third = life.kids()
     assert life.published() == [first, third]
-    assert cache.get_signing_key(datetime.now(UTC)).kid == third
+    assert signing_key(datetime.now(UTC)).kid == third
     life.said += map(repr, check_keys(None))
     changes = [event for event in life.events if event[1] is not None]
     assert changes == [

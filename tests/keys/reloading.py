@@ -20,6 +20,8 @@ from coverage import Coverage
 from jwt_auth import signals
 from jwt_auth.exceptions import UnknownKey
 from jwt_auth.keys import cache
+from jwt_auth.keys.jwk import SigningKey
+from jwt_auth.keys.signers.base import RemoteSigningKey
 from tests.keys.stores import HELD, MemoryKeyStore
 
 #: Seconds that a request waits at most for a load, instead of the package's two, which may pass on
@@ -66,9 +68,14 @@ def finish_reloads(futures: Iterable[Future[None]] | None = None) -> None:
     assert not wait(reloads() if futures is None else futures, 60).not_done
 
 
+def signing_key(now: datetime) -> SigningKey | RemoteSigningKey:
+    """The key that a request signs with."""
+    return cache.get_signing_key_and_end(now)[0]
+
+
 def use(now: datetime) -> str:
     """The key that a request signs with. Loads that it has started have ended."""
-    kid = cache.get_signing_key(now).kid
+    kid = signing_key(now).kid
     finish_reloads()
     return kid
 

@@ -21,6 +21,7 @@ from tests.keys.reloading import (
     finish_reloads,
     knows,
     reloads,
+    signing_key,
     use,
 )
 from tests.keys.stores import HELD, MemoryKeyStore
@@ -29,7 +30,7 @@ from tests.keys.stores import HELD, MemoryKeyStore
 def test_ring_is_loaded_once(loaded_store: MemoryKeyStore, ring: KeyRing, now: datetime) -> None:
     """Requests share the copy, whatever they need from it."""
     for _ in range(3):
-        assert cache.get_signing_key(now).kid == ring.keys[0].kid
+        assert signing_key(now).kid == ring.keys[0].kid
         assert cache.get_verification_key(ring.keys[0].kid, now).kid == ring.keys[0].kid
         cache.get_jwk_set(now)
     assert loaded_store.loads == 1
@@ -84,7 +85,7 @@ def test_old_copy_is_given_and_renewed_in_the_background(
     clock.time += 0.1
     with loaded_store.held():
         for _ in range(3):
-            assert cache.get_signing_key(now).kid == former
+            assert signing_key(now).kid == former
             assert len(reloads()) == 1
     finish_reloads()
     assert use(now) == following.keys[1].kid
@@ -106,7 +107,7 @@ def test_overdue_copy_is_loaded_before_the_answer(
     """
     loaded_store.ring = following.without(ring.keys[0].kid)
     clock.time += age
-    uses = at_once(loaded_store, partial(cache.get_signing_key, now))
+    uses = at_once(loaded_store, partial(signing_key, now))
     assert {use.result().kid for use in uses} == {following.keys[1].kid}
     assert not knows(ring.keys[0].kid, now)
     assert loaded_store.loads == 2
@@ -123,7 +124,7 @@ def test_request_that_is_overtaken_starts_no_second_load(
 ) -> None:
     """It has decided to load; before it does so, another request loads from start to end."""
     memory_store.ring, memory_store.stamped = ring, False
-    request: Callable[[], object] = partial(cache.get_signing_key, now)
+    request: Callable[[], object] = partial(signing_key, now)
     if situation != "first use":
         use(now)
     if situation == "old copy":
@@ -175,7 +176,7 @@ def test_result_of_a_load_from_before_a_reset_is_ignored(
     """It is the former ring, or says nothing about the present store, which may be another one."""
     clock.time += 30
     with loaded_store.held():
-        cache.get_signing_key(now)
+        signing_key(now)
         assert loaded_store.asked.wait(HELD)
         cache.reset()
         loaded_store.ring, loaded_store.failure = following, failure
@@ -190,10 +191,10 @@ def test_reset_starts_another_load_while_one_hangs(
 ) -> None:
     """No request waits for a store that the settings may not name any more."""
     clock.time += 30
-    hanging.hang(partial(cache.get_signing_key, now))
+    hanging.hang(partial(signing_key, now))
     cache.reset()
     loaded_store.ring = following
-    assert cache.get_signing_key(now).kid == following.keys[1].kid
+    assert signing_key(now).kid == following.keys[1].kid
 
 
 @pytest.mark.parametrize(

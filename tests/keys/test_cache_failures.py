@@ -18,7 +18,17 @@ from jwt_auth.exceptions import KeyRingTorn, KeyStoreError
 from jwt_auth.keys import cache
 from jwt_auth.keys.bounded_call import StillWaiting
 from jwt_auth.keys.ring import KeyRing
-from tests.keys.reloading import PATIENCE, Clock, Hanging, finish_reloads, knows, reloads, told, use
+from tests.keys.reloading import (
+    PATIENCE,
+    Clock,
+    Hanging,
+    finish_reloads,
+    knows,
+    reloads,
+    signing_key,
+    told,
+    use,
+)
 from tests.keys.stores import HELD, MemoryKeyStore
 
 DOWN = KeyStoreError("It is down.")
@@ -181,7 +191,7 @@ def test_load_that_finds_no_thread_is_tried_again(
     clock.time += 60
     with monkeypatch.context() as patched, ThreadPoolExecutor(1) as pool:
         patched.setattr(cache._cache._executor, "submit", Mock(side_effect=error))
-        request = pool.submit(cache.get_signing_key, now)
+        request = pool.submit(signing_key, now)
         assert request.result(HELD).kid == ring.keys[0].kid
     use(now)
     assert loaded_store.loads == 2
@@ -201,7 +211,7 @@ def test_request_waits_for_a_hanging_store_for_a_limited_time(
     monkeypatch.setattr(cache, "PATIENCE", 0.05)
     clock.time += 3600
     with loaded_store.held():
-        assert cache.get_signing_key(now).kid == ring.keys[0].kid
+        assert signing_key(now).kid == ring.keys[0].kid
         assert len(reloads()) == 1
 
 
@@ -211,11 +221,11 @@ def test_requests_wait_once_for_a_hanging_store(
     """A request that comes when that time has passed doesn't wait, and starts no second load."""
     clock.time += 3600
     with loaded_store.held(), ThreadPoolExecutor(1) as pool:
-        pool.submit(cache.get_signing_key, now)
+        pool.submit(signing_key, now)
         assert loaded_store.asked.wait(HELD)
         clock.time += PATIENCE
         for n in range(20):
-            assert cache.get_signing_key(now).kid == ring.keys[0].kid
+            assert signing_key(now).kid == ring.keys[0].kid
             assert not knows(f"made up {n}", now)
         assert len(reloads()) == 1
         loaded_store.answer.set()
@@ -230,11 +240,11 @@ def test_hanging_store_is_logged_once_a_minute(
     """From the interval on, with the time that it has taken so far. Its return is logged once."""
     with loaded_store.held():
         clock.time += 30
-        cache.get_signing_key(now)
+        signing_key(now)
         assert loaded_store.asked.wait(HELD)
         for _ in range(41):
             clock.time += 3
-            cache.get_signing_key(now)
+            signing_key(now)
     finish_reloads()
     first, second, recovery = said(caplog)
     assert first.endswith("the former copy stays in use: it has not answered for 63 seconds")
@@ -259,15 +269,15 @@ def test_load_that_never_returns_is_abandoned(
     """After two intervals or half a minute, whichever is longer: the store may have recovered."""
     with override_settings(JWT_AUTH_KEY_RELOAD_INTERVAL=timedelta(seconds=interval)):
         clock.time += interval / 2
-        hanging.hang(partial(cache.get_signing_key, now))
+        hanging.hang(partial(signing_key, now))
         loaded_store.ring = following
         clock.time += patience
-        cache.get_signing_key(now)
+        signing_key(now)
         assert loaded_store.loads == 2
         clock.time += 1
-        cache.get_signing_key(now)
+        signing_key(now)
         hanging.finish_others()
-        assert cache.get_signing_key(now).kid == following.keys[1].kid
+        assert signing_key(now).kid == following.keys[1].kid
     assert loaded_store.loads == 3
 
 
@@ -286,10 +296,10 @@ def test_result_of_an_abandoned_load_is_ignored(
     neither is logged nor makes an unknown kid worth a load.
     """
     clock.time += 30
-    hanging.hang(partial(cache.get_signing_key, now))
+    hanging.hang(partial(signing_key, now))
     loaded_store.ring = following.without(ring.keys[0].kid)
     clock.time += 121
-    assert cache.get_signing_key(now).kid == following.keys[1].kid
+    assert signing_key(now).kid == following.keys[1].kid
     newer = cache.get_ring()
     hanging.finish_others()
     caplog.clear()
@@ -308,11 +318,11 @@ def test_abandoned_load_does_not_end_a_later_one(
 ) -> None:
     """When it comes back, the later one is still under way, and stays the only one."""
     clock.time += 30
-    hanging.hang(partial(cache.get_signing_key, now))
+    hanging.hang(partial(signing_key, now))
     clock.time += 121
-    hanging.hang(partial(cache.get_signing_key, now))
+    hanging.hang(partial(signing_key, now))
     hanging.let_go_of(0)
-    cache.get_signing_key(now)
+    signing_key(now)
     assert len(reloads()) == 1
     assert loaded_store.loads == 3
 
@@ -328,13 +338,13 @@ def test_hanging_loads_have_four_threads_at_most(
     """When one of them comes back, there is a thread for another one."""
     for _ in range(4):
         clock.time += 121
-        hanging.hang(partial(cache.get_signing_key, now))
+        hanging.hang(partial(signing_key, now))
     for _ in range(5):
         clock.time += 121
-        cache.get_signing_key(now)
+        signing_key(now)
     assert (len(reloads()), loaded_store.loads) == (4, 5)
     loaded_store.ring = following
     hanging.let_go_of(0)
-    cache.get_signing_key(now)
+    signing_key(now)
     hanging.finish_others()
-    assert cache.get_signing_key(now).kid == following.keys[1].kid
+    assert signing_key(now).kid == following.keys[1].kid

@@ -13,7 +13,7 @@ import pytest
 from jwt_auth.exceptions import KeyRingMissing, KeyRingTorn, KeyStoreError
 from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
-from tests.keys.reloading import REQUESTS, Clock, Hanging, at_once, use
+from tests.keys.reloading import REQUESTS, Clock, Hanging, at_once, signing_key, use
 from tests.keys.stores import HELD, MemoryKeyStore
 
 
@@ -21,7 +21,7 @@ def test_first_use_without_a_ring_raises_the_stores_error(
     memory_store: MemoryKeyStore, ring: KeyRing, now: datetime
 ) -> None:
     """The next use tries again."""
-    for call in (cache.get_signing_key, cache.get_jwk_set):
+    for call in (signing_key, cache.get_jwk_set):
         with pytest.raises(KeyRingMissing):
             call(now)
     memory_store.ring = ring
@@ -33,7 +33,7 @@ def test_simultaneous_first_uses_load_once(
 ) -> None:
     """The other requests wait for the one that loads."""
     memory_store.ring = ring
-    uses = at_once(memory_store, partial(cache.get_signing_key, now))
+    uses = at_once(memory_store, partial(signing_key, now))
     assert {use.result().kid for use in uses} == {ring.keys[0].kid}
     assert memory_store.loads == 1
 
@@ -65,7 +65,7 @@ def test_first_load_that_is_interrupted_is_followed_by_another(
     with monkeypatch.context() as patched:
         patched.setattr(memory_store, "load", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            cache.get_signing_key(now)
+            signing_key(now)
     assert use(now) == ring.keys[0].kid
 
 
@@ -78,7 +78,7 @@ def test_simultaneous_first_uses_share_a_failure(
 ) -> None:
     """Each request gets a separate instance, which quotes nothing."""
     memory_store.failure = failure
-    uses = at_once(memory_store, partial(cache.get_signing_key, now))
+    uses = at_once(memory_store, partial(signing_key, now))
     errors = [use.exception() for use in uses]
     assert {type(raised) for raised in errors} == {error}
     assert len(set(map(id, errors))) == REQUESTS
@@ -92,7 +92,7 @@ def test_simultaneous_first_uses_do_not_share_a_foreign_error(
     """Its text may quote a key. Here ``stamp()`` raises one, which it must not."""
     memory_store.failure = RuntimeError("d=private")
     monkeypatch.setattr(memory_store, "stamp", memory_store.load)
-    uses = at_once(memory_store, partial(cache.get_signing_key, now))
+    uses = at_once(memory_store, partial(signing_key, now))
     kinds = Counter(type(use.exception()) for use in uses)
     assert kinds == {RuntimeError: 1, KeyStoreError: REQUESTS - 1}
 
@@ -103,10 +103,10 @@ def test_first_use_does_not_wait_for_another_one_forever(
     """If the store never answers, the waiting requests end in an error."""
     monkeypatch.setattr(cache, "_LONGEST_LOAD", 0.05)
     with memory_store.held(), ThreadPoolExecutor(1) as pool:
-        first = pool.submit(cache.get_signing_key, now)
+        first = pool.submit(signing_key, now)
         assert memory_store.asked.wait(HELD)
         with pytest.raises(KeyStoreError):
-            cache.get_signing_key(now)
+            signing_key(now)
         assert not first.done()
         memory_store.answer.set()
     assert isinstance(first.exception(), KeyRingMissing)

@@ -10,7 +10,7 @@ import pytest
 from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
-from tests.keys.reloading import Clock, Hanging, holds_in_child, knows
+from tests.keys.reloading import Clock, Hanging, holds_in_child, knows, signing_key
 from tests.keys.stores import MemoryKeyStore
 
 
@@ -32,7 +32,7 @@ def test_child_has_the_copy_and_loads_from_its_own_store(
     """
     for _ in range(loads):
         clock.time += 121
-        hanging.hang(partial(cache.get_signing_key, now))
+        hanging.hang(partial(signing_key, now))
 
     def loads_anew() -> bool:
         monkeypatch.setattr(cache, "PATIENCE", 60.0)

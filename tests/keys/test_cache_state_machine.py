@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 from pytest_django import Settings
 
-from jwt_auth.keys import cache
+from jwt_auth.keys import cache, cache_limits
 from jwt_auth.keys.bounded_call import BoundedExecutor
 from jwt_auth.keys.ring import KeyRing
 from tests.keys.cache_world import World, world_of
@@ -157,7 +157,7 @@ def _without_refusing_older_rings(patch: Patch) -> None:
 
 
 def _without_pauses(patch: Patch) -> None:
-    patch.setattr(cache._Pauses, "may_load", lambda *args, **kwargs: True)
+    patch.setattr(cache_limits.UnknownKidPauses, "may_load", lambda *args, **kwargs: True)
 
 
 def _without_refused_stamps(patch: Patch) -> None:
@@ -169,14 +169,14 @@ def _forget_stamp(copy: Any) -> Any:
 
 
 def _without_log_interval(patch: Patch) -> None:
-    patch.setattr(cache, "_LOG_INTERVAL", 0.0)
+    patch.setattr(cache_limits, "_LOG_INTERVAL", 0.0)
 
 
 def _without_remembered_trouble(patch: Patch) -> None:
     def say(self: Any, origin: str) -> None:
-        cache.logger.warning("The key ring was loaded from %s again.", origin)
+        cache_limits.logger.warning("The key ring was loaded from %s again.", origin)
 
-    patch.setattr(cache._Trouble, "ended", say)
+    patch.setattr(cache_limits.StoreTrouble, "ended", say)
 
 
 def _without_time_of_the_last_events(patch: Patch) -> None:

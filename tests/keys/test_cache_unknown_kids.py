@@ -25,6 +25,7 @@ from tests.keys.reloading import (
     finish_reloads,
     knows,
     reloads,
+    signing_key,
     use,
 )
 from tests.keys.stores import HELD, MemoryKeyStore
@@ -116,7 +117,7 @@ def test_load_that_began_before_the_change_is_followed_by_another(
     """The load under way has read the former ring."""
     clock.time += 30
     with loaded_store.held(), ThreadPoolExecutor(1) as pool:
-        cache.get_signing_key(now)
+        signing_key(now)
         assert loaded_store.asked.wait(HELD)
         loaded_store.ring = following
         waiting = pool.submit(knows, new_kid, now)
@@ -195,7 +196,7 @@ def test_unknown_kid_does_not_wait_for_a_store_that_has_failed_or_was_slow(
     loaded_store.failure = None if is_slow else KeyStoreError("It is down.")
     clock.time += 30
     with loaded_store.held():
-        cache.get_signing_key(now)
+        signing_key(now)
         assert loaded_store.asked.wait(HELD)
         clock.time += PATIENCE
     finish_reloads()

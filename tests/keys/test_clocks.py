@@ -22,6 +22,7 @@ from jwt_auth.keys import cache, jwk, lifecycle
 from jwt_auth.keys.ring import KeyRing, RingKey
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.tokens import access
+from tests.keys.reloading import signing_key
 from tests.keys.stores import MemoryKeyStore
 from tests.tokens.forging import SESSION, refusal_of
 
@@ -165,7 +166,7 @@ def test_token_does_not_outlive_its_key(settings: Settings, file_store: FileKeyS
     file_store.save(planned, expected_version=2)
     cache.reset()
     now = datetime.now(UTC)
-    assert cache.get_signing_key(now).kid == former.kid
+    assert signing_key(now).kid == former.kid
     issued = access.issue(**claims(now))
     last = access.verify(issued.text, now=end - timedelta(seconds=2)).expires_at
     assert end - timedelta(seconds=1) <= last <= end

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from jwt_auth.encoding import base64url_decode, base64url_encode
-from jwt_auth.exceptions import InvalidKey, KeyRingTooNew, KeyRingTorn
+from jwt_auth.exceptions import InvalidKey, KeyRingTorn
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores import encryption
-from jwt_auth.keys.stores.encryption import KeyEncryptionKey, UnknownKeyEncryptionKey
+from jwt_auth.keys.stores.encryption import KeyEncryptionKey
 
 
 def make_key() -> KeyEncryptionKey:
@@ -33,19 +33,8 @@ def envelope(ring: KeyRing, key: KeyEncryptionKey) -> dict[str, Any]:
     return sealed
 
 
-def test_sealed_ring_is_opened_by_its_key(ring: KeyRing, key: KeyEncryptionKey) -> None:
-    """Whichever of the keys that is."""
-    document = encryption.seal(ring, key)
-    text = encryption.unseal(document, [make_key(), key])
-    assert KeyRing.from_json(text) == ring
-
-
-def test_sealed_ring_shows_no_private_member(ring: KeyRing, key: KeyEncryptionKey) -> None:
-    """Nor the key that it was sealed under."""
-    document = encryption.seal(ring, key)
-    assert ring.keys[0].jwk["d"] not in document
-    assert base64.b64encode(key.secret).decode() not in document
-    assert json.loads(document)["kids"] == [ring.keys[0].kid]
+def test_key_is_not_shown(key: KeyEncryptionKey) -> None:
+    """In a debugger's list of variables."""
     assert "secret" not in repr(key)
 
 
@@ -56,15 +45,16 @@ def test_each_seal_is_another_one(ring: KeyRing, key: KeyEncryptionKey) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("version", 2), ("kids", []), ("kids", ["another"]), ("format", True)],
+    "change",
+    [{"version": 2}, {"kids": []}, {"kids": ["another"]}, {"version": 2, "kids": []}],
+    ids=str,
 )
 def test_changed_header_is_refused(
-    envelope: dict[str, Any], key: KeyEncryptionKey, name: str, value: Any
+    envelope: dict[str, Any], key: KeyEncryptionKey, change: dict[str, Any]
 ) -> None:
-    """What stands beside the encrypted part belongs to it."""
-    with pytest.raises(KeyRingTorn):
-        encryption.unseal(json.dumps(envelope | {name: value}), [key])
+    """An old encrypted part does not come back under a new version."""
+    with pytest.raises(KeyRingTorn, match="was changed"):
+        encryption.unseal(json.dumps(envelope | change), [key])
 
 
 def test_changed_or_cut_secret_part_is_refused(
@@ -80,15 +70,6 @@ def test_changed_or_cut_secret_part_is_refused(
             encryption.unseal(json.dumps(changed), [key])
 
 
-def test_rings_of_two_documents_are_not_interchangeable(
-    ring: KeyRing, envelope: dict[str, Any], key: KeyEncryptionKey
-) -> None:
-    """An old encrypted part does not come back under a new version."""
-    newer = json.loads(encryption.seal(ring.without(ring.keys[0].kid), key))
-    with pytest.raises(KeyRingTorn, match="was changed"):
-        encryption.unseal(json.dumps(newer | {"sealed": envelope["sealed"]}), [key])
-
-
 def test_other_key_of_the_same_name_opens_nothing(
     envelope: dict[str, Any], key: KeyEncryptionKey
 ) -> None:
@@ -96,13 +77,6 @@ def test_other_key_of_the_same_name_opens_nothing(
     impostor = KeyEncryptionKey(id=key.id, secret=os.urandom(32))
     with pytest.raises(KeyRingTorn, match="was changed"):
         encryption.unseal(json.dumps(envelope), [impostor])
-
-
-def test_missing_key_is_named(envelope: dict[str, Any], key: KeyEncryptionKey) -> None:
-    """So that an operator can look for it."""
-    with pytest.raises(UnknownKeyEncryptionKey) as unknown:
-        encryption.unseal(json.dumps(envelope), [make_key()])
-    assert unknown.value.id == key.id
 
 
 @pytest.mark.parametrize(
@@ -113,6 +87,7 @@ def test_missing_key_is_named(envelope: dict[str, Any], key: KeyEncryptionKey) -
         ({"key_encryption_key": "hunter2"}, "encrypted under"),
         ({"key_encryption_key": 5}, "encrypted under"),
         ({"more": 1}, "not an encrypted key ring"),
+        ({"format": 2}, "upgrade"),
         ({"format": None}, "format number"),
         ({"format": 0}, "format number"),
         ({"format": True}, "format number"),
@@ -125,20 +100,6 @@ def test_malformed_envelope_says_what_is_wrong(
     with pytest.raises(KeyRingTorn, match=reason) as torn:
         encryption.unseal(json.dumps(envelope | change), [key])
     assert "hunter2" not in str(torn.value)
-
-
-def test_envelope_of_a_newer_format_is_not_torn(
-    envelope: dict[str, Any], key: KeyEncryptionKey
-) -> None:
-    """Nothing is lost: the text says to upgrade."""
-    with pytest.raises(KeyRingTooNew, match="upgrade"):
-        encryption.unseal(json.dumps(envelope | {"format": 2}), [key])
-
-
-def test_nesting_without_end_is_torn(key: KeyEncryptionKey) -> None:
-    """And no error of Python's own."""
-    with pytest.raises(KeyRingTorn):
-        encryption.unseal("[" * 100_000, [key])
 
 
 def test_keys_are_read_in_both_alphabets() -> None:

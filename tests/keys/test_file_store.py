@@ -9,7 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -18,14 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from jwt_auth.exceptions import (
-    KeyRingMissing,
-    KeyRingTorn,
-    KeyStoreError,
-    KeyStoreExposed,
-    KeyStoreUnavailable,
-)
-from jwt_auth.keys import changes, jwk, lifecycle
+from jwt_auth.exceptions import KeyRingTorn, KeyStoreError, KeyStoreExposed, KeyStoreUnavailable
+from jwt_auth.keys import changes, lifecycle
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores import private_files as folders
 from jwt_auth.keys.stores.file import FileKeyStore
@@ -45,19 +39,6 @@ def saved(store: FileKeyStore, ring: KeyRing) -> FileKeyStore:
     return store
 
 
-@pytest.fixture
-def following(ring: KeyRing, now: datetime) -> KeyRing:
-    return ring.with_next_key(jwk.generate("ES256"), now, now, timedelta(minutes=16))
-
-
-@pytest.fixture
-def ordinary_user(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
-    """Have the process believe that it is another user than the files' owner, and not root."""
-    uid = os.geteuid() + 1
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
-    return uid
-
-
 @pytest.fixture(autouse=True)
 def _any_umask() -> Iterator[None]:
     """A umask that would let everybody read."""
@@ -72,11 +53,21 @@ def mode(path: Path) -> int:
 
 def linked(folder: Path) -> Path:
     """Have the ring lie in another folder, and a link to it in its place."""
-    elsewhere = folder.parent / "elsewhere"
-    elsewhere.mkdir(mode=0o700)
-    (folder / "ring.json").rename(elsewhere / "real.json")
-    (folder / "ring.json").symlink_to(elsewhere / "real.json")
-    return elsewhere
+    real = folder.parent / "elsewhere" / "real.json"
+    real.parent.mkdir(mode=0o700)
+    (folder / "ring.json").rename(real)
+    (folder / "ring.json").symlink_to(real)
+    return real
+
+
+def mounted(folder: Path) -> Path:
+    """Have two links lead to the ring, as Kubernetes makes them."""
+    real = folder / "..2030_01_01" / "ring.json"
+    real.parent.mkdir(mode=0o700)
+    (folder / "..data").symlink_to(real.parent.name)
+    (folder / "ring.json").rename(real)
+    (folder / "ring.json").symlink_to("..data/ring.json")
+    return real
 
 
 class FileStorage(Storage):
@@ -110,10 +101,12 @@ class FileStorage(Storage):
             aside.rename(self.folder)
 
 
-class TestContract(KeyStoreContract):
-    @pytest.fixture
-    def storage(self, folder: Path) -> FileStorage:
-        return FileStorage(folder)
+@pytest.fixture
+def storage(folder: Path) -> FileStorage:
+    return FileStorage(folder)
+
+
+class TestContract(KeyStoreContract): ...
 
 
 def test_saved_files_are_private_whatever_the_umask(saved: FileKeyStore, folder: Path) -> None:
@@ -132,48 +125,36 @@ def test_folders_above_are_private_too(ring: KeyRing, tmp_path: Path) -> None:
     assert [mode(path) for path in (inner, inner.parent, inner.parent.parent)] == [0o700] * 3
 
 
-def test_missing_ring_says_what_to_run(store: FileKeyStore, folder: Path) -> None:
-    """Without the folder and without the file."""
-    for _ in range(2):
-        with pytest.raises(KeyRingMissing, match=r"ring\.json: run `manage\.py generate_keys`"):
-            store.load()
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
-@pytest.mark.parametrize("open_to", [0o740, 0o720, 0o710, 0o704, 0o702, 0o701])
-def test_folder_that_others_can_use_is_refused(
-    saved: FileKeyStore, folder: Path, following: KeyRing, open_to: int
+@pytest.mark.parametrize(
+    ("name", "closed", "open_to"),
+    [
+        *[("keys", "700", bits) for bits in (0o740, 0o720, 0o710, 0o704, 0o702, 0o701)],
+        *[("keys/ring.json", "600", bits) for bits in (0o640, 0o620, 0o604, 0o602)],
+    ],
+)
+def test_what_others_can_use_is_refused(
+    saved: FileKeyStore, folder: Path, following: KeyRing, name: str, closed: str, open_to: int
 ) -> None:
     """For reading and for writing, with the command that closes it; its mode is left alone."""
-    folder.chmod(open_to)
-    with pytest.raises(KeyStoreExposed, match=f"chmod 700 {folder}"):
-        saved.load()
-    with pytest.raises(KeyStoreExposed, match=f"chmod 700 {folder}"):
-        saved.save(following, expected_version=1)
-    assert mode(folder) == open_to
+    path = folder.parent / name
+    path.chmod(open_to)
+    for attempt in (saved.load, lambda: saved.save(following, expected_version=1)):
+        with pytest.raises(KeyStoreExposed, match=f"chmod {closed} {path}`"):
+            attempt()
+    assert mode(path) == open_to
 
 
-@pytest.mark.parametrize("open_to", [0o640, 0o620, 0o604, 0o602])
-def test_file_that_others_can_use_is_refused(
-    saved: FileKeyStore, folder: Path, following: KeyRing, open_to: int
+def test_file_of_another_user_is_refused(
+    saved: FileKeyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder may have been open before."""
-    (folder / "ring.json").chmod(open_to)
-    with pytest.raises(KeyStoreExposed, match=f"chmod 600 {folder}/ring.json"):
-        saved.load()
-    with pytest.raises(KeyStoreExposed, match="chmod 600"):
-        saved.save(following, expected_version=1)
-
-
-def test_file_of_another_user_is_refused(saved: FileKeyStore, ordinary_user: int) -> None:
     """Its owner could replace it."""
-    with pytest.raises(KeyStoreExposed, match=f"another user .*chown {ordinary_user}"):
+    uid = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    with pytest.raises(KeyStoreExposed, match=f"another user .*chown {uid}"):
         saved.load()
 
 
-def test_root_reads_the_ring_of_another_user(
-    saved: FileKeyStore, monkeypatch: pytest.MonkeyPatch, ring: KeyRing
-) -> None:
+def test_root_reads_the_ring_of_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who may do anything is not in the way of an operator's `list_keys`."""
     status = os.stat_result((0o600, 0, 0, 1, 4711, 4711, 0, 0, 0, 0))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -211,52 +192,49 @@ def test_file_that_was_cut_off_is_torn(saved: FileKeyStore, folder: Path) -> Non
             saved.load()
 
 
-def test_unreadable_file_is_a_store_error(saved: FileKeyStore, folder: Path) -> None:
-    """Whatever the system says is passed on, in one sentence."""
-    (folder / "ring.json").unlink()
-    (folder / "ring.json").mkdir(mode=0o700)
-    with pytest.raises(KeyStoreError, match=r"can't be read: Is a directory\."):
-        saved.load()
-
-
-def test_file_in_the_folders_place_is_a_store_error(store: FileKeyStore, folder: Path) -> None:
-    """PATH names a folder."""
-    folder.touch(mode=0o600)
-    with pytest.raises(KeyStoreError, match="Not a directory"):
-        store.load()
-
-
-def test_loop_of_links_is_a_store_error(store: FileKeyStore, folder: Path) -> None:
-    """On every Python, which say it differently."""
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.mkdir(mode=0o700), r"Is a directory\."),
+        (lambda path: os.mkfifo(path, 0o600), r"Not a regular file\."),
+        (lambda path: path.symlink_to(path), "symbolic links"),
+    ],
+    ids=["folder", "pipe", "loop of links"],
+)
+def test_what_is_no_file_is_a_store_error(
+    store: FileKeyStore, folder: Path, make: Callable[[Path], None], reason: str
+) -> None:
+    """Nobody waits for what comes out of a pipe, and every Python says the same of a loop."""
     folder.mkdir(mode=0o700)
-    (folder / "ring.json").symlink_to(folder / "ring.json")
-    with pytest.raises(KeyStoreError, match="symbolic links"):
+    make(folder / "ring.json")
+    with pytest.raises(KeyStoreError, match=f"can't be read: .*{reason}"):
         store.load()
 
 
-def test_linked_ring_stays_a_link(saved: FileKeyStore, folder: Path, following: KeyRing) -> None:
-    """The ring may really lie elsewhere; a save replaces it there."""
-    elsewhere = linked(folder)
+@pytest.mark.parametrize("move", [linked, mounted])
+def test_linked_ring_is_replaced_where_it_really_lies(
+    saved: FileKeyStore,
+    folder: Path,
+    ring: KeyRing,
+    following: KeyRing,
+    move: Callable[[Path], Path],
+) -> None:
+    """And stays a link."""
+    real = move(folder)
+    assert saved.load() == ring
     saved.save(following, expected_version=1)
     assert (folder / "ring.json").is_symlink()
-    assert KeyRing.from_json((elsewhere / "real.json").read_text()) == following
+    assert KeyRing.from_json(real.read_text()) == following
 
 
-def test_link_into_an_open_folder_is_refused(saved: FileKeyStore, folder: Path) -> None:
-    """Who can write there can replace the ring."""
-    elsewhere = folder.parent / "elsewhere"
-    elsewhere.mkdir(mode=0o755)
-    (folder / "ring.json").rename(elsewhere / "real.json")
-    (folder / "ring.json").symlink_to(elsewhere / "real.json")
-    with pytest.raises(KeyStoreExposed, match=f"chmod 700 {elsewhere}"):
-        saved.load()
-
-
-def test_link_in_an_open_folder_is_refused(saved: FileKeyStore, folder: Path) -> None:
-    """Who can write there can link to another ring, however private the real one is."""
+@pytest.mark.parametrize(("name", "open_to"), [("keys", 0o777), ("elsewhere", 0o755)])
+def test_link_in_or_into_an_open_folder_is_refused(
+    saved: FileKeyStore, folder: Path, name: str, open_to: int
+) -> None:
+    """Who can write there can link to another ring, or replace the real one."""
     linked(folder)
-    folder.chmod(0o777)
-    with pytest.raises(KeyStoreExposed, match=f"chmod 700 {folder}"):
+    (folder.parent / name).chmod(open_to)
+    with pytest.raises(KeyStoreExposed, match=f"chmod 700 {folder.parent / name}`"):
         saved.load()
 
 
@@ -264,7 +242,7 @@ def test_link_into_the_folder_of_another_user_is_refused(
     saved: FileKeyStore, folder: Path, monkeypatch: pytest.MonkeyPatch, following: KeyRing
 ) -> None:
     """Else the folder's owner could have root overwrite any file."""
-    elsewhere = linked(folder)
+    elsewhere = linked(folder).parent
     foreign, real = elsewhere.stat().st_ino, os.fstat
 
     def status_of(descriptor: int) -> os.stat_result:
@@ -509,20 +487,6 @@ def test_lock_of_somebody_who_says_nothing_is_waited_for(
     saved.save(following, expected_version=1)
 
 
-def test_links_of_a_mounted_volume_are_followed(
-    saved: FileKeyStore, folder: Path, ring: KeyRing, following: KeyRing
-) -> None:
-    """As Kubernetes makes them: the file links into a link to a folder beside it."""
-    inner = folder / "..2030_01_01"
-    inner.mkdir(mode=0o700)
-    (folder / "..data").symlink_to(inner.name)
-    (folder / "ring.json").rename(inner / "ring.json")
-    (folder / "ring.json").symlink_to("..data/ring.json")
-    assert saved.load() == ring
-    saved.save(following, expected_version=1)
-    assert KeyRing.from_json((inner / "ring.json").read_text()) == following
-
-
 def test_file_that_is_too_large_for_a_ring_is_torn(saved: FileKeyStore, folder: Path) -> None:
     """Also where it would be one: nobody is kept busy with reading it."""
     with (folder / "ring.json").open("a") as file:
@@ -540,14 +504,6 @@ def test_ring_that_could_not_be_read_again_is_not_written(
     with pytest.raises(KeyStoreError, match=r"bytes at most.*--retire"):
         saved.save(large, expected_version=1)
     assert saved.load() == ring
-
-
-def test_pipe_in_the_files_place_is_a_store_error(saved: FileKeyStore, folder: Path) -> None:
-    """Nobody waits for what comes out of it."""
-    (folder / "ring.json").unlink()
-    os.mkfifo(folder / "ring.json", 0o600)
-    with pytest.raises(KeyStoreError, match=r"can't be read: Not a regular file\."):
-        saved.load()
 
 
 def test_save_that_fails_leaves_the_former_ring(
@@ -587,8 +543,3 @@ def test_stamp_changes_with_the_ring(saved: FileKeyStore, following: KeyRing) ->
         saved.save(replace(following, version=1), expected_version=1)
         stamps.append(saved.stamp())
     assert len(set(stamps)) == 3
-
-
-def test_describe_is_the_path(store: FileKeyStore, folder: Path) -> None:
-    """What an operator looks for."""
-    assert store.describe() == str(folder / "ring.json")

@@ -28,6 +28,7 @@ from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.signers.base import NewKey
 from jwt_auth.keys.stores.base import load_ring
 from jwt_auth.keys.stores.file import FileKeyStore
+from tests.keys.reloading import signing_key
 from tests.keys.stores import MemoryKeyStore
 from tests.keys.test_jwk import generated
 
@@ -102,7 +103,7 @@ def test_key_of_a_clock_that_was_years_ahead_signs_when_it_is_told_to(
 ) -> None:
     """The former one verifies to the end of its last token, and not for years; all goes on."""
     lifecycle.rotate(store, algorithm=None, now=now, at_once=True)
-    assert cache.get_signing_key(now).kid == misdated
+    assert signing_key(now).kid == misdated
     assert store.ring is not None
     assert store.ring.keys[0].expires_at == now + lifecycle.retention()
     assert store.ring.keys[1].expires_at is None
@@ -140,7 +141,7 @@ def test_rotation_is_told_and_followed(
         ("compromised", second),
         ("activated", third),
     ]
-    assert cache.get_signing_key(now).kid == third
+    assert signing_key(now).kid == third
     lifecycle.retire(store, now=now + 2 * DAY)
     assert events[-1] == ("retired", first)
 
@@ -189,10 +190,10 @@ def test_ring_that_is_not_there_yet_is_no_event(
 
 def test_ring_that_is_made_anew_is_followed_at_once(store: MemoryKeyStore, now: datetime) -> None:
     """A process that has a copy of the former ring does not go on signing with its key."""
-    former = cache.get_signing_key(now).kid
+    former = signing_key(now).kid
     store.ring = None
     first = lifecycle.make_first(store, algorithm="ES256", now=now)
-    assert former != first.kid == cache.get_signing_key(now).kid
+    assert former != first.kid == signing_key(now).kid
 
 
 def test_change_that_changes_nothing_saves_nothing(
@@ -232,7 +233,7 @@ def test_compromised_key_takes_the_waiting_one_with_it(
     lifecycle.replace_compromised(store, kid=signing, algorithm=None, now=now)
     assert kids(store)[0] == former
     assert not {signing, waiting} & set(kids(store))
-    assert cache.get_signing_key(now).kid == kids(store)[1]
+    assert signing_key(now).kid == kids(store)[1]
 
 
 def under_another_name(key: dict[str, Any], algorithm: str) -> dict[str, Any]:

@@ -107,19 +107,19 @@ def test_ring_is_not_changed(command: tuple[str, ...], keys: None, tmp_path: Pat
     file.touch(mode=0o600)
     file.write_bytes(jwk_to_pem(jwk.generate("ES256")))
     named = {"KID": before.keys[1].kid, "FILE": str(file)}
-    refuse(*[named.get(word, word) for word in command], match="takes no writes")
+    refuse(*[named.get(word, word) for word in command], match="not a read-only standby")
     assert get_key_store().load() == before
 
 
 def test_first_ring_is_not_made(keys: None) -> None:
     StoredKeyRing.objects.all().delete()
-    refuse("generate_keys", match="takes no writes")
+    refuse("generate_keys", match="not a read-only standby")
 
 
 def test_ring_is_not_rewrapped(keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a new key-encryption key."""
     monkeypatch.setenv(VARIABLE, f"{new_kek()},{os.environ[VARIABLE]}")
-    refuse("rewrap_keys", match="takes no writes")
+    refuse("rewrap_keys", match="not a read-only standby")
 
 
 def test_key_in_a_file_is_gone_and_the_sessions_are_not(

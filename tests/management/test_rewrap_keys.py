@@ -9,11 +9,11 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from jwt_auth.exceptions import KeyStoreError
-from jwt_auth.keys import cache
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.database import DatabaseKeyStore
 from jwt_auth.models import StoredKeyRing
 from tests.keys.databases import VARIABLE, new_kek
+from tests.keys.reloading import signing_key
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sql]
 
@@ -60,7 +60,7 @@ def test_rewrapped_ring_needs_the_new_key_only(
     assert not any(text in output for text in (new, kek))
     monkeypatch.setenv(VARIABLE, new)
     assert (store.load().keys, store.load().version) == (keys, 2)
-    assert cache.get_signing_key(datetime.now(UTC)).kid == keys[0].kid
+    assert signing_key(datetime.now(UTC)).kid == keys[0].kid
     monkeypatch.setenv(VARIABLE, kek)
     with pytest.raises(KeyStoreError, match=first):
         store.load()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -12,8 +13,9 @@ from django.db import transaction
 from pytest_django import Settings
 
 from jwt_auth import flows
-from jwt_auth.exceptions import Refusal
+from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import Reason
+from jwt_auth.revocation.base import get_backend
 from tests.conftest import MakeUser
 from tests.flows.scene import BROWSER, authenticate, log_in, refresh, refusal_of
 from tests.tokens.forging import forge as take_key
@@ -73,12 +75,13 @@ class RevocationContract:
     def test_end_of_everything_refuses_everybody(
         self, user: AbstractBaseUser, make_user: MakeUser
     ) -> None:
-        """Every session ends, of all users."""
+        """For good, whether or not one of them opens another session afterwards."""
         sessions = [log_in(user), log_in(make_user("bob"))]
         assert [refusal_of(session) for session in sessions] == [None, None]
         now = datetime.now(UTC)
         flows.end_all_sessions(reason=Reason.KEY_COMPROMISE, client=None, now=now)
-        assert [refusal_of(session) for session in sessions] == [Refusal.SESSION_ENDED] * 2
+        assert refusal_of(log_in(user)) is None
+        assert [refusal_of(session) for session in sessions * 2] == [Refusal.SESSION_ENDED] * 4
 
     def test_deactivated_user_is_refused(self, user: AbstractBaseUser) -> None:
         """Immediately, wherever the user is saved."""
@@ -89,11 +92,23 @@ class RevocationContract:
         assert refusal_of(issued) is Refusal.USER_INACTIVE
 
     def test_hidden_user_is_refused(self, user: AbstractBaseUser, hidden: set[Any]) -> None:
-        """Immediately, whatever the backend knew about a user whom the default manager hides."""
+        """As long as the default manager hides them, whatever the backend knew."""
         issued = log_in(user)
         assert refusal_of(issued) is None
         hidden.add(user.pk)
         assert refusal_of(issued) is Refusal.USER_UNKNOWN
+        hidden.remove(user.pk)
+        assert refusal_of(issued) is None
+
+    @pytest.mark.parametrize(
+        "subject", ["", "nobody", "-1", "9" * 40, "\0", "\ud800", "a}b", "x" * 300]
+    )
+    def test_subject_of_nobody_is_refused(self, user: AbstractBaseUser, subject: str) -> None:
+        """Even if it can't be a key of the user model, or can't be encoded."""
+        _, token = authenticate(log_in(user))
+        with pytest.raises(AccessTokenRefused) as refused:
+            get_backend().get_user(replace(token, subject=subject))
+        assert refused.value.reason is Refusal.USER_UNKNOWN
 
     def test_subject_in_another_form_is_refused(self, user: AbstractBaseUser) -> None:
         """Fields and databases accept more spellings than the one that we issue."""

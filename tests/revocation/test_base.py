@@ -1,10 +1,11 @@
-"""What the flows tell a backend, and when; and wrong settings."""
+"""What the flows tell a backend, and when."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -13,10 +14,10 @@ from pytest_django import Settings
 
 from jwt_auth import flows
 from jwt_auth.flows import Issued
-from jwt_auth.models import Reason, RefreshTokenFamilyQuerySet
-from jwt_auth.revocation.base import Denial, get_backend
+from jwt_auth.models import Reason, RefreshTokenFamily, RefreshTokenFamilyQuerySet
+from jwt_auth.revocation.base import Denial
+from jwt_auth.revocation.database import DatabaseRevocation
 from tests.flows.scene import BROWSER, log_in
-from tests.revocation.recording import RecordingRevocation
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model]
 
@@ -52,10 +53,26 @@ FLOWS: dict[str, tuple[Flow, Callable[[Issued], Denial]]] = {
 _ENDING = ["session", "user", "everybody"]
 
 
+class RecordingRevocation(DatabaseRevocation):
+    """Records the step, the denial and the number of sessions that had ended by then."""
+
+    notes: ClassVar[list[tuple[str, Denial, int]]] = []
+
+    def deny(self, denial: Denial) -> None:
+        self._note("deny", denial)
+
+    def confirm(self, denial: Denial) -> None:
+        self._note("confirm", denial)
+
+    def _note(self, step: str, denial: Denial) -> None:
+        ended = RefreshTokenFamily.objects.exclude(revoked_at=None).count()
+        self.notes.append((step, denial, ended))
+
+
 @pytest.fixture
 def notes(settings: Settings) -> Iterator[list[tuple[str, Denial, int]]]:
     """The steps that the backend was told, in order."""
-    settings.JWT_AUTH_REVOCATION = {"BACKEND": "tests.revocation.recording.RecordingRevocation"}
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": f"{__name__}.RecordingRevocation"}
     RecordingRevocation.notes.clear()
     yield RecordingRevocation.notes
     RecordingRevocation.notes.clear()
@@ -75,29 +92,21 @@ def test_backend_is_told_before_and_after(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_rolled_back", [False, True])
 @pytest.mark.parametrize("flow", FLOWS)
 def test_confirmation_waits_for_commit(
-    user: AbstractBaseUser, notes: list[tuple[str, Denial, int]], flow: str
+    user: AbstractBaseUser,
+    notes: list[tuple[str, Denial, int]],
+    flow: str,
+    is_rolled_back: bool,
 ) -> None:
-    """In a transaction, other connections don't see the write before its commit."""
+    """Other connections don't see the write before it, and never if it is rolled back."""
     issued = log_in(user)
     with transaction.atomic():
         FLOWS[flow][0](issued)
         assert [note[0] for note in notes] == ["deny"]
-    assert [note[0] for note in notes] == ["deny", "confirm"]
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("flow", FLOWS)
-def test_what_is_rolled_back_is_not_confirmed(
-    user: AbstractBaseUser, notes: list[tuple[str, Denial, int]], flow: str
-) -> None:
-    """A denial that was not written is not confirmed."""
-    issued = log_in(user)
-    with transaction.atomic():
-        FLOWS[flow][0](issued)
-        transaction.set_rollback(True)
-    assert [note[0] for note in notes] == ["deny"]
+        transaction.set_rollback(is_rolled_back)
+    assert [note[0] for note in notes] == (["deny"] if is_rolled_back else ["deny", "confirm"])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -109,21 +118,8 @@ def test_write_that_fails_is_not_confirmed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The caller gets the error, and so doesn't take the session for ended."""
-
-    def fail(*args: Any, **kwargs: Any) -> int:
-        raise DatabaseError
-
     issued = log_in(user)
-    monkeypatch.setattr(RefreshTokenFamilyQuerySet, "end", fail)
+    monkeypatch.setattr(RefreshTokenFamilyQuerySet, "end", Mock(side_effect=DatabaseError))
     with pytest.raises(DatabaseError):
         FLOWS[flow][0](issued)
     assert [note[0] for note in notes] == ["deny"]
-
-
-def test_backend_is_made_once(settings: Settings) -> None:
-    """One for each process and value, so that it may keep connections."""
-    assert get_backend() is get_backend()
-    former = get_backend()
-    settings.JWT_AUTH_REVOCATION = {"BACKEND": "tests.revocation.recording.RecordingRevocation"}
-    assert isinstance(get_backend(), RecordingRevocation)
-    assert get_backend() is not former

@@ -29,6 +29,8 @@ TENANT = "3e2ba1a4-9d5f-4f6f-8d4c-6f1c0a1b2c3d"
 READ = frozenset({"get", "list"})
 WRITE = frozenset({"get", "list", "set"})
 
+_PERMISSIONS = {"GET": "get", "PUT": "set", "PATCH": "set"}
+
 #: How long a second is.
 SECOND = 0.05
 PAGE = 25
@@ -79,8 +81,6 @@ class KeyVault:
     deleted: dict[str, list[SecretVersion]] = field(default_factory=dict)
     #: The time in seconds, with fractions.
     clock: Callable[[], float] = lambda: monotonic() / SECOND
-    #: Whether versions of what is not there are an empty list or are not found.
-    lists_nothing: bool = True
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -104,7 +104,10 @@ class KeyVault:
         if match is None or "api-version" not in parse_qs(url.query):
             return error(400, "BadParameter")
         name, version = match[1], match[2] or ""
-        if version == "versions":
+        is_list = version == "versions"
+        if ("list" if is_list else _PERMISSIONS[request.method]) not in self.permissions:
+            return error(403, "Forbidden", inner="ForbiddenByRbac")
+        if is_list:
             return self._list(name, int(parse_qs(url.query).get("$skiptoken", ["0"])[0]))
         act = {"GET": self._get, "PUT": self._put, "PATCH": self._patch}[request.method]
         return act(name, version, request)
@@ -118,11 +121,7 @@ class KeyVault:
         )
 
     def _list(self, name: str, start: int) -> Answer:
-        if "list" not in self.permissions:
-            return error(403, "Forbidden", inner="ForbiddenByRbac")
         versions = self.secrets.get(name, [])
-        if not versions and not self.lists_nothing:
-            return error(404, "SecretNotFound")
         # By id, not by age, as the service does.
         page = sorted(versions, key=lambda version: version.id)[start : start + PAGE]
         more = start + PAGE < len(versions)
@@ -135,8 +134,6 @@ class KeyVault:
         )
 
     def _get(self, name: str, version: str, request: Request) -> Answer:
-        if "get" not in self.permissions:
-            return error(403, "Forbidden", inner="ForbiddenByRbac")
         found = self._find(name, version)
         if found is None:
             return error(404, "SecretNotFound")
@@ -150,8 +147,6 @@ class KeyVault:
         return Answer.json({"value": found.value} | self._describe(name, found))
 
     def _put(self, name: str, version: str, request: Request) -> Answer:
-        if "set" not in self.permissions:
-            return error(403, "Forbidden", inner="ForbiddenByRbac")
         if name in self.deleted:
             return error(409, "Conflict", inner="ObjectIsDeletedButRecoverable")
         body = request.json
@@ -161,8 +156,6 @@ class KeyVault:
         return Answer.json({"value": made.value} | self._describe(name, made))
 
     def _patch(self, name: str, version: str, request: Request) -> Answer:
-        if "set" not in self.permissions:
-            return error(403, "Forbidden", inner="ForbiddenByRbac")
         found = self._find(name, version)
         if found is None:
             return error(404, "SecretNotFound")

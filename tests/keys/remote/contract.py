@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from ssl import SSLContext
+from typing import Any, ClassVar
 
 import pytest
 from pytest_django import Settings
 
 from jwt_auth.checks.keys import find_key_problem
-from jwt_auth.exceptions import KeyRingMissing, KeyRingTorn, KeyStoreError, KeyStoreUnavailable
-from jwt_auth.keys import cache, jwk
+from jwt_auth.exceptions import (
+    KeyRingConflict,
+    KeyRingExists,
+    KeyRingMissing,
+    KeyRingTorn,
+    KeyStoreError,
+    KeyStoreUnavailable,
+)
+from jwt_auth.keys import jwk
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store, save_ring
 from jwt_auth.keys.stores.remote import RemoteKeyStore
 from tests.keys.contract import (
     KeyStoreContract,
     Storage,
-    assert_without_secrets,
     require_discreet,
     require_nothing_shown,
 )
-from tests.keys.reloading import Clock, finish_reloads, holds_in_child
+from tests.keys.reloading import holds_in_child
 from tests.keys.remote.service import Answer, Request, Service
 from tests.keys.remote.waiting import let_deadline_pass, threads_of, wait_until
 
@@ -119,16 +125,6 @@ class RemoteStorage(Storage):
 
 
 class RemoteContract(KeyStoreContract):
-    @pytest.fixture
-    def storage(self) -> RemoteStorage:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def configured(self, storage: RemoteStorage, settings: Settings) -> RemoteStorage:
-        """The settings name the store."""
-        settings.JWT_AUTH_KEY_STORE = {"BACKEND": storage.backend, "OPTIONS": storage.options()}
-        return storage
-
     def refuse(self, store: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing) -> str:
         """Return the reason for which a load fails. It is never a missing ring."""
         with pytest.raises(KeyStoreError) as refused:
@@ -278,6 +274,21 @@ class RemoteContract(KeyStoreContract):
         assert "may have been saved" not in str(denied.value)
         assert saved.load() == ring
 
+    @pytest.mark.parametrize("expected", [None, 1])
+    def test_write_between_our_read_and_our_write_wins(
+        self, storage: RemoteStorage, ring: KeyRing, expected: int | None
+    ) -> None:
+        """Even if both found nothing."""
+        if expected:
+            storage.put_ring(ring)
+        with (
+            storage.overtaken(lambda: storage.put(b'{"of": "somebody else"}')),
+            pytest.raises(KeyRingConflict if expected else KeyRingExists),
+        ):
+            storage.open().save(ring, expected_version=expected)
+        with pytest.raises(KeyRingTorn):
+            storage.open().load()
+
     def test_ring_that_is_too_large_is_refused_before_it_is_sent(
         self, saved: RemoteKeyStore, storage: RemoteStorage, ring: KeyRing
     ) -> None:
@@ -311,61 +322,30 @@ class RemoteContract(KeyStoreContract):
         store.load()
         return {request.connection for request in storage.service.requests[before:]}
 
-    def test_debug_log_has_no_secret(
-        self,
-        store: RemoteKeyStore,
-        storage: RemoteStorage,
-        ring: KeyRing,
-        following: KeyRing,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        """The client's loggers would write the whole ring into it."""
-        caplog.set_level(logging.DEBUG)
-        store.save(ring, expected_version=None)
-        store.save(following, expected_version=1)
-        store.load()
-        for record in caplog.records:
-            assert_without_secrets(record.getMessage(), storage, ring, following)
-            assert_without_secrets(repr(record.__dict__), storage, ring, following)
-
-    def test_server_that_has_its_keys_goes_on_without_the_store(
-        self,
-        configured: RemoteStorage,
-        ring: KeyRing,
-        clock: Clock,
-        now: datetime,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        """However long the outage takes. The log says why the ring is old."""
-        configured.put_ring(ring)
-        cache.reset()
-        kid = cache.get_signing_key(now).kid
-        clock.time += 3600
-        with configured.unreachable():
-            assert cache.get_signing_key(now).kid == kid
-            finish_reloads()
-            assert cache.get_verification_key(kid, now).kid == kid
-        assert "the former copy stays in use" in caplog.text
-        assert_without_secrets(caplog.text, configured, ring)
-
-    def test_start_without_keys_fails_with_the_reason(
-        self, configured: RemoteStorage, ring: KeyRing
-    ) -> None:
-        """Both if the store is unavailable and if it is empty."""
-        with configured.unreachable():
-            problem = find_key_problem()
-        assert problem is not None
-        assert "can't be read" in problem.msg
-        assert_without_secrets(f"{problem.msg}{problem.hint}", configured, ring)
-        problem = find_key_problem()
-        assert problem is not None
-        assert "generate_keys" in problem.msg
-
     def test_start_with_keys_finds_no_problem(
-        self, configured: RemoteStorage, ring: KeyRing, now: datetime
+        self, storage: RemoteStorage, settings: Settings, now: datetime
     ) -> None:
         """Neither with the options nor with the ring."""
+        settings.JWT_AUTH_KEY_STORE = {"BACKEND": storage.backend, "OPTIONS": storage.options()}
         zero = timedelta(0)
-        configured.put_ring(KeyRing(version=0).with_next_key(jwk.generate("EdDSA"), now, now, zero))
+        storage.put_ring(KeyRing(version=0).with_next_key(jwk.generate("EdDSA"), now, now, zero))
         assert get_key_store().check() == []
         assert find_key_problem() is None
+
+
+class AddressContract(RemoteContract):
+    """What holds where an option is the service's address, and no library adds certificates."""
+
+    #: The option's name.
+    address: ClassVar[str]
+
+    def test_certificate_that_is_not_trusted_is_not_waited_for(
+        self, storage: RemoteStorage, tls: SSLContext
+    ) -> None:
+        """An operator has to mend it."""
+        with (
+            Service(storage.service.respond, tls).running() as service,
+            pytest.raises(KeyStoreError, match="SSLError") as refused,
+        ):
+            storage.open(**{self.address: f"https://127.0.0.1:{service.port}"}).load()
+        assert not isinstance(refused.value, KeyStoreUnavailable)

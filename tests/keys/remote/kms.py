@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.keys.remote.libraries import require
-from tests.keys.remote.moto_proxy import REGION, forward_to
+from tests.keys.remote.moto_proxy import REGION, forward_to, refusal
 from tests.keys.remote.service import Answer, Request
 
 require("moto.server", "moto[server]")
@@ -27,14 +27,6 @@ from moto.backends import get_backend  # noqa: E402
 
 ACCOUNT = "123456789012"
 ED25519 = "ECC_NIST_EDWARDS25519"
-
-
-def refusal(code: str, status: int = 400) -> Answer:
-    return Answer(
-        status=status,
-        body=json.dumps({"__type": code, "message": "hunter2 of arn:aws:iam::1"}).encode(),
-        headers={"Content-Type": "application/x-amz-json-1.1"},
-    )
 
 
 class Ed25519Key:

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import re
-import ssl
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
 from jwt_auth.checks import keys as checks
-from jwt_auth.exceptions import (
-    KeyRingConflict,
-    KeyRingExists,
-    KeyRingMissing,
-    KeyStoreError,
-    KeyStoreUnavailable,
-)
+from jwt_auth.exceptions import KeyRingMissing, KeyStoreError, KeyStoreUnavailable
 from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.ring import KeyRing
-from tests.keys.remote.contract import DEADLINE, TIMEOUT, RemoteContract, RemoteStorage
+from tests.keys.remote.contract import DEADLINE, TIMEOUT, AddressContract, RemoteStorage
 from tests.keys.remote.libraries import require
-from tests.keys.remote.moto_proxy import REGION, console, forward_to, moto, tell_moto
+from tests.keys.remote.moto_proxy import (
+    REGION,
+    console,
+    forward_to,
+    refusal,
+    tell_moto,
+    users_with_policies_of,
+)
 from tests.keys.remote.service import Answer, Request, Service
 
 require("boto3", "django-jwt-sessions[aws]")
@@ -35,26 +32,17 @@ from jwt_auth.keys.stores.aws import AWSSecretsManagerKeyStore  # noqa: E402
 
 pytestmark = pytest.mark.remote
 
-ROOT = Path(__file__).resolve().parents[3]
 SECRET = "hunter-secret-access-key"
 NAME = "example/jwt-keys"
-
-
-def refusal(status: int, code: str) -> Answer:
-    return Answer(
-        status=status,
-        body=json.dumps({"__type": code, "message": "hunter2", "Message": "hunter2"}).encode(),
-        headers={"Content-Type": "application/x-amz-json-1.1"},
-    )
 
 
 class AWSStorage(RemoteStorage):
     backend = "jwt_auth.keys.stores.aws.AWSSecretsManagerKeyStore"
     secrets = (SECRET,)
     outage = "ConnectionClosedError"
-    throttled = refusal(400, "ThrottlingException")
-    denied = refusal(400, "AccessDeniedException")
-    failed = refusal(500, "InternalServiceError")
+    throttled = refusal("ThrottlingException")
+    denied = refusal("AccessDeniedException")
+    failed = refusal("InternalServiceError", 500)
     throttled_reason = "ThrottlingException (GetSecretValue)"
     denied_reason = "AccessDeniedException (GetSecretValue)"
 
@@ -87,7 +75,10 @@ class AWSStorage(RemoteStorage):
             value: dict[str, Any] = {"SecretString": content.decode()}
         except UnicodeDecodeError:
             value = {"SecretBinary": content}
-        self.client.put_secret_value(SecretId=NAME, **value)
+        try:
+            self.client.put_secret_value(SecretId=NAME, **value)
+        except self.client.exceptions.ResourceNotFoundException:
+            self.client.create_secret(Name=NAME, **value)
 
     def empty(self) -> None:
         self.client.delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
@@ -99,32 +90,17 @@ class AWSStorage(RemoteStorage):
         return found
 
 
-@pytest.fixture(scope="module")
-def moto_port() -> Iterator[int]:
-    with moto() as port:
-        yield port
-
-
 @pytest.fixture
-def storage(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[AWSStorage]:
-    """An empty Secrets Manager, and an environment without any settings for AWS."""
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-
+def storage(moto_port: int, aws_environment: None) -> Iterator[AWSStorage]:
+    """An empty Secrets Manager."""
     tell_moto(moto_port, "reset")
     with Service(forward_to(moto_port)).running() as service:
         yield AWSStorage(service, moto_port)
 
 
-class TestContract(RemoteContract):
+class TestContract(AddressContract):
     writers = 4  # each makes a client, which takes its time
-
-    @pytest.fixture
-    def storage(self, storage: AWSStorage) -> AWSStorage:
-        return storage
+    address = "ENDPOINT_URL"
 
 
 def test_versions_keep_the_service_s_labels(storage: AWSStorage, ring: KeyRing, now: Any) -> None:
@@ -137,24 +113,6 @@ def test_versions_keep_the_service_s_labels(storage: AWSStorage, ring: KeyRing, 
     assert sum("AWSCURRENT" in labels for labels in stages.values()) == 1
 
 
-@pytest.mark.parametrize("expected", [None, 1])
-def test_write_between_our_read_and_our_write_wins(
-    storage: AWSStorage, ring: KeyRing, expected: int | None
-) -> None:
-    """The label is only moved away from the version that was read."""
-    if expected:
-        storage.put_ring(ring)
-    write = storage.client.put_secret_value if expected else storage.client.create_secret
-    name = {"SecretId" if expected else "Name": NAME}
-    with (
-        storage.overtaken(lambda: write(SecretString='{"of": "somebody else"}', **name)),
-        pytest.raises(KeyRingConflict if expected else KeyRingExists),
-    ):
-        storage.open().save(ring, expected_version=expected)
-    current = storage.client.get_secret_value(SecretId=NAME)
-    assert current["SecretString"] == '{"of": "somebody else"}'
-
-
 def test_move_whose_answer_was_lost_has_happened(storage: AWSStorage, ring: KeyRing) -> None:
     """The service says that the label is on another version, and that version is ours."""
     storage.put_ring(ring)
@@ -164,7 +122,7 @@ def test_move_whose_answer_was_lost_has_happened(storage: AWSStorage, ring: KeyR
     def move_and_refuse(request: Request) -> Answer:
         answer = respond(request)
         moves = request.headers["X-Amz-Target"].endswith("UpdateSecretVersionStage")
-        return refusal(400, "InvalidParameterException") if moves else answer
+        return refusal("InvalidParameterException") if moves else answer
 
     storage.service.respond = move_and_refuse
     storage.open().save(following, expected_version=1)
@@ -215,41 +173,44 @@ def test_secret_can_be_named_by_its_arn(storage: AWSStorage, ring: KeyRing) -> N
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "reason", "passes"),
     [
-        (refusal(403, "InvalidSignatureException"), "InvalidSignatureException (GetSecretValue)"),
-        (refusal(400, "DecryptionFailure"), "DecryptionFailure (GetSecretValue)"),
-        (refusal(400, "hunter2"), "HTTP status 400 (GetSecretValue)"),
-        (refusal(503, "hunter2"), "HTTP status 503 (GetSecretValue)"),
+        (refusal("InvalidSignatureException", 403), "InvalidSignatureException", False),
+        (refusal("DecryptionFailure"), "DecryptionFailure", False),
+        (refusal("IDPCommunicationError"), "IDPCommunicationError", True),
+        (refusal("ExpiredTokenException"), "ExpiredTokenException", False),
+        (refusal("AccessDeniedException"), "AccessDeniedException", False),
+        (refusal("hunter2"), "HTTP status 400", False),
+        (refusal("hunter2", 503), "HTTP status 503", True),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_error_is_named_by_its_code(storage: AWSStorage, answer: Answer, reason: str) -> None:
-    """Its message isn't quoted, nor a code that can't be one of AWS."""
+def test_error_is_named_by_its_code_and_waited_for_if_it_passes(
+    storage: AWSStorage, answer: Answer, reason: str, passes: bool
+) -> None:
+    """By a start. Its message isn't quoted, nor a code that can't be one of AWS."""
     with storage.answering(answer), pytest.raises(KeyStoreError) as refused:
         storage.open().load()
-    assert f"{reason}. See " in str(refused.value)
+    assert f"{reason} (GetSecretValue). See " in str(refused.value)
     assert "hunter2" not in str(refused.value)
+    assert isinstance(refused.value, KeyStoreUnavailable) is passes
 
 
 @pytest.mark.parametrize(
-    ("refused", "permission"),
-    [(0, "GetSecretValue"), (1, "PutSecretValue"), (2, "UpdateSecretVersionStage")],
+    "permission", ["GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]
 )
 def test_denied_save_names_the_permission_of_the_step(
-    storage: AWSStorage, ring: KeyRing, refused: int, permission: str
+    storage: AWSStorage, ring: KeyRing, permission: str
 ) -> None:
     """So the operator knows which permission the policy lacks."""
     storage.put_ring(ring)
-    respond = storage.service.respond
-    calls: list[Request] = []
-
-    def deny(request: Request) -> Answer:
-        calls.append(request)
-        return storage.denied if len(calls) > refused else respond(request)
-
-    storage.service.respond = deny
-    with pytest.raises(KeyStoreError, match=rf"AccessDeniedException \({permission}\)"):
+    with (
+        storage.refusing(
+            lambda request: request.headers["X-Amz-Target"].endswith(f".{permission}"),
+            storage.denied,
+        ),
+        pytest.raises(KeyStoreError, match=rf"AccessDeniedException \({permission}\)"),
+    ):
         storage.open().save(ring, expected_version=1)
 
 
@@ -309,20 +270,6 @@ def test_wrong_options_are_named(options: dict[str, Any], found: list[str]) -> N
     messages = AWSSecretsManagerKeyStore(**{"SECRET_ID": NAME} | options).check()
     assert [message.id for message in messages] == [f"jwt_auth.{number}" for number in found]
     assert "hunter2" not in str(messages)
-
-
-def test_certificate_that_is_not_trusted_is_not_waited_for(
-    storage: AWSStorage, certificate: tuple[Path, Path]
-) -> None:
-    """An operator has to mend it."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(*certificate)
-    with (
-        Service(storage.service.respond, tls).running() as service,
-        pytest.raises(KeyStoreError, match="SSLError") as refused,
-    ):
-        storage.open(ENDPOINT_URL=f"https://127.0.0.1:{service.port}").load()
-    assert not isinstance(refused.value, KeyStoreUnavailable)
 
 
 # ---- The source of the credential
@@ -388,79 +335,17 @@ def test_start_waits_for_the_role_of_the_machine(
     assert len(pauses) == 2
 
 
-def test_machine_without_a_role_is_named_after_the_wait(
-    storage: AWSStorage, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It looks like one whose endpoint is unavailable. The start fails after the wait."""
-    options = storage.options() | {"ACCESS_KEY_ID": None, "SECRET_ACCESS_KEY": None}
-    settings.JWT_AUTH_KEY_STORE = {"BACKEND": storage.backend, "OPTIONS": options}
-    monkeypatch.setattr(checks, "START_PATIENCE", 0.0)
-    cache.reset()
-    problem = checks.find_start_problem()
-    assert problem is not None
-    assert (problem.id, "NoCredentialsError" in problem.msg) == ("jwt_auth.E030", True)
-
-
-@pytest.mark.parametrize(
-    ("code", "passes"),
-    [
-        ("IDPCommunicationError", True),
-        ("ExpiredTokenException", False),
-        ("AccessDeniedException", False),
-    ],
-)
-def test_start_waits_only_for_what_passes(storage: AWSStorage, code: str, passes: bool) -> None:
-    """An operator doesn't mend a policy within a minute."""
-    with storage.answering(refusal(400, code)), pytest.raises(KeyStoreError) as refused:
-        storage.open().load()
-    assert isinstance(refused.value, KeyStoreUnavailable) is passes
-
-
-# ---- The policies of the documentation
-
-
-@pytest.fixture
-def policies() -> list[dict[str, Any]]:
-    """The policies in docs/how-to/remote-key-stores.md: the servers' and the rotating job's."""
-    page = (ROOT / "docs/how-to/remote-key-stores.md").read_text()
-    return [json.loads(block) for block in re.findall(r"```json\n(.+?)```", page, re.DOTALL)]
-
-
-@pytest.fixture
-def identities(
-    storage: AWSStorage, moto_port: int, policies: list[dict[str, Any]]
-) -> Iterator[list[dict[str, str]]]:
-    """Users with those policies, in an account where from now on nothing else is allowed."""
-    iam = console("iam", moto_port)
-    keys = []
-    for number, policy in enumerate(policies):
-        # moto judges actions; as the resource it takes "*" only.
-        for statement in policy["Statement"]:
-            statement["Resource"] = "*"
-        iam.create_user(UserName=f"user-{number}")
-        iam.put_user_policy(
-            UserName=f"user-{number}", PolicyName="jwt", PolicyDocument=json.dumps(policy)
-        )
-        key = iam.create_access_key(UserName=f"user-{number}")["AccessKey"]
-        keys.append(
-            {
-                "ACCESS_KEY_ID": key["AccessKeyId"],
-                "SECRET_ACCESS_KEY": key["SecretAccessKey"],
-            }
-        )
-    tell_moto(moto_port, "reset-auth", b"0")
-    yield keys
-    tell_moto(moto_port, "reset-auth", b"Infinity")
-
-
 def test_policies_of_the_documentation_suffice_and_give_no_more(
-    storage: AWSStorage, ring: KeyRing, identities: list[dict[str, str]]
+    storage: AWSStorage, ring: KeyRing, moto_port: int
 ) -> None:
     """The job makes and changes the ring. A server reads it, and can't write it."""
-    server, job = (storage.open(**identity) for identity in identities)
-    job.save(ring, expected_version=None)
-    following = ring.without("none")
-    job.save(following, expected_version=1)
-    assert server.load() == following
-    with pytest.raises(KeyStoreError, match=r"HTTP status 403 \(PutSecretValue\)"):
-        server.save(following, expected_version=following.version)
+    with users_with_policies_of("remote-key-stores.md", moto_port) as keys:
+        server, job = (
+            storage.open(ACCESS_KEY_ID=key, SECRET_ACCESS_KEY=secret) for key, secret in keys
+        )
+        job.save(ring, expected_version=None)
+        following = ring.without("none")
+        job.save(following, expected_version=1)
+        assert server.load() == following
+        with pytest.raises(KeyStoreError, match=r"HTTP status 403 \(PutSecretValue\)"):
+            server.save(following, expected_version=following.version)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,14 +24,22 @@ from pytest_django import Settings
 from jwt_auth.exceptions import InvalidKey, KeySignerError
 from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.bounded_call import BoundedExecutor
-from jwt_auth.keys.ring import KeyRing, RingKey
-from jwt_auth.keys.signers import base
+from jwt_auth.keys.ring import RingKey
+from jwt_auth.keys.signers.base import KeySigner, find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.tokens import access
+from jwt_auth.tokens.claims import AccessToken
 from tests.keys.reloading import Clock
-from tests.keys.remote.kms import ED25519, KMS, refusal
+from tests.keys.remote.kms import ED25519, KMS
 from tests.keys.remote.libraries import require
-from tests.keys.remote.moto_proxy import REGION, console, forward_to, moto, tell_moto
+from tests.keys.remote.moto_proxy import (
+    REGION,
+    console,
+    refusal,
+    tell_moto,
+    users_with_policies_of,
+)
 from tests.keys.remote.service import Answer, Service
 from tests.keys.remote.waiting import let_deadline_pass, threads_of, wait_until
 
@@ -45,7 +51,6 @@ from jwt_auth.keys.signers import aws  # noqa: E402
 
 pytestmark = pytest.mark.remote
 
-ROOT = Path(__file__).resolve().parents[3]
 SECRET = "hunter-secret-access-key"
 #: Of a signature, in seconds. Long, for a machine that is busy.
 TIMEOUT = 20.0
@@ -55,22 +60,11 @@ SIGNERS = count(1)
 SPECS = {"ES256": "ECC_NIST_P256", "EdDSA": ED25519, "PS256": "RSA_3072", "RS256": "RSA_3072"}
 
 
-@pytest.fixture(scope="module")
-def moto_port() -> Iterator[int]:
-    with moto() as port:
-        yield port
-
-
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials as all of AWS's SDKs find them, without those of this machine."""
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
+def environment(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials as all of AWS's SDKs find them."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setattr(aws, "_COOL_DOWN", 0.0)
 
 
@@ -91,13 +85,11 @@ def front(moto_port: int) -> Iterator[Service]:
 
 
 @pytest.fixture
-def service(front: Service, moto_port: int, settings: Settings, folder: Path) -> Iterator[Service]:
+def service(
+    front: Service, moto_port: int, settings: Settings, file_store: FileKeyStore
+) -> Iterator[Service]:
     """An empty KMS as the settings' signer, and an empty file store."""
     tell_moto(moto_port, "reset")
-    settings.JWT_AUTH_KEY_STORE = {
-        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
-        "OPTIONS": {"PATH": str(folder)},
-    }
     settings.JWT_AUTH_KEY_SIGNER = {
         "BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner",
         "OPTIONS": {
@@ -129,8 +121,8 @@ def client(service: Service) -> Any:
     return console("kms", service.port)
 
 
-def signer() -> base.KeySigner:
-    found = base.find_key_signer()
+def signer() -> KeySigner:
+    found = find_key_signer()
     assert found is not None
     return found
 
@@ -148,7 +140,13 @@ def make_ring(algorithm: str = "ES256") -> RingKey:
     return key
 
 
-def issue(now: datetime, **claims: Any) -> str:
+def arn_of(key: RingKey) -> str:
+    assert key.signer is not None
+    return key.signer.key
+
+
+def issue(**claims: Any) -> str:
+    now = datetime.now(UTC)
     return access.issue(
         subject="1",
         session_id=uuid4(),
@@ -160,6 +158,10 @@ def issue(now: datetime, **claims: Any) -> str:
     ).text
 
 
+def verified(token: str) -> AccessToken:
+    return access.verify(token, now=datetime.now(UTC))
+
+
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated:joserfc.errors.SecurityWarning")
 @pytest.mark.parametrize("algorithm", SPECS)
 def test_token_signed_by_kms_verifies_everywhere(
@@ -167,18 +169,17 @@ def test_token_signed_by_kms_verifies_everywhere(
 ) -> None:
     """With our verification and joserfc's, from the published set. No private member is here."""
     key = make_ring(algorithm)
-    now = datetime.now(UTC)
-    token = issue(now)
-    assert access.verify(token, now=now).kid == key.kid
-    keys = joserfc.jwk.KeySet.import_key_set(cache.get_jwk_set(now))  # type: ignore[arg-type]
+    token = issue()
+    assert verified(token).kid == key.kid
+    published: Any = cache.get_jwk_set(datetime.now(UTC))
+    keys = joserfc.jwk.KeySet.import_key_set(published)
     claims = joserfc.jwt.decode(token, keys, algorithms=[algorithm]).claims
     assert claims["sub"] == "1"
     assert key.jwk == jwk.public_jwk(key.jwk)
-    assert key.signer is not None
-    assert KMS(moto_port).key(key.signer.key).key_spec == SPECS[algorithm]
+    assert KMS(moto_port).key(arn_of(key)).key_spec == SPECS[algorithm]
     *_, asked = [r.json for r in service.requests if r.headers["X-Amz-Target"].endswith(".Sign")]
     assert asked["MessageType"] == ("RAW" if algorithm == "EdDSA" else "DIGEST")
-    assert asked["KeyId"] == key.signer.key
+    assert asked["KeyId"] == arn_of(key)
 
 
 def test_made_key_says_whose_it_is(client: Any) -> None:
@@ -186,12 +187,12 @@ def test_made_key_says_whose_it_is(client: Any) -> None:
     key = make_ring()
     assert key.signer is not None
     assert key.signer.backend == "aws-kms"
-    assert key.signer.key.startswith(f"arn:aws:kms:{REGION}:")
-    tags = client.list_resource_tags(KeyId=key.signer.key)["Tags"]
+    assert arn_of(key).startswith(f"arn:aws:kms:{REGION}:")
+    tags = client.list_resource_tags(KeyId=arn_of(key))["Tags"]
     named = {tag["TagKey"]: tag["TagValue"] for tag in tags}
     assert named["application"] == "django-jwt-sessions"
     assert "example" in named["issuer"]
-    metadata = client.describe_key(KeyId=key.signer.key)["KeyMetadata"]
+    metadata = client.describe_key(KeyId=arn_of(key))["KeyMetadata"]
     assert metadata["Description"].startswith("Signs access tokens (ES256) of ")
 
 
@@ -203,10 +204,8 @@ def test_key_that_is_there_is_adopted_by_its_alias(client: Any) -> None:
     # Its thumbprint may begin with a dash, which the command doesn't take for a kid.
     call_command("import_key", "--signer-key=alias/tokens", "--kid=of-2019", verbosity=0)
     (key,) = get_key_store().load().keys
-    assert key.signer is not None
-    assert (key.signer.key, key.algorithm, key.kid) == (arn, "ES256", "of-2019")
-    now = datetime.now(UTC)
-    assert access.verify(issue(now), now=now).kid == key.kid
+    assert (arn_of(key), key.algorithm, key.kid) == (arn, "ES256", "of-2019")
+    assert verified(issue()).kid == key.kid
 
 
 @pytest.mark.parametrize(
@@ -235,30 +234,23 @@ def test_key_that_is_not_there_can_not_be_adopted(service: Service) -> None:
         signer().adopt("1234abcd-12ab-34cd-56ef-1234567890ab", algorithm=None)
 
 
-def _disable(kms: Any, key_id: str) -> None:
-    kms.disable_key(KeyId=key_id)
-
-
-def _schedule_deletion(kms: Any, key_id: str) -> None:
-    kms.schedule_key_deletion(KeyId=key_id, PendingWindowInDays=7)
-
-
 @pytest.mark.parametrize(
-    ("change", "match"),
-    [(_disable, "DisabledException"), (_schedule_deletion, "KMSInvalidStateException")],
+    ("operation", "arguments", "match"),
+    [
+        ("disable_key", {}, "DisabledException"),
+        ("schedule_key_deletion", {"PendingWindowInDays": 7}, "KMSInvalidStateException"),
+    ],
 )
 def test_key_in_another_state_signs_nothing_and_still_verifies(
-    change: Callable[[Any, str], None], match: str, client: Any
+    operation: str, arguments: dict[str, int], match: str, client: Any
 ) -> None:
     """Tokens that were issued stay valid: verification doesn't ask KMS."""
     key = make_ring()
-    now = datetime.now(UTC)
-    token = issue(now)
-    assert key.signer is not None
-    change(client, key.signer.key.rpartition("/")[2])
+    token = issue()
+    getattr(client, operation)(KeyId=arn_of(key).rpartition("/")[2], **arguments)
     with pytest.raises(KeySignerError, match=match):
-        issue(now)
-    assert access.verify(token, now=now).kid == key.kid
+        issue()
+    assert verified(token).kid == key.kid
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "SomethingNewException"])
@@ -269,7 +261,7 @@ def test_refusal_is_told_by_its_code(code: str, service: Service) -> None:
     with pytest.raises(
         KeySignerError, match=rf"{code} \(Sign\)\. See .*remote-key-stores"
     ) as refused:
-        issue(datetime.now(UTC))
+        issue()
     assert "hunter2" not in f"{refused.value!r}"
     assert refused.value.__cause__ is refused.value.__context__ is None
 
@@ -279,8 +271,7 @@ def test_moment_of_trouble_is_not_noticed(code: str, service: Service) -> None:
     """The client makes one more attempt."""
     make_ring()
     service.next.append(refusal(code, 500 if code.startswith("KMS") else 400))
-    now = datetime.now(UTC)
-    assert access.verify(issue(now), now=now).subject == "1"
+    assert verified(issue()).subject == "1"
 
 
 def test_attempts_are_counted(service: Service) -> None:
@@ -289,7 +280,7 @@ def test_attempts_are_counted(service: Service) -> None:
     service.requests.clear()
     service.always = refusal("ThrottlingException")
     with pytest.raises(KeySignerError):
-        issue(datetime.now(UTC))
+        issue()
     assert len(service.requests) == 2
 
 
@@ -304,7 +295,7 @@ def test_slow_kms_is_not_waited_for(
     renew_signer(settings, TIMEOUT=0.1)
     monkeypatch.setattr(aws, "_SPARE", 60.0)  # the deadline is not what ends it
     with service.holding(), pytest.raises(KeySignerError, match="ReadTimeoutError"):
-        issue(datetime.now(UTC))
+        issue()
     assert len(pauses) == 1
     assert pauses[0] <= 1
 
@@ -319,31 +310,22 @@ def test_signature_has_a_deadline(service: Service, monkeypatch: pytest.MonkeyPa
         return call(executor, question, seconds=seconds)
 
     monkeypatch.setattr(BoundedExecutor, "call", record)
-    issue(datetime.now(UTC))
+    issue()
     assert deadlines == [2 * (1 + TIMEOUT + 1)]
-
-
-def test_kms_that_is_away_is_told(service: Service) -> None:
-    """Its connections are closed without an answer."""
-    make_ring()
-    with service.being_away(), pytest.raises(KeySignerError, match="ConnectionClosedError"):
-        issue(datetime.now(UTC))
-    now = datetime.now(UTC)
-    assert access.verify(issue(now), now=now).subject == "1"
 
 
 def test_silent_kms_is_let_be_for_a_moment(service: Service, cool_down: Clock) -> None:
     """Otherwise every worker would soon wait for KMS, and none would be left to verify tokens."""
     make_ring()
     with service.being_away(), pytest.raises(KeySignerError, match="ConnectionClosedError"):
-        issue(datetime.now(UTC))
+        issue()
     service.requests.clear()
     cool_down.time += 4.9
     with pytest.raises(KeySignerError, match="asked again after"):
-        issue(datetime.now(UTC))
+        issue()
     assert service.requests == []
     cool_down.time += 0.1
-    assert issue(datetime.now(UTC))
+    assert issue()
 
 
 def test_kms_that_answers_is_asked_again(service: Service, cool_down: Clock) -> None:
@@ -351,9 +333,9 @@ def test_kms_that_answers_is_asked_again(service: Service, cool_down: Clock) -> 
     make_ring()
     service.always = refusal("ThrottlingException")
     with pytest.raises(KeySignerError, match="ThrottlingException"):
-        issue(datetime.now(UTC))
+        issue()
     service.always = None
-    assert issue(datetime.now(UTC))
+    assert issue()
 
 
 #: A signature of a curve of more bits, with a number that is too long for P-256.
@@ -379,16 +361,8 @@ def test_torn_answer_becomes_no_token(answer: Answer, match: str, service: Servi
     make_ring()
     service.next.append(answer)
     with pytest.raises(KeySignerError, match=match):
-        issue(datetime.now(UTC))
-    assert issue(datetime.now(UTC))  # KMS has answered, so it is asked again
-
-
-def test_kms_that_hashes_twice_is_noticed(service: Service, moto_port: int) -> None:
-    """Moto does so: its signature is valid, but for another message."""
-    make_ring()
-    service.respond = forward_to(moto_port)
-    with pytest.raises(KeySignerError, match="does not verify"):
-        issue(datetime.now(UTC))
+        issue()
+    assert issue()  # KMS has answered, so it is asked again
 
 
 def test_token_that_is_too_long_for_ed25519_is_refused_here(service: Service) -> None:
@@ -396,7 +370,7 @@ def test_token_that_is_too_long_for_ed25519_is_refused_here(service: Service) ->
     make_ring("EdDSA")
     service.requests.clear()
     with pytest.raises(KeySignerError, match="4096 bytes"):
-        issue(datetime.now(UTC), note="x" * 3000)
+        issue(note="x" * 3000)
     assert service.requests == []
 
 
@@ -434,72 +408,34 @@ def test_option_that_would_never_sign_is_refused(options: dict[str, Any]) -> Non
         aws.AWSKMSSigner(**options)
 
 
-def test_rotation_makes_the_next_key_in_kms(
-    client: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A dry run makes none. The output has the command that ends a dropped key."""
-    first = make_ring()
-    call_command("rotate_keys", "--now")
-    call_command("rotate_keys", f"--compromised={first.kid}", "--dry-run")
-    assert len(client.list_keys()["Keys"]) == 2
-    capsys.readouterr()
-    ring: KeyRing = get_key_store().load()
-    assert [key.signer is not None for key in ring.keys] == [True, True]
-    now = datetime.now(UTC)
-    assert access.verify(issue(now), now=now).kid == ring.keys[1].kid
-    assert first.signer is not None
-    assert signer().how_to_end(first.signer.key).startswith("Run `aws kms disable-key --key-id arn")
-
-
-@pytest.fixture
-def job_and_server(service: Service, moto_port: int) -> Iterator[list[tuple[str, str]]]:
-    """Credentials with the policies of docs/how-to/sign-with-kms.md and no other permissions."""
-    page = (ROOT / "docs/how-to/sign-with-kms.md").read_text()
-    server, job = re.findall(r"```json\n(.+?)```", page, re.DOTALL)
-    iam = console("iam", moto_port)
-    keys = []
-    for name, text in (("job", job), ("server", server)):
-        policy = json.loads(text)
-        policy["Statement"][0] |= {"Resource": "*", "Condition": {}}  # all that moto can judge
-        iam.create_user(UserName=name)
-        iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
-        key = iam.create_access_key(UserName=name)["AccessKey"]
-        keys.append((key["AccessKeyId"], key["SecretAccessKey"]))
-    service.respond = KMS(moto_port, judges=True)
-    tell_moto(moto_port, "reset-auth", b"0")
-    yield keys
-    tell_moto(moto_port, "reset-auth", b"Infinity")
-
-
 def test_policies_of_the_documentation_suffice_and_give_no_more(
-    job_and_server: list[tuple[str, str]], settings: Settings, monkeypatch: pytest.MonkeyPatch
+    service: Service, moto_port: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job makes keys but can't sign. The server signs but can't make keys."""
+    service.respond = KMS(moto_port, judges=True)
 
     def become(credentials: tuple[str, str]) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", credentials[0])
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", credentials[1])
         renew_signer(settings)
 
-    job, server = job_and_server
-    now = datetime.now(UTC)
-    become(job)
-    key = make_ring()
-    with pytest.raises(KeySignerError, match="AccessDeniedException"):
-        issue(now)
-    become(server)
-    assert access.verify(issue(now), now=now).kid == key.kid
-    with pytest.raises(KeySignerError, match="AccessDeniedException"):
-        signer().create("ES256")
+    with users_with_policies_of("sign-with-kms.md", moto_port) as (server, job):
+        become(job)
+        key = make_ring()
+        with pytest.raises(KeySignerError, match="AccessDeniedException"):
+            issue()
+        become(server)
+        assert verified(issue()).kid == key.kid
+        with pytest.raises(KeySignerError, match="AccessDeniedException"):
+            signer().create("ES256")
 
 
 def test_many_threads_share_the_client(service: Service) -> None:
     """No login waits for another one's signature."""
     make_ring()
-    now = datetime.now(UTC)
     with ThreadPoolExecutor(8) as pool:
-        tokens = list(pool.map(lambda _: issue(now), range(24)))
-    assert len({access.verify(token, now=now).jti for token in tokens}) == 24
+        tokens = list(pool.map(lambda _: issue(), range(24)))
+    assert len({verified(token).jti for token in tokens}) == 24
 
 
 def test_signatures_share_a_thread_and_a_connection(service: Service, settings: Settings) -> None:
@@ -509,7 +445,7 @@ def test_signatures_share_a_thread_and_a_connection(service: Service, settings: 
     before = threads_of(THREAD)
     service.requests.clear()
     for _ in range(10):
-        issue(datetime.now(UTC))
+        issue()
     assert len(threads_of(THREAD) - before) == 1
     assert len({request.connection for request in service.requests}) == 1
 
@@ -604,11 +540,11 @@ def test_credential_that_comes_late_is_found(
         patched.delenv("AWS_ACCESS_KEY_ID")
         patched.delenv("AWS_SECRET_ACCESS_KEY")
         with pytest.raises(KeySignerError, match="NoCredentialsError"):
-            issue(datetime.now(UTC))
+            issue()
         with pytest.raises(KeySignerError, match="asked again after"):
-            issue(datetime.now(UTC))
+            issue()
     cool_down.time += 5
-    assert issue(datetime.now(UTC))
+    assert issue()
 
 
 def signed_with(service: Service) -> str:
@@ -626,13 +562,13 @@ def test_credential_is_refreshed_in_the_background(
     with sts.holding():
         sts.asked.clear()
         cool_down.time += 60
-        assert issue(datetime.now(UTC))
+        assert issue()
         assert sts.asked.wait(60)
-        assert issue(datetime.now(UTC))
+        assert issue()
         assert signed_with(service) == "AKIAFIRST"
 
     def uses_the_second() -> bool:
-        issue(datetime.now(UTC))
+        issue()
         return signed_with(service) == "AKIASECOND"
 
     wait_until(uses_the_second)
@@ -655,8 +591,12 @@ def test_credential_that_expired_in_an_idle_process_is_renewed(
     make_ring()
     sts.always = credential("AKIASECOND", minutes=60)
     service.next.append(refusal("ExpiredTokenException"))
-    assert issue(datetime.now(UTC))
+    assert issue()
     assert signed_with(service) == "AKIASECOND"
+
+
+def all_of(log: pytest.LogCaptureFixture) -> str:
+    return "".join(f"{record.getMessage()}{record.__dict__!r}" for record in log.records)
 
 
 def test_debug_log_has_no_token(
@@ -670,12 +610,12 @@ def test_debug_log_has_no_token(
     renew_signer(settings)
     caplog.set_level(logging.DEBUG)
     client.list_keys()
-    signed, _, signature = issue(datetime.now(UTC)).rpartition(".")
+    signed, _, signature = issue().rpartition(".")
     answer = service.requests[-1].json["Message"]
     assert answer == b64encode(signed.encode()).decode()  # that is what would be there
-    said = "".join(f"{record.getMessage()}{record.__dict__!r}" for record in caplog.records)
+    said = all_of(caplog)
     assert "ListKeys" in said
-    for text in (signed, answer, signature, _in_standard_base64(signature)):
+    for text in (signed, answer, signature, signature.replace("-", "+").replace("_", "/")):
         assert text not in said
 
 
@@ -686,7 +626,7 @@ def test_debug_log_has_no_credential(sts: Service, caplog: pytest.LogCaptureFixt
         logging.getLogger(name).removeFilter(aws_clients._is_loud)
     caplog.set_level(logging.DEBUG)
     make_ring()
-    said = "".join(f"{record.getMessage()}{record.__dict__!r}" for record in caplog.records)
+    said = all_of(caplog)
     for text in (SECRET, "hunter2", "a.b.c"):
         assert text not in said
 
@@ -703,7 +643,3 @@ def test_debug_log_has_nothing_from_a_logger_that_came_with_a_client(
     logger.debug("of another call")
     BoundedExecutor(1, name=THREAD).call(lambda: logger.debug("hunter2"), seconds=TIMEOUT)
     assert caplog.messages == ["of another call"]
-
-
-def _in_standard_base64(text: str) -> str:
-    return text.replace("-", "+").replace("_", "/")

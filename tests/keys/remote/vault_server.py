@@ -48,10 +48,8 @@ class Vault:
     approles: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
     #: Name of the role to the service account's token that it takes, and the policy.
     kubernetes: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
-    mount: str = "secret"
     #: By namespace and path; the first version is number 1.
     secrets: dict[tuple[str, str], list[Version]] = field(default_factory=dict)
-    sealed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def respond(self, request: Request) -> Answer:
@@ -59,15 +57,13 @@ class Vault:
             return self._route(request)
 
     def _route(self, request: Request) -> Answer:  # noqa: PLR0911  one for each way to be refused
-        if self.sealed:
-            return errors(503, "Vault is sealed")
         if request.headers.get("X-Vault-Request") != "true":
             return errors(412, "required 'X-Vault-Request' header is missing")
         path = request.path.partition("?")[0]
         if match := re.fullmatch(r"/v1/auth/([\w-]+)/login", path):
             return self._log_in(match[1], request.json)
         capabilities = self.tokens.get(request.headers.get("X-Vault-Token", ""))
-        match = re.fullmatch(rf"/v1/{self.mount}/data/(.+)", path)
+        match = re.fullmatch(r"/v1/secret/data/(.+)", path)
         if capabilities is None:
             return errors(403, "permission denied", "invalid token")
         if match is None:

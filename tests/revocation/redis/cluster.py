@@ -26,8 +26,7 @@ def cluster_of_three(folder: Path) -> Iterator[list[RedisServer]]:
         wait_until_whole(primaries)
         cluster_cli("--cluster", "add-node", address_of(newcomer), address_of(primaries[0]))
         wait_until_whole(servers)
-        for node in servers:
-            wait_for(partial(_knows_all, node, len(servers)))
+        _wait_for(servers, "cluster_known_nodes", str(len(servers)))
         yield servers
 
 
@@ -38,36 +37,31 @@ class Migration:
         self.key = key
         self.heir = heir
         self.owner = next(node for node in nodes if has_key(node, key))
-        with self.owner.client() as owner, heir.client() as target:
-            self._slot = owner.execute_command("CLUSTER KEYSLOT", key)
-            self._set(target, "IMPORTING", owner.execute_command("CLUSTER MYID"))
-            self._set(owner, "MIGRATING", target.execute_command("CLUSTER MYID"))
+        self._slot = heir.run("CLUSTER KEYSLOT", key)
+        self._set(heir, "IMPORTING", self.owner.run("CLUSTER MYID"))
+        self._set(self.owner, "MIGRATING", heir.run("CLUSTER MYID"))
 
     def move_key(self) -> None:
         """Move the user's hash, as a reshard does key by key."""
-        with self.owner.client() as owner:
-            owner.migrate("127.0.0.1", self.heir.port, self.key, 0, 60_000)
+        self.owner.run("MIGRATE", "127.0.0.1", self.heir.port, self.key, 0, 60_000)
 
     def finish(self) -> None:
         """Assign the slot to its new node."""
-        with self.heir.client() as client:
-            heir = client.execute_command("CLUSTER MYID")
+        heir = self.heir.run("CLUSTER MYID")
+        # The new owner first: its import has a newer epoch, so gossip can't undo it.
         for node in (self.heir, self.owner):
-            with node.client() as client:
-                self._set(client, "NODE", heir)
+            self._set(node, "NODE", heir)
 
     def give_up(self) -> None:
         """Leave the slot on its former node, and both nodes empty."""
-        with self.owner.client() as client:
-            owner = client.execute_command("CLUSTER MYID")
+        owner = self.owner.run("CLUSTER MYID")
         for node in (self.owner, self.heir):
-            with node.client() as client:
-                client.flushall()
-                self._set(client, "STABLE")
-                self._set(client, "NODE", owner)
+            node.run("FLUSHALL")
+            self._set(node, "STABLE")
+            self._set(node, "NODE", owner)
 
-    def _set(self, client: Any, *state: Any) -> None:
-        client.execute_command("CLUSTER SETSLOT", self._slot, *state)
+    def _set(self, node: RedisServer, *state: Any) -> None:
+        node.run("CLUSTER SETSLOT", self._slot, *state)
 
 
 def address_of(server: RedisServer) -> str:
@@ -82,14 +76,7 @@ def cluster_cli(*arguments: str) -> None:
 
 def wait_until_whole(nodes: list[RedisServer]) -> None:
     """Wait until every node reports that the cluster is complete."""
-    for node in nodes:
-        wait_for(partial(_is_whole, node))
-
-
-def _is_whole(node: RedisServer) -> bool:
-    with node.client() as client:
-        info: Any = client.cluster("INFO")
-    return bool(info["cluster_state"] == "ok")
+    _wait_for(nodes, "cluster_state", "ok")
 
 
 def has_key(node: RedisServer, key: bytes) -> bool:
@@ -97,7 +84,10 @@ def has_key(node: RedisServer, key: bytes) -> bool:
     return key in keys_of(node)
 
 
-def _knows_all(node: RedisServer, number: int) -> bool:
-    with node.client() as client:
-        info: Any = client.cluster("INFO")
-    return int(info["cluster_known_nodes"]) == number
+def _wait_for(nodes: list[RedisServer], name: str, value: str) -> None:
+    for node in nodes:
+        wait_for(partial(_reports, node, name, value))
+
+
+def _reports(node: RedisServer, name: str, value: str) -> bool:
+    return bool(node.run("CLUSTER INFO")[name] == value)

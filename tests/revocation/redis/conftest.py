@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
-from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.cluster import ClusterConnectionFactory
 from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis import circuit_breaker as circuit_module
 from jwt_auth.revocation.redis import connection as connection_module
 from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
-from tests.revocation.redis.scene import Clock, probers
+from jwt_auth.revocation.redis.client import RedisClient
+from tests.revocation.redis.cluster import cluster_of_three
+from tests.revocation.redis.scene import Clock, cache_at, probers, use_redis
 from tests.revocation.redis.servers import PATIENT, RedisServer, running
-
-REDIS = "jwt_auth.revocation.redis.RedisRevocation"
 
 
 @pytest.fixture(autouse=True)
@@ -65,32 +66,56 @@ def server(_shared_server: RedisServer) -> RedisServer:
 
 
 @pytest.fixture
-def revocation(server: RedisServer, settings: Settings) -> dict[str, Any]:
-    """The setting JWT_AUTH_REVOCATION, in force."""
-    settings.CACHES = {**settings.CACHES, "revocation": cache_of(server)}
-    settings.JWT_AUTH_REVOCATION = {
-        "BACKEND": REDIS,
-        # Each test gets a new backend: another test's may have seen its server fail.
-        "OPTIONS": {"CACHE": "revocation", "PREFIX": f"test-{next(_NUMBERS)}", "TIMEOUT": PATIENT},
-    }
-    value: dict[str, Any] = settings.JWT_AUTH_REVOCATION
-    return value
+def backend(server: RedisServer, settings: Settings) -> RedisRevocation:
+    """The backend that the settings name."""
+    return use_redis(settings, cache_at(server.url))
+
+
+@pytest.fixture(scope="session")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
+    """A cluster: three servers that share the slots, and one without any."""
+    with cluster_of_three(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes
 
 
 @pytest.fixture
-def backend(revocation: dict[str, Any]) -> RedisRevocation:
-    """The backend that the settings name."""
-    found = get_backend()
-    assert isinstance(found, RedisRevocation)
-    return found
+def on_cluster(nodes: list[RedisServer], settings: Settings) -> RedisRevocation:
+    """The backend on the cluster, configured as in the factory's docstring."""
+    for node in nodes:
+        node.run("FLUSHALL")
+    factory = f"{ClusterConnectionFactory.__module__}.{ClusterConnectionFactory.__qualname__}"
+    location = f"redis://127.0.0.1:{nodes[0].port}"
+    return use_redis(settings, cache_at(location, CONNECTION_FACTORY=factory))
 
 
-def cache_of(server: RedisServer) -> dict[str, Any]:
-    """The entry of CACHES for a server."""
-    return {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": server.url}
+@pytest.fixture
+def other(backend: RedisRevocation, settings: Settings) -> RedisRevocation:
+    """The same backend in another process, which has seen no failure."""
+    return RedisRevocation(**settings.JWT_AUTH_REVOCATION["OPTIONS"])
 
 
-_NUMBERS = iter(range(10**9))
+@pytest.fixture
+def nobody_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave each tick() to the test."""
+    monkeypatch.setattr(Circuit, "watch", lambda circuit: None)
+
+
+@pytest.fixture
+def redis_client(server: RedisServer, settings: Settings) -> Iterator[RedisClient]:
+    """A client of the server."""
+    settings.CACHES = {**settings.CACHES, "redis_client": cache_at(server.url)}
+    redis_client = RedisClient("redis_client", timeout=PATIENT)
+    yield redis_client
+    redis_client.renew()
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """The application's log; its logger passes nothing on to the root, where pytest listens."""
+    logger = logging.getLogger("jwt_auth")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
 
 
 @pytest.fixture

@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Thread
 from typing import Any
 from unittest import mock
 
-from coverage import Coverage
 from django.contrib.auth.base_user import AbstractBaseUser
+from pytest_django import Settings
 from redis import Connection, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jwt_auth import flows
+from jwt_auth.exceptions import AccessTokenRefused
 from jwt_auth.flows import Issued
 from jwt_auth.models import Reason
+from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
 from jwt_auth.tokens import access
 from jwt_auth.tokens.claims import AccessToken
 from tests.flows.scene import BROWSER, refusal_of
-from tests.revocation.redis.servers import RedisServer
+from tests.revocation.redis.servers import PATIENT, RedisServer
+
+REDIS = "jwt_auth.revocation.redis.RedisRevocation"
+
+_NUMBERS = iter(range(10**9))
 
 
-def authenticate(issued: Issued) -> tuple[Any, AccessToken]:
-    """Answer a request with this access token."""
-    return flows.authenticate(issued.access_token.text, client=BROWSER, now=datetime.now(UTC))
+def cache_at(location: Any, **options: Any) -> dict[str, Any]:
+    """An entry of CACHES."""
+    cache = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": location}
+    return {**cache, "OPTIONS": options} if options else cache
+
+
+def use_redis(settings: Settings, cache: dict[str, Any], **options: Any) -> RedisRevocation:
+    """Put the backend into force with this cache, named "revocation", and these options.
+
+    Each test gets a new backend: another test's may have seen its server fail.
+    """
+    settings.CACHES = {**settings.CACHES, "revocation": cache}
+    own = {"CACHE": "revocation", "PREFIX": f"test-{next(_NUMBERS)}", "TIMEOUT": PATIENT}
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {**own, **options}}
+    backend = get_backend()
+    assert isinstance(backend, RedisRevocation)
+    return backend
 
 
 def token_of(issued: Issued) -> AccessToken:
-    """Read the claims of the access token."""
     return access.verify(issued.access_token.text, now=datetime.now(UTC))
 
 
@@ -44,21 +62,24 @@ def known(issued: Issued) -> Issued:
 
 
 def end(issued: Issued) -> None:
-    """End one session."""
     now = datetime.now(UTC)
     flows.end_session(issued.family.pk, reason=Reason.LOGOUT, client=BROWSER, now=now)
 
 
 def log_out_everywhere(user: AbstractBaseUser) -> None:
-    """End all sessions of a user."""
     flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC))
 
 
+def admits(node: RedisRevocation, token: AccessToken) -> bool:
+    try:
+        node.get_user(token)
+    except AccessTokenRefused:
+        return False
+    return True
+
+
 def keys_of(server: RedisServer) -> list[bytes]:
-    """All keys of the server."""
-    with server.client() as client:
-        found: Any = client.keys()
-        return sorted(found)
+    return sorted(server.run("KEYS", "*"))
 
 
 def hash_of_user(server: RedisServer) -> dict[bytes, bytes]:
@@ -67,6 +88,11 @@ def hash_of_user(server: RedisServer) -> dict[bytes, bytes]:
         (key,) = client.scan_iter(_type="HASH")
         found: Any = client.hgetall(key)
         return dict(found)
+
+
+def fill(server: RedisServer) -> None:
+    """Have the server refuse all writes."""
+    server.run("CONFIG SET", "maxmemory", "1")
 
 
 def state_of(circuit: Circuit) -> State:
@@ -107,35 +133,9 @@ def cut_off(
 
 
 @contextmanager
-def forked(work: Callable[[], bool]) -> Iterator[None]:
-    """Run the work in a forked child, as in a worker of a preloaded server; it has to succeed.
-
-    A child that hangs is ended by an alarm.
-    """
-    child = os.fork()
-    if child == 0:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(120)
-        code = 1
-        try:
-            code = 0 if work() else 1
-        finally:
-            if (measuring := Coverage.current()) is not None:
-                measuring.stop()
-                measuring.save()
-            os._exit(code)
-    yield
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-class Commands(list[str]):
-    """The names of the commands that a server has run."""
-
-
-@contextmanager
-def commands_of(server: RedisServer) -> Iterator[Commands]:
-    """Record the commands that the server runs meanwhile."""
-    names = Commands()
+def commands_of(server: RedisServer) -> Iterator[list[str]]:
+    """Record the names of the commands that the server runs meanwhile."""
+    names: list[str] = []
     with server.client() as client:
         before = _count(client)
         yield names

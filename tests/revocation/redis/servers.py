@@ -86,7 +86,6 @@ class RedisServer:
 
     @property
     def pid(self) -> int:
-        """The ID of the current process."""
         assert self._process is not None
         return self._process.pid
 
@@ -114,9 +113,13 @@ class RedisServer:
             self._process = None
 
     def client(self, **options: Any) -> Redis:
-        """Open a client of this server."""
         options.setdefault("socket_timeout", PATIENT)
         return Redis(host="127.0.0.1", port=self.port, **options)
+
+    def run(self, *command: Any) -> Any:
+        """Run a command on a connection of its own."""
+        with self.client() as client:
+            return client.execute_command(*command)
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -136,6 +139,20 @@ def running(*servers: RedisServer) -> Iterator[None]:
             server.stop()
 
 
+#: An address without a server: a replica of it lags behind for ever.
+NOBODY = ("127.0.0.1", 1)
+
+
+@contextlib.contextmanager
+def demoted(server: RedisServer) -> Iterator[None]:
+    """Let the server be a replica for a while."""
+    server.run("REPLICAOF", *NOBODY)
+    try:
+        yield
+    finally:
+        server.run("REPLICAOF", "NO", "ONE")
+
+
 @contextlib.contextmanager
 def stopped(server: RedisServer) -> Iterator[None]:
     """Let the server hang: it accepts connections and doesn't answer."""
@@ -147,7 +164,6 @@ def stopped(server: RedisServer) -> Iterator[None]:
 
 
 def wait_for(condition: Callable[[], bool], patience: float = _PATIENCE) -> None:
-    """Wait until a condition holds."""
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, "waited in vain"

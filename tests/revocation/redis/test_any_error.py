@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -14,16 +13,13 @@ from redis import Connection
 from redis.cluster import NodesManager
 
 from jwt_auth.exceptions import Refusal
-from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.redis import RedisRevocation
-from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
+from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.flows.scene import log_in, refusal_of
-from tests.revocation.redis.conftest import REDIS
-from tests.revocation.redis.scene import end, known, state_of
+from tests.revocation.redis.scene import REDIS, cache_at, end, known, state_of, use_redis
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
-_DJANGO_REDIS = "django_redis.cache.RedisCache"
 _SENTINEL = {
     "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
     "SENTINELS": [("127.0.0.1", 1)],
@@ -55,29 +51,8 @@ _GOOD = [
 ]
 
 
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """The application's log."""
-    logger = logging.getLogger("jwt_auth")
-    logger.addHandler(caplog.handler)
-    yield caplog
-    logger.removeHandler(caplog.handler)
-
-
 def _messages(log: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in log.records if record.name == "jwt_auth"]
-
-
-def _use(settings: Settings, location: Any, options: dict[str, Any] | None = None) -> None:
-    cache = {"BACKEND": _DJANGO_REDIS, "LOCATION": location, "OPTIONS": dict(options or {})}
-    settings.CACHES = {**settings.CACHES, "broken": cache}
-    settings.JWT_AUTH_REVOCATION = {
-        "BACKEND": REDIS,
-        "OPTIONS": {"CACHE": "broken", "TIMEOUT": 5.0, "PREFIX": f"test-{next(_NUMBERS)}"},
-    }
-
-
-_NUMBERS = iter(range(10**9))
 
 
 def _found(*ids: str) -> list[CheckMessage]:
@@ -87,28 +62,26 @@ def _found(*ids: str) -> list[CheckMessage]:
 @pytest.mark.parametrize(
     ("location", "options"),
     [
-        *((location, None) for location in _MALFORMED),
+        *((location, {}) for location in _MALFORMED),
         (_MALFORMED[0], _CLUSTER),
+        ("redis://127.0.0.1:1", _CLUSTER),
         (_MALFORMED[0], _SENTINEL),
         ("rediss://primary/0", _SENTINEL),
     ],
 )
+@pytest.mark.usefixtures("nobody_probes")
 def test_request_is_answered_and_nothing_is_quoted(
     location: Any,
-    options: dict[str, Any] | None,
+    options: dict[str, Any],
     user: AbstractBaseUser,
     settings: Settings,
     log: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Requests and revocations, and the probe in the background."""
-    _use(settings, location, options)
-    monkeypatch.setattr(Circuit, "watch", lambda circuit: None)
+    backend = use_redis(settings, cache_at(location, **options), TIMEOUT=5.0)
     ended, live = known(log_in(user)), known(log_in(user))
     end(ended)
     assert (refusal_of(ended), refusal_of(live)) == (Refusal.SESSION_ENDED, None)
-    backend = get_backend()
-    assert isinstance(backend, RedisRevocation)
     backend.circuit.tick()
     assert state_of(backend.circuit) is State.OPEN
     said = [str(each) for each in backend.check_server()] + _messages(log)
@@ -117,14 +90,11 @@ def test_request_is_answered_and_nothing_is_quoted(
 
 
 @pytest.mark.parametrize("location", _MALFORMED, ids=str)
-@pytest.mark.parametrize("alias", ["default", "broken"])
+@pytest.mark.parametrize("alias", ["default", "revocation"])
 def test_malformed_location_is_an_error(location: Any, alias: str, settings: Settings) -> None:
     """E062, without --deploy. It says what to write and quotes nothing."""
-    _use(settings, "redis://127.0.0.1:1/0")
-    settings.CACHES = {
-        **settings.CACHES,
-        alias: {"BACKEND": _DJANGO_REDIS, "LOCATION": location},
-    }
+    use_redis(settings, cache_at("redis://127.0.0.1:1/0"))
+    settings.CACHES = {**settings.CACHES, alias: cache_at(location)}
     (message,) = _found("E062")
     assert "Percent-encode" in message.msg
     assert repr(alias) in message.msg
@@ -133,8 +103,7 @@ def test_malformed_location_is_an_error(location: Any, alias: str, settings: Set
 
 def test_cache_of_both_is_refused_once(settings: Settings) -> None:
     """The throttles' cache and the backend's."""
-    cache = {"BACKEND": _DJANGO_REDIS, "LOCATION": _MALFORMED[0]}
-    settings.CACHES = {**settings.CACHES, "default": cache}
+    settings.CACHES = {**settings.CACHES, "default": cache_at(_MALFORMED[0])}
     settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"CACHE": "default"}}
     assert len(_found("E062")) == 1
 
@@ -142,13 +111,13 @@ def test_cache_of_both_is_refused_once(settings: Settings) -> None:
 @pytest.mark.parametrize("location", _GOOD)
 def test_good_location_is_taken(location: str, settings: Settings) -> None:
     """An encoded password, and one that needs no encoding."""
-    _use(settings, location)
+    use_redis(settings, cache_at(location))
     assert _found("E062", "E063") == []
 
 
 def test_sentinel_with_tls_in_its_location_is_an_error(settings: Settings) -> None:
     """E063, without --deploy: no connection can be made from it."""
-    _use(settings, "rediss://primary/0", _SENTINEL)
+    use_redis(settings, cache_at("rediss://primary/0", **_SENTINEL))
     (message,) = _found("E063")
     assert "SENTINEL_KWARGS" in str(message.hint)
 
@@ -157,6 +126,7 @@ class _OfNobodysKind(Exception):
     """An error that no handler would expect."""
 
 
+@pytest.mark.usefixtures("nobody_probes")
 @pytest.mark.parametrize("moment", ["pack_command", "read_response", "connect"])
 def test_any_error_in_the_middle_is_an_outage(
     moment: str,
@@ -165,32 +135,21 @@ def test_any_error_in_the_middle_is_an_outage(
     log: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An error of any type, at any step."""
-    monkeypatch.setattr(backend.circuit, "watch", lambda: None)
     issued = known(log_in(user))
     if moment == "connect":
         backend.client.renew()
-
-    def fail(*arguments: Any, **options: Any) -> Any:
-        raise _OfNobodysKind(_SECRET)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Connection, moment, fail)
+        patch.setattr(Connection, moment, Mock(side_effect=_OfNobodysKind(_SECRET)))
         end(issued)
         assert refusal_of(issued) is Refusal.SESSION_ENDED
     assert state_of(backend.circuit) is State.OPEN
     assert _messages(log) == ["Redis has failed (_OfNobodysKind): the database answers meanwhile."]
 
 
+@pytest.mark.usefixtures("nobody_probes")
 def test_any_error_of_a_clusters_discovery_is_an_outage(
     user: AbstractBaseUser, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error of any type."""
-    _use(settings, "redis://127.0.0.1:1", _CLUSTER)
-    monkeypatch.setattr(Circuit, "watch", lambda circuit: None)
-
-    def fail(*arguments: Any, **options: Any) -> Any:
-        raise _OfNobodysKind
-
-    monkeypatch.setattr(NodesManager, "initialize", fail)
+    use_redis(settings, cache_at("redis://127.0.0.1:1", **_CLUSTER))
+    monkeypatch.setattr(NodesManager, "initialize", Mock(side_effect=_OfNobodysKind))
     assert refusal_of(log_in(user)) is None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import logging
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from threading import Event, Thread, current_thread
 from typing import Any
@@ -18,100 +21,93 @@ from django.core.management.base import CommandError
 from pytest_django import Settings
 from redis import Connection
 
-from jwt_auth.flows import Issued
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.management import denials
-from jwt_auth.revocation.base import Denial, get_backend
+from jwt_auth.revocation.base import Denial
 from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis import backend as backend_module
 from jwt_auth.revocation.redis import denials as denials_module
 from jwt_auth.revocation.redis.circuit_breaker import State
+from jwt_auth.tokens.claims import AccessToken
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in
-from tests.revocation.redis.conftest import REDIS
 from tests.revocation.redis.scene import (
+    REDIS,
+    admits,
+    cache_at,
     cut_off,
     hash_of_user,
     keys_of,
     state_of,
     token_of,
     trust_at_once,
+    use_redis,
 )
-from tests.revocation.redis.servers import PATIENT, RedisServer, running, stopped, wait_for
-from tests.revocation.redis.test_failing_alone import refuses
+from tests.revocation.redis.servers import PATIENT, RedisServer, stopped, wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
-Command = Callable[[Issued], list[str]]
+Command = Callable[[AccessToken], list[str]]
 
 
 @pytest.fixture
 def command_backend(
-    revocation: dict[str, Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+    server: RedisServer, other: RedisRevocation, settings: Settings, nobody_probes: None
 ) -> RedisRevocation:
     """The command's backend: it doesn't wait for a hanging Redis, and has no thread that probes."""
-    options = {**revocation["OPTIONS"], "TIMEOUT": 0.1}
-    settings.JWT_AUTH_REVOCATION = {**revocation, "OPTIONS": options}
-    found = get_backend()
-    assert isinstance(found, RedisRevocation)
-    monkeypatch.setattr(found.circuit, "watch", lambda: None)
-    return found
+    options = settings.JWT_AUTH_REVOCATION["OPTIONS"]
+    return use_redis(settings, cache_at(server.url), **{**options, "TIMEOUT": 0.1})
 
 
 @pytest.fixture
-def other(revocation: dict[str, Any]) -> RedisRevocation:
-    """A web process, which hasn't seen a failure."""
-    return RedisRevocation(**revocation["OPTIONS"])
-
-
-@pytest.fixture
-def issued(other: RedisRevocation, make_user: MakeUser) -> Issued:
-    """A session that Redis knows."""
-    issued = log_in(make_user("alice"))
-    other.get_user(token_of(issued))
-    return issued
-
-
-@pytest.fixture
-def keys(tmp_path: Path, settings: Settings) -> str:
-    """The kid of a key that is to be replaced."""
+def keys(tmp_path: Path, settings: Settings) -> None:
+    """Keys that may be replaced."""
     settings.JWT_AUTH_KEY_STORE = {
         "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
         "OPTIONS": {"PATH": str(tmp_path / "keys")},
     }
     call_command("generate_keys", verbosity=0)
-    return get_key_store().load().keys[0].kid
+
+
+@pytest.fixture
+def token(keys: None, other: RedisRevocation, make_user: MakeUser) -> AccessToken:
+    """A token of a session that Redis knows."""
+    token = token_of(log_in(make_user("alice")))
+    assert admits(other, token)
+    return token
 
 
 @contextmanager
 def _stopped(server: RedisServer, until: Callable[[], bool]) -> Iterator[None]:
     """Stop the server until a condition holds."""
-    with ExitStack() as stack:
-        stack.enter_context(stopped(server))
 
-        def wait_and_resume() -> None:
-            wait_for(until)
-            stack.close()
+    def resume() -> None:
+        wait_for(until)
+        os.kill(server.pid, signal.SIGCONT)
 
-        resume = Thread(target=wait_and_resume)
-        resume.start()
+    with stopped(server), ThreadPoolExecutor(1) as thread:
+        thread.submit(resume)
         yield
-        resume.join()
 
 
 _REVOKE: dict[str, Command] = {
-    "user": lambda issued: ["revoke_tokens", "--user", "alice"],
-    "session": lambda issued: ["revoke_tokens", "--session", str(issued.family.pk)],
-    "jti": lambda issued: ["revoke_tokens", "--jti", token_of(issued).jti],
-    "all": lambda issued: ["revoke_tokens", "--all"],
+    "user": lambda token: ["revoke_tokens", "--user", "alice"],
+    "session": lambda token: ["revoke_tokens", "--session", str(token.session_id)],
+    "jti": lambda token: ["revoke_tokens", "--jti", token.jti],
+    "all": lambda token: ["revoke_tokens", "--all"],
+    "key": lambda token: [
+        *("rotate_keys", "--yes", "--compromised", get_key_store().load().keys[0].kid)
+    ],
 }
+#: They end everything, so only the second step of the revocation tells Redis.
+_OF_ALL = {"all", "key"}
 
 
 @pytest.mark.parametrize("what", _REVOKE)
 def test_revocation_is_written_before_the_command_ends(
     what: str,
     server: RedisServer,
-    issued: Issued,
+    token: AccessToken,
     command_backend: RedisRevocation,
     other: RedisRevocation,
     monkeypatch: pytest.MonkeyPatch,
@@ -119,32 +115,16 @@ def test_revocation_is_written_before_the_command_ends(
     """Redis hangs until the command has kept the denial."""
     monkeypatch.setattr(denials, "PATIENCE", PATIENT)
     with _stopped(server, lambda: bool(command_backend.denials.kept)):
-        call_command(*_REVOKE[what](issued))
+        call_command(*_REVOKE[what](token))
     assert not command_backend.denials.kept
-    assert refuses(other, issued)
+    assert not admits(other, token)
 
 
-def test_end_after_a_compromise_is_written_before_the_command_ends(
-    server: RedisServer,
-    keys: str,
-    issued: Issued,
-    command_backend: RedisRevocation,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Every process refuses the sessions from the time of the compromised key."""
-    monkeypatch.setattr(denials, "PATIENCE", PATIENT)
-    with _stopped(server, lambda: bool(command_backend.denials.kept)):
-        call_command("rotate_keys", "--compromised", keys, "--yes")
-    assert not command_backend.denials.kept
-    assert hash_of_user(server).get(f"s:{issued.family.pk}".encode()) is None
-
-
-@pytest.mark.parametrize("what", [*_REVOKE, "compromise"])
+@pytest.mark.parametrize("what", _REVOKE)
 def test_command_that_can_not_tell_redis_fails(
     what: str,
     server: RedisServer,
-    keys: str,
-    issued: Issued,
+    token: AccessToken,
     command_backend: RedisRevocation,
     settings: Settings,
     capsys: pytest.CaptureFixture[str],
@@ -153,45 +133,33 @@ def test_command_that_can_not_tell_redis_fails(
     """Exit code 1, the work that was done, and when it takes effect everywhere."""
     settings.JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(minutes=7)
     monkeypatch.setattr(denials, "PATIENCE", 0.3)
-    arguments = (
-        ["rotate_keys", "--compromised", keys, "--yes"]
-        if what == "compromise"
-        else _REVOKE[what](issued)
-    )
     says = r"within 0.3 seconds.*in 7 minutes"
     with stopped(server), pytest.raises(CommandError, match=says) as raised:
-        call_command(*arguments)
+        call_command(*_REVOKE[what](token))
     assert raised.value.returncode == 1
     assert capsys.readouterr().out
 
 
-def test_other_process_writes_before_it_ends(tmp_path: Path) -> None:
+def test_other_process_writes_before_it_ends(server: RedisServer) -> None:
     """A shell, a worker that is recycled, `changepassword`."""
-    server = RedisServer(tmp_path / "redis", "--save", "")
-    with running(server):
-        _end_process(server.url, "1")
-        assert hash_of_user(server)[b"t:a"] == b"1"
+    command = [sys.executable, "-c", _PROCESS, server.url, REDIS]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    assert hash_of_user(server)[b"t:a"] == b"1"
 
 
+@pytest.mark.usefixtures("nobody_probes")
 def test_other_process_that_can_not_write_says_so(
     backend: RedisRevocation,
     server: RedisServer,
-    caplog: pytest.LogCaptureFixture,
+    log: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It logs how many, and for how long tokens may still be accepted. It doesn't wait for long."""
     monkeypatch.setattr(backend_module, "_EXIT_PATIENCE", 0.2)
-    monkeypatch.setattr(backend.circuit, "watch", lambda: None)
-    with server.client() as client:
-        client.set(backend.keys.of_user(1), "not a hash")
+    server.run("SET", backend.keys.of_user(1), "not a hash")
     backend._keep([Denial(user_id=1, jtis=["a"])])
-    logger = logging.getLogger("jwt_auth")
-    logger.addHandler(caplog.handler)
-    try:
-        backend._flush_before_exit()
-    finally:
-        logger.removeHandler(caplog.handler)
-    (said,) = caplog.messages
+    backend._flush_before_exit()
+    (said,) = log.messages
     assert "1 revocations" in said
     assert "60 seconds" in said
     assert len(backend.denials.kept) == 1
@@ -202,30 +170,30 @@ def test_other_process_that_can_not_write_says_so(
 def test_revocation_that_is_interrupted_is_written_before_the_end(
     what: str,
     by: type[BaseException],
-    issued: Issued,
+    token: AccessToken,
     command_backend: RedisRevocation,
     other: RedisRevocation,
 ) -> None:
     """After the commit, while Redis is being told."""
-    marks = 0 if what == "all" else 1
+    marks = 0 if what in _OF_ALL else 1
     with cut_off(after=marks, by=by) as lost, pytest.raises(by):
-        call_command(*_REVOKE[what](issued))
+        call_command(*_REVOKE[what](token))
     assert lost
     assert len(command_backend.denials.kept) == 1
     command_backend._flush_before_exit()
     assert not command_backend.denials.kept
-    assert refuses(other, issued)
+    assert not admits(other, token)
 
 
 def test_revocation_that_is_interrupted_is_written_by_a_process_that_goes_on(
-    issued: Issued, backend: RedisRevocation, other: RedisRevocation
+    token: AccessToken, backend: RedisRevocation, other: RedisRevocation
 ) -> None:
     """It probes until the denial is written, even if no mark makes others ask the database."""
     trust_at_once(backend.circuit)
     with cut_off(by=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
-        call_command(*_REVOKE["all"](issued))
+        call_command(*_REVOKE["all"](token))
     wait_for(lambda: not backend.denials.kept and state_of(backend.circuit) is State.CLOSED)
-    assert refuses(other, issued)
+    assert not admits(other, token)
 
 
 @pytest.mark.parametrize("by", [KeyboardInterrupt, SystemExit])
@@ -242,32 +210,17 @@ def test_writing_that_is_interrupted_loses_nothing(
     assert {b"t:a", b"t:b", b"t:c"} <= hash_of_user(server).keys()
 
 
+@pytest.mark.usefixtures("nobody_probes")
 def test_end_that_is_interrupted_says_what_is_left(
-    backend: RedisRevocation, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    backend: RedisRevocation, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Like an end that has waited in vain."""
-    monkeypatch.setattr(backend.circuit, "watch", lambda: None)
     monkeypatch.setattr(backend_module, "_EXIT_PATIENCE", PATIENT)
     backend._keep([Denial(user_id=1, jtis=["a"])])
-    logger = logging.getLogger("jwt_auth")
-    logger.addHandler(caplog.handler)
-    try:
-        with cut_off(by=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
-            backend._flush_before_exit()
-    finally:
-        logger.removeHandler(caplog.handler)
-    (said,) = caplog.messages
+    with cut_off(by=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        backend._flush_before_exit()
+    (said,) = log.messages
     assert "1 revocations" in said
-
-
-class _Clock:
-    """Advances by a second with each reading."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1
-        return self.now
 
 
 def test_end_waits_no_longer_than_it_may_for_many_denials(
@@ -276,7 +229,7 @@ def test_end_waits_no_longer_than_it_may_for_many_denials(
     """Denials that are left at the end of the time stay kept."""
     command_backend._keep([Denial(user_id=1, jtis=[str(number)]) for number in range(100)])
     with monkeypatch.context() as patch:
-        patch.setattr(denials_module, "monotonic", _Clock())
+        patch.setattr(denials_module, "monotonic", count().__next__)
         assert not command_backend.flush(10)
     written = [name for name in hash_of_user(server) if name.startswith(b"t:")]
     assert 0 < len(written) < 10
@@ -290,15 +243,13 @@ def test_end_waits_no_longer_than_it_may_for_many_hashes(
     """A denial of all users is kept until it has reached the last hash."""
     for number in range(100):
         command_backend.confirm(Denial(user_id=number, jtis=["a"]))
-    with server.client() as client:
-        for key in keys_of(server):
-            client.persist(key)
+    for key in keys_of(server):
+        server.run("PERSIST", key)
     command_backend._keep([Denial(user_id=None, jtis=["b"])])
     with monkeypatch.context() as patch:
-        patch.setattr(denials_module, "monotonic", _Clock())
+        patch.setattr(denials_module, "monotonic", count().__next__)
         assert not command_backend.flush(10)
-    with server.client() as client:
-        reached = sum(client.hexists(key, "t:b") for key in keys_of(server))
+    reached = sum(server.run("HEXISTS", key, "t:b") for key in keys_of(server))
     assert 0 < reached < 10
     assert len(command_backend.denials.kept) == 1
     assert command_backend.flush(PATIENT)
@@ -344,10 +295,5 @@ django.setup()
 from jwt_auth.revocation.base import Denial, get_backend
 backend = get_backend()
 backend.circuit.watch = lambda: None
-backend._keep([Denial(user_id=int(sys.argv[3]), jtis=["a"])])
+backend._keep([Denial(user_id=1, jtis=["a"])])
 """
-
-
-def _end_process(url: str, user: str) -> None:
-    command = [sys.executable, "-c", _PROCESS, url, REDIS, user]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)

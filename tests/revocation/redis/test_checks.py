@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import pytest
 from django.core.checks import run_checks
@@ -11,10 +10,9 @@ from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
 from jwt_auth.revocation.base import get_backend
-from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis import connection as module
-from tests.revocation.redis.conftest import REDIS, cache_of
-from tests.revocation.redis.servers import PATIENT, RedisServer, free_port
+from tests.revocation.redis.scene import REDIS, cache_at, use_redis
+from tests.revocation.redis.servers import RedisServer, free_port
 
 # Django 6.1's own checks ask the database.
 pytestmark = [pytest.mark.django_db, pytest.mark.redis]
@@ -27,27 +25,26 @@ def _ids(*, deploy: bool = False) -> list[str]:
     return sorted({str(message.id) for message in found} & _OURS)
 
 
-@pytest.mark.usefixtures("revocation")
+@pytest.mark.usefixtures("backend")
 def test_good_server_gives_no_message() -> None:
     """No message, with --deploy or without."""
     assert (_ids(), _ids(deploy=True)) == ([], [])
 
 
-@pytest.mark.usefixtures("revocation")
+@pytest.mark.usefixtures("backend")
 def test_evicting_server_is_a_warning(server: RedisServer) -> None:
     """W020, with --deploy: only then is the server asked."""
-    with server.client() as client:
-        client.config_set("maxmemory-policy", "allkeys-lru")
+    server.run("CONFIG SET", "maxmemory-policy", "allkeys-lru")
     assert (_ids(), _ids(deploy=True)) == ([], ["jwt_auth.W020"])
 
 
-def test_unreachable_server_is_a_warning(revocation: dict[str, Any], settings: Settings) -> None:
+def test_unreachable_server_is_a_warning(settings: Settings) -> None:
     """W021: the site works meanwhile."""
-    settings.CACHES["revocation"]["LOCATION"] = f"redis://127.0.0.1:{free_port()}/0"
+    use_redis(settings, cache_at(f"redis://127.0.0.1:{free_port()}/0"))
     assert (_ids(), _ids(deploy=True)) == ([], ["jwt_auth.W021"])
 
 
-@pytest.mark.usefixtures("revocation")
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(
     ("version", "messages"), [("5.0.14", ["jwt_auth.E029"]), ("6.0.0", []), ("10.1", [])]
 )
@@ -64,16 +61,15 @@ def test_old_server_is_an_error(
     assert _ids(deploy=True) == messages
 
 
-@pytest.mark.usefixtures("revocation")
+@pytest.mark.usefixtures("backend")
 def test_server_that_hides_its_configuration_is_not_judged(server: RedisServer) -> None:
     """A user without the right to CONFIG is fine."""
-    with server.client() as client:
-        client.config_set("maxmemory-policy", "allkeys-lru")
-        client.execute_command("ACL", "SETUSER", "default", "-config")
-        try:
-            assert _ids(deploy=True) == []
-        finally:
-            client.execute_command("ACL", "SETUSER", "default", "+config")
+    server.run("CONFIG SET", "maxmemory-policy", "allkeys-lru")
+    server.run("ACL", "SETUSER", "default", "-config")
+    try:
+        assert _ids(deploy=True) == []
+    finally:
+        server.run("ACL", "SETUSER", "default", "+config")
 
 
 _CACHES = {
@@ -88,11 +84,10 @@ _CACHES = {
         "LOCATION": "redis://127.0.0.1:1",
     },
     "broken": {"BACKEND": "django_redis.cache.RedisCash"},
-    "sharded": {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": ["redis://127.0.0.1:1/0", "redis://127.0.0.1:1/1"],
-        "OPTIONS": {"CLIENT_CLASS": "django_redis.client.ShardClient"},
-    },
+    "sharded": cache_at(
+        ["redis://127.0.0.1:1/0", "redis://127.0.0.1:1/1"],
+        CLIENT_CLASS="django_redis.client.ShardClient",
+    ),
 }
 
 
@@ -101,10 +96,9 @@ def test_cache_that_can_not_carry_revocations_is_an_error(alias: str, settings: 
     """E028 names the cache; without --deploy, before the first request."""
     settings.CACHES = {**settings.CACHES, **_CACHES}
     settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"CACHE": alias}}
-    messages = [message for message in get_backend().check() if message.id == "jwt_auth.E028"]
-    assert len(messages) == 1
-    assert repr(alias) in messages[0].msg
-    assert "django_redis" in str(messages[0].hint)
+    (message,) = [each for each in get_backend().check() if each.id == "jwt_auth.E028"]
+    assert repr(alias) in message.msg
+    assert "django_redis" in str(message.hint)
 
 
 def test_error_stops_the_command(settings: Settings) -> None:
@@ -128,18 +122,14 @@ def test_missing_package_names_the_extra(
 
 def test_first_of_several_locations_is_asked(server: RedisServer, settings: Settings) -> None:
     """django-redis takes the other addresses for replicas of the first one."""
-    cache = {**cache_of(server), "LOCATION": [server.url, "redis://127.0.0.1:1/0"]}
-    settings.CACHES = {**settings.CACHES, "several": cache}
-    backend = RedisRevocation("several", TIMEOUT=PATIENT)
+    backend = use_redis(settings, cache_at([server.url, "redis://127.0.0.1:1/0"]))
     assert backend.check() == backend.check_server() == []
 
 
-@pytest.mark.usefixtures("revocation")
 def test_refused_password_is_named(server: RedisServer, settings: Settings) -> None:
     """W021 has the server's message, and no password."""
     location = f"redis://somebody:not-the-one@127.0.0.1:{server.port}/0"
-    settings.CACHES["revocation"]["LOCATION"] = location
-    (message,) = get_backend().check_server()
+    (message,) = use_redis(settings, cache_at(location)).check_server()
     assert message.id == "jwt_auth.W021"
     assert "invalid username-password pair" in message.msg
     assert "not-the-one" not in str(message)

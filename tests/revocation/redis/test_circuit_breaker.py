@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import Any
 
@@ -11,7 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jwt_auth.revocation.redis import circuit_breaker as module
 from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
-from tests.revocation.redis.scene import Clock, forked, probers, state_of
+from tests.keys.reloading import holds_in_child
+from tests.revocation.redis.scene import Clock, probers, state_of
 
 pytestmark = pytest.mark.redis
 
@@ -40,17 +40,9 @@ def probe() -> Probe:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """A clock at zero."""
-    return Clock()
-
-
-@pytest.fixture
-def circuit(probe: Probe, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Circuit:
+def circuit(probe: Probe, clock: Clock, nobody_probes: None) -> Circuit:
     """A circuit that only the test probes."""
-    circuit = Circuit(probe, distrust=60, clock=clock)
-    monkeypatch.setattr(circuit, "watch", lambda: None)
-    return circuit
+    return Circuit(probe, distrust=60, clock=clock)
 
 
 def test_failure_opens_and_distrust_precedes_closing(
@@ -104,22 +96,17 @@ def test_probe_of_closed_circuit_changes_nothing(circuit: Circuit, probe: Probe)
 
 
 def test_operator_is_told_once(
-    circuit: Circuit, probe: Probe, clock: Clock, caplog: pytest.LogCaptureFixture
+    circuit: Circuit, probe: Probe, clock: Clock, log: pytest.LogCaptureFixture
 ) -> None:
     """One line when it opens, with the reason, and one when it closes."""
-    logger = logging.getLogger("jwt_auth")
-    logger.addHandler(caplog.handler)
-    try:
-        for _ in range(3):
-            circuit.fail(_ERROR)
-        probe.is_up = True
-        circuit.tick()
-        clock.now = 60
-        circuit.tick()
-    finally:
-        logger.removeHandler(caplog.handler)
-    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
-    assert "no route" in caplog.messages[0]
+    for _ in range(3):
+        circuit.fail(_ERROR)
+    probe.is_up = True
+    circuit.tick()
+    clock.now = 60
+    circuit.tick()
+    assert [record.levelname for record in log.records] == ["ERROR", "WARNING"]
+    assert "no route" in log.messages[0]
 
 
 @pytest.fixture
@@ -170,7 +157,6 @@ def test_lack_of_threads_fails_no_request(
     assert state_of(watched) is State.CLOSED
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12: it has threads
 def test_forked_child_probes_by_itself(watched: Circuit, probe: Probe) -> None:
     """It has the state, but neither the thread nor the holder of the lock."""
     watched.fail(_ERROR)
@@ -182,8 +168,8 @@ def test_forked_child_probes_by_itself(watched: Circuit, probe: Probe) -> None:
         thread.join()
         return state_of(watched) is State.CLOSED
 
-    with watched._lock, forked(close):
-        pass
+    with watched._lock:
+        assert holds_in_child(close)
     assert state_of(watched) is State.OPEN
     probe.is_up = True
     (thread,) = probers()

@@ -12,20 +12,22 @@ from pytest_django import Settings
 from redis.exceptions import ReadOnlyError
 
 from jwt_auth.exceptions import Refusal
-from jwt_auth.revocation.base import get_backend
-from jwt_auth.revocation.redis import RedisRevocation
-from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
+from jwt_auth.revocation.redis.circuit_breaker import State
 from jwt_auth.revocation.redis.client import RedisClient
 from tests.chaos.proxy import Proxy
 from tests.flows.scene import log_in, refusal_of
-from tests.revocation.redis.conftest import REDIS, cache_of
-from tests.revocation.redis.scene import Clock, commands_of, end, hash_of_user, known, state_of
-from tests.revocation.redis.servers import PATIENT, RedisServer, running
+from tests.revocation.redis.scene import (
+    Clock,
+    cache_at,
+    end,
+    hash_of_user,
+    known,
+    state_of,
+    use_redis,
+)
+from tests.revocation.redis.servers import NOBODY, RedisServer, demoted, running
 
 pytestmark = pytest.mark.redis
-
-#: An address without a server: a replica of it lags behind for ever.
-_NOBODY = ("127.0.0.1", 1)
 
 
 class Site:
@@ -37,15 +39,13 @@ class Site:
             for name in ("first", "second")
         )
         self.proxy = Proxy(self.first.port)
-        with self.second.client() as client:
-            client.replicaof(*_NOBODY)
+        self.second.run("REPLICAOF", *NOBODY)
 
     def promote(self, server: RedisServer) -> None:
         """Let the other server lag behind, and this one have the address."""
         other = self.second if server is self.first else self.first
-        with other.client() as client, server.client() as heir:
-            client.replicaof(*_NOBODY)
-            heir.replicaof("NO", "ONE")
+        other.run("REPLICAOF", *NOBODY)
+        server.run("REPLICAOF", "NO", "ONE")
         self.proxy.switch(server.port)
 
 
@@ -58,24 +58,13 @@ def site(tmp_path: Path) -> Iterator[Site]:
         site.proxy.close()
 
 
-@pytest.fixture
-def backend(site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> RedisRevocation:
-    """The backend behind the address. Nothing probes."""
-    location = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": site.proxy.url}
-    settings.CACHES = {**settings.CACHES, "site": location}
-    options = {"CACHE": "site", "TIMEOUT": PATIENT, "PREFIX": str(site.proxy.port)}
-    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": options}
-    monkeypatch.setattr(Circuit, "watch", lambda circuit: None)
-    found = get_backend()
-    assert isinstance(found, RedisRevocation)
-    return found
-
-
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("nobody_probes")
 def test_fail_over_and_back_forgets_no_revocation(
-    site: Site, user: AbstractBaseUser, backend: RedisRevocation
+    site: Site, user: AbstractBaseUser, settings: Settings
 ) -> None:
     """The process is the same as when the hash was completed, and the hash complete."""
+    backend = use_redis(settings, cache_at(site.proxy.url))
     revoked, valid = known(log_in(user)), known(log_in(user))
     site.promote(site.second)
     end(revoked)
@@ -83,13 +72,6 @@ def test_fail_over_and_back_forgets_no_revocation(
     assert hash_of_user(site.first)[f"s:{revoked.family.pk}".encode()] == b"0"
     assert (refusal_of(revoked), refusal_of(valid)) == (Refusal.SESSION_ENDED, None)
     assert state_of(backend.circuit) is State.CLOSED
-
-
-@pytest.fixture
-def redis_client(server: RedisServer, settings: Settings, clock: Clock) -> RedisClient:
-    """A client of a single server."""
-    settings.CACHES = {**settings.CACHES, "redis_client": cache_of(server)}
-    return RedisClient("redis_client", timeout=PATIENT)
 
 
 def _ask(redis_client: RedisClient) -> tuple[int, bytes]:
@@ -103,9 +85,8 @@ def test_open_connection_learns_of_a_promotion(
 ) -> None:
     """Demoted and promoted again between two requests: another run, on the same connection."""
     before = _ask(redis_client)
-    with server.client() as client:
-        client.replicaof(*_NOBODY)
-        client.replicaof("NO", "ONE")
+    with demoted(server):
+        pass
     clock.now += 1
     after = _ask(redis_client)
     assert after[0] == before[0]
@@ -132,26 +113,8 @@ def test_primary_that_became_a_replica_is_left(
 ) -> None:
     """Within a second, even by requests that only read: it would answer them for ever."""
     _ask(redis_client)
-    with server.client() as client:
-        client.replicaof(*_NOBODY)
-        try:
-            clock.now += 1
-            with pytest.raises(ReadOnlyError):
-                _ask(redis_client)
-        finally:
-            client.replicaof("NO", "ONE")
+    with demoted(server):
+        clock.now += 1
+        with pytest.raises(ReadOnlyError):
+            _ask(redis_client)
     _ask(redis_client)
-
-
-def test_connection_that_says_nothing_more_is_replaced(
-    redis_client: RedisClient, server: RedisServer, clock: Clock
-) -> None:
-    """That isn't a failure: no command has been sent yet."""
-    before, _ = _ask(redis_client)
-    with server.client() as client:
-        client.client_kill_filter(_id=str(before))
-    clock.now += 1
-    with commands_of(server) as commands:
-        after, _ = _ask(redis_client)
-    assert after != before
-    assert commands.count("client|id") == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -11,14 +10,20 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jwt_auth.exceptions import Refusal
-from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.chaos.proxy import Proxy
-from tests.flows.scene import log_in, refusal_of
-from tests.revocation.redis.conftest import REDIS
-from tests.revocation.redis.scene import Clock, authenticate, commands_of, end, known, state_of
-from tests.revocation.redis.servers import PATIENT, RedisServer
+from tests.flows.scene import authenticate, log_in, refusal_of
+from tests.revocation.redis.scene import (
+    Clock,
+    cache_at,
+    commands_of,
+    end,
+    known,
+    state_of,
+    use_redis,
+)
+from tests.revocation.redis.servers import RedisServer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
@@ -33,21 +38,9 @@ def balancer(server: RedisServer) -> Iterator[Proxy]:
 
 @pytest.fixture
 def backend(
-    balancer: Proxy, clock: Clock, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    balancer: Proxy, clock: Clock, settings: Settings, nobody_probes: None
 ) -> RedisRevocation:
-    """The backend behind the balancer. Nothing probes."""
-    cache = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": balancer.url}
-    settings.CACHES = {**settings.CACHES, "balanced": cache}
-    options: dict[str, Any] = {
-        "CACHE": "balanced",
-        "TIMEOUT": PATIENT,
-        "PREFIX": str(balancer.port),
-    }
-    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": options}
-    found = get_backend()
-    assert isinstance(found, RedisRevocation)
-    monkeypatch.setattr(found.circuit, "watch", lambda: None)
-    return found
+    return use_redis(settings, cache_at(balancer.url))
 
 
 @pytest.mark.parametrize("how", ["forget", "cut"])

@@ -15,14 +15,12 @@ from pytest_django import Settings
 from redis.exceptions import ResponseError
 
 from jwt_auth.exceptions import Refusal
-from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.redis import RedisRevocation
-from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
+from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.flows.scene import log_in, refusal_of
 from tests.revocation.contract import RevocationContract
-from tests.revocation.redis.conftest import REDIS
-from tests.revocation.redis.scene import end, known, state_of, trust_at_once
-from tests.revocation.redis.servers import PATIENT, RedisServer, running, wait_for
+from tests.revocation.redis.scene import cache_at, end, known, state_of, trust_at_once, use_redis
+from tests.revocation.redis.servers import RedisServer, running, wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
@@ -55,8 +53,7 @@ class Site:
     def give_up_after(self, milliseconds: int) -> None:
         """Set after how long a server that doesn't answer counts as down."""
         for sentinel in self.sentinels:
-            with sentinel.client() as client:
-                client.sentinel_set("primary", "down-after-milliseconds", milliseconds)
+            sentinel.run("SENTINEL SET", "primary", "down-after-milliseconds", milliseconds)
 
     def primary(self) -> RedisServer:
         """The primary, as the sentinels see it."""
@@ -76,31 +73,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def backend(site: Site, settings: Settings) -> RedisRevocation:
-    """The backend behind the sentinels."""
-    settings.CACHES = {
-        **settings.CACHES,
-        "sentinel": {
-            "BACKEND": "django_redis.cache.RedisCache",
-            "LOCATION": "redis://primary/0",
-            "OPTIONS": {
-                "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
-                "SENTINELS": [("127.0.0.1", sentinel.port) for sentinel in site.sentinels],
-            },
-        },
-    }
-    options = {"CACHE": "sentinel", "TIMEOUT": PATIENT, "PREFIX": str(site.sentinels[0].port)}
-    settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": options}
-    found = get_backend()
-    assert isinstance(found, RedisRevocation)
-    return found
+    sentinels = [("127.0.0.1", sentinel.port) for sentinel in site.sentinels]
+    return use_redis(settings, _behind(sentinels, "redis://primary/0"))
 
 
 class TestContract(RevocationContract):
     @pytest.fixture(autouse=True)
     def _backend(self, backend: RedisRevocation) -> Iterator[None]:
-        # If the failover came before these tests, it has finished.
-        trust_at_once(backend.circuit)
-        wait_for(lambda: state_of(backend.circuit) is State.CLOSED)
         yield
         assert state_of(backend.circuit) is State.CLOSED  # Redis has answered, not the database
 
@@ -128,26 +107,23 @@ def test_failover_forgets_nothing(
         before.start()
 
 
-def test_frozen_sentinels_cost_a_time_out(
-    user: AbstractBaseUser, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("nobody_probes")
+def test_frozen_sentinels_cost_a_time_out(user: AbstractBaseUser, settings: Settings) -> None:
     """The sentinels have no time-outs of the project's. A request must not wait for ever."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        cache: dict[str, Any] = settings.CACHES["sentinel"]
-        options = {**cache["OPTIONS"], "SENTINELS": [deaf.getsockname()]}
-        options["CONNECTION_POOL_KWARGS"] = {"socket_timeout": None}
-        location = "redis://primary-of-nobody/0"
-        settings.CACHES = {
-            **settings.CACHES,
-            "deaf": {**cache, "LOCATION": location, "OPTIONS": options},
-        }
-        settings.JWT_AUTH_REVOCATION = {"BACKEND": REDIS, "OPTIONS": {"CACHE": "deaf"}}
-        monkeypatch.setattr(Circuit, "watch", lambda circuit: None)
+        cache = _behind([deaf.getsockname()], "redis://primary-of-nobody/0")
+        cache["OPTIONS"]["CONNECTION_POOL_KWARGS"] = {"socket_timeout": None}
+        use_redis(settings, cache, TIMEOUT=0.25)
         known(log_in(user))
         deaf.setblocking(False)
         deaf.accept()[0].close()
         with pytest.raises(BlockingIOError):
             deaf.accept()
+
+
+def _behind(sentinels: list[tuple[str, int]], location: str) -> dict[str, Any]:
+    factory = "django_redis.pool.SentinelConnectionFactory"
+    return cache_at(location, CONNECTION_FACTORY=factory, SENTINELS=sentinels)
 
 
 def _ask(revoked: Any, valid: Any) -> None:
@@ -160,8 +136,8 @@ def _sentinel(folder: Path, primary: RedisServer) -> RedisServer:
     (folder / "sentinel.conf").write_text(_CONFIG.format(port=primary.port))
     sentinel = RedisServer(folder, mode="sentinel")
     # They find each other sooner by it. Before Redis 7, it takes the usual two seconds.
-    with sentinel.client() as client, suppress(ResponseError):
-        client.execute_command("SENTINEL", "DEBUG", "publish-period", "100")
+    with suppress(ResponseError):
+        sentinel.run("SENTINEL", "DEBUG", "publish-period", "100")
     return sentinel
 
 

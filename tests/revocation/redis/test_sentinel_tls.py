@@ -13,14 +13,11 @@ from django.core.checks import run_checks
 from pytest_django import Settings
 
 from jwt_auth.exceptions import Refusal
-from jwt_auth.revocation.base import get_backend
-from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.flows.scene import log_in, refusal_of
 from tests.live.certificate import make_certificate
-from tests.revocation.redis.conftest import REDIS
-from tests.revocation.redis.scene import end, known, state_of
-from tests.revocation.redis.servers import PATIENT, RedisServer, free_port, running
+from tests.revocation.redis.scene import end, known, state_of, use_redis
+from tests.revocation.redis.servers import RedisServer, free_port, running
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.redis]
 
@@ -54,8 +51,7 @@ def sentinel(
         for server, password in zip(
             servers, ("PASSWORD-OF-REDIS", "PASSWORD-OF-SENTINEL"), strict=True
         ):
-            with server.client() as client:
-                client.execute_command("ACL", "SETUSER", "default", "resetpass", f">{password}")
+            server.run("ACL", "SETUSER", "default", "resetpass", f">{password}")
         yield ports[1]
 
 
@@ -82,16 +78,11 @@ def _documented(sentinel: int, ca: str) -> Any:
 
 
 @pytest.fixture
-def cache(sentinel: int, certificate: tuple[Path, Path], settings: Settings) -> Any:
-    """The documented cache, in force."""
+def cache(sentinel: int, certificate: tuple[Path, Path]) -> Any:
+    """The documented cache."""
     cache = _documented(sentinel, str(certificate[0]))
     # django-redis keeps one pool for each location and process.
     cache["LOCATION"] = cache["LOCATION"].replace("/0", f"/{next(_NUMBERS)}")
-    settings.CACHES = {**settings.CACHES, "revocation": cache}
-    settings.JWT_AUTH_REVOCATION = {
-        "BACKEND": REDIS,
-        "OPTIONS": {"CACHE": "revocation", "TIMEOUT": PATIENT, "PREFIX": cache["LOCATION"]},
-    }
     return cache
 
 
@@ -104,30 +95,31 @@ def _problems() -> list[str]:
     return [str(message) for message in found if message.id in ids]
 
 
-@pytest.mark.usefixtures("cache")
-def test_documented_lines_work(user: AbstractBaseUser) -> None:
+def test_documented_lines_work(user: AbstractBaseUser, cache: Any, settings: Settings) -> None:
     """Redis answers, by the primary that the sentinel has named."""
+    backend = use_redis(settings, cache)
     ended, live = known(log_in(user)), known(log_in(user))
     end(ended)
     assert (refusal_of(ended), refusal_of(live)) == (Refusal.SESSION_ENDED, None)
-    backend = get_backend()
-    assert isinstance(backend, RedisRevocation)
     assert state_of(backend.circuit) is State.CLOSED
     assert _problems() == []
 
 
-def test_primary_that_no_sentinel_knows_is_told(cache: Any) -> None:
+def test_primary_that_no_sentinel_knows_is_told(cache: Any, settings: Settings) -> None:
     """W021: LOCATION names another service than the sentinels."""
-    cache["LOCATION"] = "redis://somebody-else/0"
+    use_redis(settings, {**cache, "LOCATION": "redis://somebody-else/0"})
     (message,) = _problems()
     assert "W021" in message
     assert "MasterNotFoundError" in message
 
 
 @pytest.mark.parametrize("whose", ["SENTINEL_KWARGS", "CONNECTION_POOL_KWARGS"])
-def test_certificate_that_is_not_trusted_is_named(whose: str, cache: Any) -> None:
+def test_certificate_that_is_not_trusted_is_named(
+    whose: str, cache: Any, settings: Settings
+) -> None:
     """W021 says why the sentinel or the server can't be reached, and shows no password."""
     del cache["OPTIONS"][whose]["ssl_ca_certs"]
+    use_redis(settings, cache)
     (message,) = _problems()
     assert "W021" in message
     assert "certificate verify failed" in message
