@@ -92,6 +92,18 @@ def test_expired_rows_are_those_before() -> None:
     assert [row.jti for row in RevokedToken.objects.expired(now)] == ["-1"]
 
 
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_second_denial_changes_nothing(minutes: int) -> None:
+    """A token that is denied stays so until the end that the first denial has given."""
+    now = datetime.now(UTC)
+    end = now + timedelta(minutes=15)
+    later = timedelta(minutes=minutes)
+    RevokedToken.objects.deny("denied", user_id=None, expires_at=end, now=now)
+    RevokedToken.objects.deny("denied", user_id=None, expires_at=end + later, now=now + later)
+    denial = RevokedToken.objects.get()
+    assert (denial.revoked_at, denial.expires_at) == (now, end)
+
+
 def test_names_tell_no_secret(user: AbstractBaseUser) -> None:
     """What logs and the admin show of a row names it, and nothing that could be sent."""
     family = log_in(user).family

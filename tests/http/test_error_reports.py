@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django import VERSION
 from django.conf import settings as current
 from django.contrib.auth import user_logged_in
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core import mail
 from django.db import OperationalError
 from django.http import HttpResponse
@@ -21,7 +23,8 @@ from django.views.debug import (
 )
 from pytest_django import Settings
 
-from jwt_auth import signals
+from jwt_auth import flows, signals
+from tests.flows.scene import BROWSER
 from tests.http.site import MOBILE, Session, Site
 
 NEW_PASSWORD = "another staple, another horse"
@@ -248,6 +251,51 @@ def test_bearer_token_is_hidden_in_a_projects_own_view(
     text = _mailed()
     assert session.access_token not in text
     assert session.access_token.split(".")[2] not in text
+
+
+FLOWS: dict[str, Callable[[Any, Session, str], object]] = {
+    "log_in": lambda user, session, password: flows.log_in(
+        user, client=BROWSER, now=datetime.now(UTC), password=password
+    ),
+    "refresh": lambda user, session, password: flows.refresh(
+        session.refresh_token, retry_key=None, client=BROWSER, now=datetime.now(UTC)
+    ),
+    "log_out": lambda user, session, password: flows.log_out(
+        refresh_tokens=[session.refresh_token],
+        access_token=session.access_token,
+        client=BROWSER,
+        now=datetime.now(UTC),
+    ),
+    "change_password": lambda user, session, password: flows.change_password(
+        user,
+        old_password=password,
+        new_password=NEW_PASSWORD,
+        client=BROWSER,
+        now=datetime.now(UTC),
+    ),
+}
+
+
+@pytest.mark.parametrize("call", FLOWS.values(), ids=FLOWS)
+def test_error_in_a_flow_that_a_project_calls_shows_no_secret(
+    call: Callable[[Any, Session, str], object],
+    session: Session,
+    user: AbstractBaseUser,
+    credentials: dict[str, str],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing around the call hides what it is given, as our views do."""
+    settings.JWT_AUTH_CLAIMS = f"{__name__}.fail"
+    monkeypatch.setattr("jwt_auth.revocation.base.get_backend", fail)
+    with pytest.raises(Fault) as raised:
+        call(user, session, credentials["password"])
+    frames: Any = raised.tb
+    while frames.tb_frame.f_code.co_filename == __file__:  # the project has to hide its own
+        frames = frames.tb_next
+    logging.getLogger("django.request").error("500", exc_info=(raised.type, raised.value, frames))
+    assert "Fault" in _mailed()
+    _assert_hidden(session, credentials)
 
 
 class Plain(SafeExceptionReporterFilter):

@@ -102,6 +102,18 @@ def test_truncated_token_is_refused(cut: int) -> None:
     assert _is_refused(issue_first(FAMILY).text[:cut])
 
 
+def test_text_of_another_length_is_refused_before_it_is_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cookie can be far longer than a token, and nothing is computed with it."""
+    text = issue_first(FAMILY).text
+    decoded: list[str] = []
+    monkeypatch.setattr("jwt_auth.tokens.refresh.base64url_decode", decoded.append)
+    assert _is_refused(text + "A")
+    assert _is_refused(text[:-1])
+    assert decoded == []
+
+
 @pytest.mark.parametrize(
     "spell", ["{}=", "{}==", " {}", "{}\n", "{}AAAA", "{}.", "\ufeff{}", '"{}"']
 )

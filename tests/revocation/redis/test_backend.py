@@ -18,6 +18,7 @@ from rest_framework.test import APIClient
 
 from jwt_auth import flows
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
+from jwt_auth.flows import Issued
 from jwt_auth.models import Reason, RefreshTokenFamily, RevokedToken, TokenVersion
 from jwt_auth.revocation.base import Denial
 from jwt_auth.revocation.lookup import find_standing
@@ -297,6 +298,34 @@ def test_lease_left_behind_is_taken_over(
         backend.take_lease(str(user.pk))
     known(issued)
     assert b"lease" not in hash_of_user(server)
+
+
+def test_hash_is_not_completed_with_what_was_read_before_a_revocation(
+    user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """One of the whole user names no session, so only the lost lease tells of it."""
+    issued = log_in(user)
+    lease, run, fields = _take_lease_and_read(issued, backend)
+    log_out_everywhere(user)
+    assert not backend.write_fields(str(user.pk), fields, lease=lease, run=run)
+    assert refusal_of(issued) is Refusal.TOKEN_VERSION
+
+
+def test_hash_is_not_completed_on_another_server_than_the_leases(
+    user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """One that was restored may have a lease that a revocation has broken since."""
+    lease, run, fields = _take_lease_and_read(log_in(user), backend)
+    assert not backend.write_fields(str(user.pk), fields, lease=lease, run=b"another")
+    assert backend.write_fields(str(user.pk), fields, lease=lease, run=run)
+
+
+def _take_lease_and_read(issued: Issued, backend: RedisRevocation) -> tuple[str, bytes, list[str]]:
+    token = token_of(issued)
+    lease, run = backend.take_lease(token.subject)
+    standing = find_standing(token)
+    assert standing is not None
+    return lease, run, backend.read_fields(standing, token)
 
 
 @pytest.mark.parametrize("what", ["session", "token", "user"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -176,6 +177,28 @@ def test_restarted_server_has_another_run(
     own_server.start()
     runs += [redis_client.run_script("return ARGV[1]", b"")[0] for _ in range(2)]
     assert runs[0] == runs[1] != runs[2] == runs[3]
+
+
+def test_restarted_server_that_keeps_its_replication_id_has_another_run(
+    own_server: RedisServer,
+    make_client: Callable[..., RedisClient],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process alone tells: only Redis itself is known to change that ID at each start."""
+    read: Any = Connection.read_response
+
+    def read_the_same_id(connection: Connection, **options: Any) -> Any:
+        answer = read(connection, **options)
+        is_text = isinstance(answer, bytes)
+        return re.sub(rb"master_replid:\w+", b"master_replid:1", answer) if is_text else answer
+
+    monkeypatch.setattr(Connection, "read_response", read_the_same_id)
+    redis_client = make_client(own_server.url)
+    _, before = redis_client.call("ECHO", b"")
+    own_server.stop()
+    own_server.start()
+    _, after = redis_client.call("ECHO", b"")
+    assert before != after
 
 
 def test_demoted_server_is_left(redis_client: RedisClient, server: RedisServer) -> None:
