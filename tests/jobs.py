@@ -19,7 +19,9 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import CodeType
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -51,7 +53,13 @@ class Job:
 
     def runs(self, markers: Collection[str]) -> bool:
         """Tell whether it runs a test with these markers: `-m` means what Python would."""
-        return bool(eval(self.tests, {"__builtins__": {}}, _Markers.fromkeys(markers, True)))
+        code = _compiled(self.tests)
+        return bool(eval(code, {"__builtins__": {}}, _Markers.fromkeys(markers, True)))
+
+
+@cache
+def _compiled(expression: str) -> CodeType:
+    return compile(expression, "<markers>", "eval")
 
 
 class _Markers(dict[str, bool]):
