@@ -162,17 +162,6 @@ def test_name_that_the_column_cannot_hold_is_counted_by_its_letters(
     assert names == [["letters alice"]] * 2
 
 
-def test_account_is_one_count_at_login_and_at_the_password_change(
-    site: Site, session: Session, credentials: dict[str, str], settings: Settings
-) -> None:
-    """A stolen access token gives no more attempts at the password than a login."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
-    for name in (credentials["username"], credentials["username"].upper()):
-        assert _guess(site, name) == 401
-    body = {"old_password": credentials["password"], "new_password": "a new battery staple"}
-    assert site.post("password/change/", body, headers=session.bearer).status_code == 429
-
-
 def test_address_is_throttled_whatever_the_account(site: Site, settings: Settings) -> None:
     """One attempt at each of many accounts is noticed, too."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
