@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from pytest_django import Settings
 
 from jwt_auth.models import RefreshTokenFamily
-from tests.conftest import GiveRoles, MakeUser
+from tests.conftest import MakeUser
 from tests.http.site import COOKIE, Site
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
@@ -229,17 +229,3 @@ def test_user_name_is_compared_in_one_form(
     user = make_user("jos\u00e9")
     name = blank + typed + user.get_username()[4:] + blank
     assert site.post("login/", {"username": name, "password": password}).status_code == 200
-
-
-def test_token_that_would_be_too_large_is_explained_in_the_log(
-    site: Site,
-    user: AbstractBaseUser,
-    credentials: dict[str, str],
-    give_roles: GiveRoles,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """With the user, the size and the way out; the client hears that it has to wait."""
-    give_roles(user, *(f"a role with a long name, number {number:040}" for number in range(175)))
-    assert site.post("login/", credentials).status_code == 503
-    assert f"roles and claims of user {user.pk} make an access token of" in caplog.text
-    assert "JWT_AUTH_ROLES" in caplog.text

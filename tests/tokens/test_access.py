@@ -95,7 +95,7 @@ def test_reserved_claim_of_the_project_is_refused(name: str) -> None:
         _issue(own_claims={name: "x"})
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, float("nan"), b"bytes"])
+@pytest.mark.parametrize("value", [object(), {1, 2}, float("nan"), float("inf"), b"bytes"])
 def test_claim_without_a_json_form_is_refused(value: object) -> None:
     """Such a token could not be read. The error doesn't quote the value."""
     with pytest.raises(ClaimsInvalid, match="JWT_AUTH_CLAIMS gave a value"):
@@ -108,7 +108,9 @@ def test_claims_that_make_a_token_too_long_are_refused() -> None:
     longest = _issue(own_claims={"x": "a" * room}).text
     assert jws.MAX_LENGTH - 4 < len(longest) <= jws.MAX_LENGTH
     assert refusal_of(longest) is None
-    with pytest.raises(ClaimsInvalid, match=r"user 1 make an access token of 8\d\d\d bytes; 8192"):
+    with pytest.raises(
+        ClaimsInvalid, match=r"user 1 make .* of 8\d\d\d bytes; 8192 .* JWT_AUTH_ROLES"
+    ):
         _issue(own_claims={"x": "a" * (room + 4)})
 
 
@@ -209,12 +211,6 @@ def test_critical_extension_is_refused_whatever_it_says(value: object, forge: Fo
 def test_token_of_another_type_is_refused(typ: object, forge: Forge) -> None:
     """An ID token or a logout token of the same issuer isn't an access token (RFC 9068 §4)."""
     assert refusal_of(forge.token(header=forge.header(typ=typ))) == Refusal.HEADER_TYP
-
-
-@pytest.mark.parametrize("kid", [MISSING, None, "", 0, 1, True, [], ["a"], {"a": 1}])
-def test_kid_that_is_no_text_is_refused(kid: object, forge: Forge) -> None:
-    """A key is found by a string, never by what happens to be equal to one."""
-    assert refusal_of(forge.token(header=forge.header(kid=kid))) == Refusal.HEADER_KID
 
 
 @pytest.mark.parametrize("alg", [MISSING, None, "", 0, True, [], ["ES256"], {"ES256": 1}])
