@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,9 +13,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
-from rest_framework.views import APIView, exception_handler
+from rest_framework.views import APIView
 
-from jwt_auth.authentication import JWTAuthentication
 from jwt_auth.models import RefreshTokenFamily, RevokedToken
 from tests.conftest import MakeUser
 from tests.http.site import COOKIE, MOBILE, Site, everything
@@ -388,35 +386,6 @@ def test_bearer_header_needs_no_csrf_token(page: Site, csrf: dict[str, str]) -> 
     bearer = {"Authorization": f"Bearer {page.cookies[NAME].value}"}
     answer = page.post("/api/echo/", headers={**bearer, "Origin": "https://evil.example"})
     assert answer.status_code == 200
-
-
-def test_view_with_frameworks_own_handler_answers_as_ours(page: Site, csrf: dict[str, str]) -> None:
-    """A project that keeps REST framework's exception handler has the same 403s."""
-
-    class Guarded(EchoView):
-        authentication_classes = (JWTAuthentication,)
-
-        def get_exception_handler(self) -> Any:
-            return exception_handler
-
-    cookie = {"Cookie": f"{NAME}={page.cookies[NAME].value}"}
-    factory = APIRequestFactory(enforce_csrf_checks=True)
-    evil = {**cookie, "Origin": "https://evil.example"}
-    answers = [Guarded.as_view()(factory.post("/", headers=headers)) for headers in (cookie, evil)]
-    assert [(answer.status_code, answer.data["detail"].code) for answer in answers] == [
-        (403, "csrf_failed"),
-        (403, "cross_site_request"),
-    ]
-
-
-def test_expired_token_is_refused(
-    page: Site, credentials: dict[str, str], settings: Settings
-) -> None:
-    """The browser deletes the cookie in time; whoever keeps it gains nothing."""
-    settings.JWT_AUTH_ACCESS_TOKEN_LIFETIME = timedelta(seconds=-1)
-    cookie = {"Cookie": f"{NAME}={page.post('login/', credentials).json()['access_token']}"}
-    answer = page.get("me/", headers=cookie)
-    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
 
 
 def test_request_without_a_cookie_costs_nothing(

@@ -40,21 +40,19 @@ def fail(*given: Any, **named: Any) -> Any:
 class FailingBackend(ModelBackend):
     """An authentication backend whose directory is away."""
 
+    error: Exception = Fault()
+
     def authenticate(
         self, request: Any, username: Any = None, password: Any = None, **named: Any
     ) -> Any:
         """Fail where the password is a local variable."""
-        raise Fault
+        raise self.error
 
 
-class BackendWithoutDatabase(ModelBackend):
+class BackendWithoutDatabase(FailingBackend):
     """An authentication backend whose database is away."""
 
-    def authenticate(
-        self, request: Any, username: Any = None, password: Any = None, **named: Any
-    ) -> Any:
-        """Fail where the password is a local variable."""
-        raise OperationalError("the server closed the connection")
+    error = OperationalError("the server closed the connection")
 
 
 class FailingMiddleware:
@@ -185,21 +183,22 @@ def test_error_in_a_receiver_of_ours_shows_no_secret(
     _assert_hidden(session, credentials)
 
 
+@pytest.mark.parametrize(
+    ("backend", "status"), [("FailingBackend", 500), ("BackendWithoutDatabase", 503)]
+)
 def test_error_in_an_authentication_backend_shows_no_secret(
-    site: Site, session: Session, credentials: dict[str, str], settings: Settings
+    backend: str,
+    status: int,
+    site: Site,
+    session: Session,
+    credentials: dict[str, str],
+    settings: Settings,
 ) -> None:
-    """Django's ``authenticate()`` hides the credentials in its own frame only."""
-    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.FailingBackend"]
-    assert site.post("login/", credentials).status_code == 500
-    _assert_hidden(session, credentials)
-
-
-def test_database_that_is_away_shows_no_secret(
-    site: Site, session: Session, credentials: dict[str, str], settings: Settings
-) -> None:
-    """That error is logged by us, for an answer of 503."""
-    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.BackendWithoutDatabase"]
-    assert site.post("login/", credentials).status_code == 503
+    """Django's ``authenticate()`` hides the credentials in its own frame only. The database's error
+    is logged by us, for an answer of 503.
+    """
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.{backend}"]
+    assert site.post("login/", credentials).status_code == status
     _assert_hidden(session, credentials)
 
 

@@ -7,7 +7,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -21,7 +20,6 @@ from rest_framework.exceptions import Throttled
 
 from jwt_auth.http import throttling, username_spellings
 from jwt_auth.models import Client
-from jwt_auth.tokens import refresh
 from tests.conftest import MakeUser
 from tests.http.conftest import Clock
 from tests.http.site import COOKIE, Session, Site, everything
@@ -39,10 +37,8 @@ def _cache_of_the_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
 OFF = dict.fromkeys(("login_account", "login_address", "refresh", "password_reset"))
 
 NO_CACHE = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": "redis://127.0.0.1:1/0",  # no server listens there
-    }
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": "redis://127.0.0.1:1/0",  # no server listens there
 }
 
 
@@ -54,11 +50,14 @@ def _guess(site: Site, username: str, **extra: Any) -> int:
 def test_account_is_throttled_wherever_guesses_come_from(
     site: Site, credentials: dict[str, str], settings: Settings, clock: Clock
 ) -> None:
-    """Then the right password doesn't help either. The answer says how long to wait."""
+    """Then the right password doesn't help either. The answer says how long to wait: until the end
+    of the window that the first guess began.
+    """
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
-    name = credentials["username"]
-    codes = [_guess(site, name, REMOTE_ADDR=f"192.0.2.{n}") for n in range(2)]
-    clock.now += 14.5
+    codes = []
+    for n in range(2):
+        codes.append(_guess(site, credentials["username"], REMOTE_ADDR=f"192.0.2.{n}"))
+        clock.now += 7.25
     answer = site.post("login/", credentials, REMOTE_ADDR="192.0.2.9")
     assert [*codes, answer.status_code] == [401, 401, 429]
     assert answer.json().keys() == {"detail", "code"}
@@ -177,13 +176,6 @@ def test_ipv6_network_is_one_address(site: Site, settings: Settings) -> None:
     assert _guess(site, "a", REMOTE_ADDR="2001:db8:0:2::1") == 401
 
 
-def test_forwarded_for_buys_no_guesses(site: Site, settings: Settings) -> None:
-    """Without proxies in the settings, the header is only what its sender has written."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
-    codes = [_guess(site, "a", headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(3)]
-    assert codes == [401, 401, 429]
-
-
 def test_client_without_address_is_throttled_by_account_only(
     site: Site, settings: Settings
 ) -> None:
@@ -192,22 +184,13 @@ def test_client_without_address_is_throttled_by_account_only(
     assert [_guess(site, "a", REMOTE_ADDR="") for _ in range(2)] == [401, 401]
 
 
-def test_log_ins_that_succeed_do_not_count(
+def test_success_neither_counts_nor_resets_a_guessers_count(
     site: Site, credentials: dict[str, str], settings: Settings
 ) -> None:
-    """However often a user logs in, that isn't guessing."""
+    """However often a user logs in, that isn't guessing, and gives an attacker no new attempts."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
     assert _guess(site, credentials["username"]) == 401
     assert [site.post("login/", credentials).status_code for _ in range(4)] == [200] * 4
-
-
-def test_success_does_not_reset_a_guessers_count(
-    site: Site, credentials: dict[str, str], settings: Settings
-) -> None:
-    """Otherwise an attacker would get new attempts whenever the account's owner logs in."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
-    assert _guess(site, credentials["username"]) == 401
-    assert site.post("login/", credentials).status_code == 200
     assert [_guess(site, credentials["username"]) for _ in range(2)] == [401, 429]
 
 
@@ -290,14 +273,7 @@ _DJANGO_REDIS = "django_redis.cache.RedisCache"
 @pytest.mark.parametrize(
     ("cache", "reason"),
     [
-        (
-            # No server listens there.
-            {
-                "BACKEND": "django.core.cache.backends.redis.RedisCache",
-                "LOCATION": "redis://127.0.0.1:1/0",
-            },
-            "ConnectionError",
-        ),
+        (NO_CACHE, "ConnectionError"),
         (
             {"BACKEND": _DJANGO_REDIS, "LOCATION": "redis://127.0.0.1:1/0"},
             "ConnectionError",
@@ -342,7 +318,7 @@ def test_cache_that_fails_during_a_log_in_is_logged(
     """The attempt stays counted, in case the cache comes back. The login continues."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     counters = throttling.count_login("alice", Client(ip_address=None, user_agent=""), now=0.0)
-    settings.CACHES = NO_CACHE
+    settings.CACHES = {"default": NO_CACHE}
     throttling.take_back(counters)
     assert [record.levelno for record in log.records] == [logging.ERROR]
 
@@ -365,16 +341,6 @@ def test_defaults_are_on(site: Site, settings: Settings) -> None:
     """Five a minute for an account, without any setting."""
     del settings.JWT_AUTH_THROTTLE_RATES
     assert [_guess(site, "a") for _ in range(6)] == [401] * 5 + [429]
-
-
-def test_wait_is_until_the_window_ends(settings: Settings) -> None:
-    """The window began with the first attempt, and the seconds are rounded up."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
-    throttling.count("login_account", "a", now=100.0)
-    throttling.count("login_account", "a", now=120.0)
-    with pytest.raises(Throttled) as raised:
-        throttling.count("login_account", "a", now=129.5)
-    assert "31 seconds" in str(raised.value.detail)
 
 
 def test_window_ends(settings: Settings, clock: Clock) -> None:
@@ -446,15 +412,6 @@ def test_rate_that_is_none_is_refused(rate: Any) -> None:
     """The checks report it at the start."""
     with pytest.raises((ValueError, KeyError, IndexError)):
         throttling.parse_rate(rate)
-
-
-def test_genuine_token_counts_by_its_family(settings: Settings) -> None:
-    """It doesn't matter which of the session's tokens is sent."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "refresh": "1/min"}
-    token = refresh.issue_first(UUID(int=1))
-    throttling.count_refresh(token, now=0.0)
-    with pytest.raises(Throttled):
-        throttling.count_refresh(token.successor(b"nonce"), now=0.0)
 
 
 def test_tenants_are_counted_apart(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
