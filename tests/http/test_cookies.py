@@ -72,14 +72,6 @@ def test_cookie_is_set_and_deleted_with_the_same_attributes(
         assert cookie["expires"] == "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
-def test_cookie_of_another_name_counts_for_nothing(
-    site: Site, session: Session, settings: Settings
-) -> None:
-    """After the setting has changed, the former cookie is no credential."""
-    settings.JWT_AUTH_REFRESH_COOKIE_NAME = "renamed"
-    assert site.post("refresh/", headers=session.cookie).status_code == 401
-
-
 @pytest.mark.parametrize("kind", PLANTED)
 def test_cookie_that_is_not_exactly_ours_is_refused(
     kind: str, site: Site, session: Session

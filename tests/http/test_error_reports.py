@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.contrib.auth import user_logged_in
 from django.contrib.auth.backends import ModelBackend
 from django.core import mail
 from django.db import OperationalError
+from django.dispatch import Signal
 from django.http import HttpResponse
 from django.utils.log import AdminEmailHandler
 from django.views.debug import (
@@ -154,31 +156,30 @@ def test_error_in_a_callable_shows_no_secret(
     _assert_hidden(session, credentials)
 
 
-@pytest.mark.parametrize("name", ["form login", "urlencoded login", "JSON login"])
-def test_error_in_a_receiver_of_django_shows_no_secret(
-    name: str, site: Site, session: Session, credentials: dict[str, str]
+@pytest.mark.parametrize(
+    ("name", "failing", "status"),
+    [
+        *product(["form login", "urlencoded login", "JSON login"], [[user_logged_in]], [500]),
+        *product(REQUESTS, [[signals.session_opened, signals.session_refreshed]], [200]),
+    ],
+)
+def test_error_in_a_receiver_shows_no_secret(
+    name: str,
+    failing: list[Signal],
+    status: int,
+    site: Site,
+    session: Session,
+    credentials: dict[str, str],
 ) -> None:
-    """Of ``user_logged_in``, whose errors end the request."""
-    user_logged_in.connect(fail)
-    try:
-        assert REQUESTS[name](site, session, credentials).status_code == 500
-    finally:
-        user_logged_in.disconnect(fail)
-    _assert_hidden(session, credentials)
-
-
-@pytest.mark.parametrize("name", REQUESTS)
-def test_error_in_a_receiver_of_ours_shows_no_secret(
-    name: str, site: Site, session: Session, credentials: dict[str, str]
-) -> None:
-    """Django logs it, and mails it without the request."""
-    mine = (signals.session_opened, signals.session_refreshed)
-    for signal in mine:
+    """Those of Django's signal end the request. Those of ours are logged by Django, and mailed
+    without the request.
+    """
+    for signal in failing:
         signal.connect(fail)
     try:
-        assert REQUESTS[name](site, session, credentials).status_code == 200
+        assert REQUESTS[name](site, session, credentials).status_code == status
     finally:
-        for signal in mine:
+        for signal in failing:
             signal.disconnect(fail)
     _assert_hidden(session, credentials)
 
