@@ -66,56 +66,6 @@ def csrf(page: Site, credentials: dict[str, str]) -> dict[str, str]:
 # Set and deleted
 
 
-@pytest.mark.parametrize(
-    ("own", "differing"),
-    [
-        ({}, {}),
-        ({"REFRESH_COOKIE_PATH": "/api/"}, {}),
-        ({"REFRESH_COOKIE_SAMESITE": "Lax"}, {"samesite": "Lax"}),
-        ({"REFRESH_COOKIE_DOMAIN": "example.com"}, {"domain": "example.com"}),
-        ({"REFRESH_COOKIE_SECURE": False}, {"secure": ""}),
-    ],
-)
-def test_cookie_is_set_and_deleted_with_the_same_attributes(
-    own: dict[str, Any],
-    differing: dict[str, Any],
-    page: Site,
-    credentials: dict[str, str],
-    password: str,
-    settings: Settings,
-) -> None:
-    """It lives as long as the token, for every path of the site."""
-    settings.JWT_AUTH_ACCESS_COOKIE_NAME = "access"
-    for name, value in own.items():
-        setattr(settings, f"JWT_AUTH_{name}", value)
-    body = {"old_password": password, "new_password": "another horse entirely"}
-    answers = [page.post("login/", credentials), page.post("refresh/")]
-    bearer = {"Authorization": f"Bearer {answers[0].json()['access_token']}"}
-    answers += [page.post("password/change/", body, headers=bearer)]
-    fresh = {"Authorization": f"Bearer {answers[2].json()['access_token']}"}
-    deletions = [
-        page.post("logout-all/", headers=fresh),
-        page.post("logout/"),
-        page.post("refresh/"),
-    ]
-    assert [answer.status_code for answer in answers + deletions] == [
-        *(200, 200, 200),
-        *(204, 204, 401),
-    ]
-    set_to = {"path": "/", "domain": "", "secure": True, "samesite": "Strict"} | differing
-    for answer in answers + deletions:
-        cookie = answer.cookies["access"]
-        assert {attribute: cookie[attribute] for attribute in set_to} == set_to
-        assert cookie["httponly"] is True
-    for answer in answers:
-        cookie = answer.cookies["access"]
-        assert cookie.value == answer.json()["access_token"]
-        assert cookie["max-age"] == answer.json()["expires_in"] == 900
-    for answer in deletions:
-        cookie = answer.cookies["access"]
-        assert (cookie.value, cookie["max-age"]) == ("", 0)
-
-
 def test_turned_off_nothing_is_set_nor_read(
     site: Site, credentials: dict[str, str], settings: Settings
 ) -> None:
