@@ -17,9 +17,9 @@ from tests.flows.scene import BROWSER, STRANGER, authenticate, log_in, refresh, 
 pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.user_model]
 
 
-def _log_out(refresh_token: str | None = None, access_token: str | None = None) -> None:
+def _log_out(refresh_token: str, access_token: str | None = None) -> None:
     flows.log_out(
-        refresh_tokens=[] if refresh_token is None else [refresh_token],
+        refresh_tokens=[refresh_token],
         access_token=access_token,
         client=BROWSER,
         now=datetime.now(UTC),
@@ -56,7 +56,7 @@ def test_token_is_of_another_user_while_that_ones_session_goes_on(
     assert is_of_another_user(text, user.pk)
     assert not is_of_another_user(text, other.family.user_id)
     assert not is_of_another_user(mine.refresh_token.text, user.pk)
-    _log_out(refresh_token=text)
+    _log_out(text)
     log_in(other.family.user)
     assert not is_of_another_user(text, user.pk)
     RefreshTokenFamily.objects.filter(pk=other.family.pk).delete()

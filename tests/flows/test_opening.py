@@ -1,4 +1,4 @@
-"""Login, list and limit of sessions, and a password change by the user."""
+"""Login, the limit of sessions, and what becomes of a session whose claims can't be issued."""
 
 from __future__ import annotations
 
