@@ -88,10 +88,11 @@ def test_refused_token_is_one_error(handler: str) -> None:
 def test_session_that_has_ended_is_one_error(
     handler: str, session: Session, user: AbstractBaseUser
 ) -> None:
-    """The database says so."""
+    """The database says so; the answer is that to any other bad token."""
     get_user_model()._default_manager.filter(pk=user.pk).update(is_active=False)
     answer = _answer(**session.bearer)
     _assert_one(answer, handler, 401, "invalid_token")
+    assert answer.data == _answer(Authorization="Bearer a.b.c").data
 
 
 def test_missing_token_is_one_error(handler: str) -> None:
