@@ -394,8 +394,6 @@ def _malleable_twin(token: str) -> str:
 
 @pytest.mark.sql
 @pytest.mark.user_model
-@pytest.mark.sql
-@pytest.mark.user_model
 def test_revoked_token_has_no_twin_that_lives(attack: Attack, issued: Issued) -> None:
     """(r, n - s) is as good a signature as (r, s): revocation goes by jti, not by the text."""
     token = issued.access_token.text
@@ -408,6 +406,8 @@ def test_revoked_token_has_no_twin_that_lives(attack: Attack, issued: Issued) ->
     assert attack.refusal(twin) == attack.refusal(token) == Refusal.TOKEN_REVOKED
 
 
+@pytest.mark.sql
+@pytest.mark.user_model
 def test_ended_session_has_no_twin_that_lives(attack: Attack, issued: Issued) -> None:
     """The same by sid, also where the twin was never seen before."""
     token = issued.access_token.text

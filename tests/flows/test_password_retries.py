@@ -61,12 +61,22 @@ def assert_refused(session: Issued, **named: Any) -> None:
     assert list(RefreshTokenFamily.objects.order_by("pk").values()) == before
 
 
+@pytest.fixture
+def session(user: AbstractBaseUser) -> Issued:
+    """Alice's session on the device that changes the password."""
+    return log_in(user)
+
+
+@pytest.fixture
+def lost(user: AbstractBaseUser, password: str, session: Issued) -> Issued:
+    """The answer to that change, with its key."""
+    return change(user, password, session)
+
+
 def test_lost_answer_is_given_again_to_the_former_token_with_its_key(
-    user: AbstractBaseUser, password: str
+    session: Issued, lost: Issued
 ) -> None:
     """Each retry gets the same refresh token, and a valid access token."""
-    session = log_in(user)
-    lost = change(user, password, session)
     for again in (refresh(session, key=KEY), refresh(session, key=KEY)):
         assert again.refresh_token.text == lost.refresh_token.text
         assert again.family.pk == lost.family.pk
@@ -77,11 +87,9 @@ def test_lost_answer_is_given_again_to_the_former_token_with_its_key(
 
 
 def test_lost_answer_survives_a_rotation_of_the_secret_key(
-    user: AbstractBaseUser, password: str, settings: Settings
+    session: Issued, lost: Issued, settings: Settings
 ) -> None:
     """The new session's first token was derived from the former session's token."""
-    session = log_in(user)
-    lost = change(user, password, session)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "x" * 50, [settings.SECRET_KEY]
     assert refresh(session, key=KEY).refresh_token.text == lost.refresh_token.text
 
@@ -151,11 +159,9 @@ def test_former_token_of_somebody_else_is_none(
 
 
 def test_new_session_of_another_user_is_not_given(
-    user: AbstractBaseUser, password: str, make_user: MakeUser
+    session: Issued, lost: Issued, user: AbstractBaseUser, make_user: MakeUser
 ) -> None:
     """Whatever its row says about the former session."""
-    session = log_in(user)
-    lost = change(user, password, session)
     named: dict[str, Any] = {"retry_key": KEY, "now": datetime.now(UTC)}
     assert find_opened(row_of(session), session.refresh_token, **named) is not None
     RefreshTokenFamily.objects.filter(pk=lost.family.pk).update(user=make_user("bob"))
@@ -171,29 +177,18 @@ def test_former_token_of_a_session_that_is_gone_is_no_hindrance(
     assert refusal_of(change(user, password, session)) is None
 
 
-def test_answer_is_kept_for_the_window_only(
-    user: AbstractBaseUser, password: str, settings: Settings
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(hours=1)])
+def test_answer_is_kept_for_the_window_of_the_change(
+    user: AbstractBaseUser, password: str, ahead: timedelta, settings: Settings
 ) -> None:
-    """The window is as long as that of a refresh."""
-    settings.JWT_AUTH_REFRESH_RETRY_WINDOW = timedelta(seconds=60)
-    start = datetime.now(UTC)
-    session = log_in(user, now=start)
-    change(user, password, session, now=start)
-    refresh(session, key=KEY, now=start + timedelta(seconds=60))
-    assert_refused(session, key=KEY, now=start + timedelta(seconds=61))
-
-
-def test_window_is_that_of_the_change(user: AbstractBaseUser, password: str) -> None:
-    """It isn't measured from the session, which another node's clock may have opened later."""
+    """As long as that of a refresh, even if another node's clock has opened the session later."""
+    window = settings.JWT_AUTH_REFRESH_RETRY_WINDOW = timedelta(seconds=45)
     start = datetime.now(UTC)
     session = log_in(user, now=start)
     lost = change(user, password, session, now=start)
-    RefreshTokenFamily.objects.filter(pk=lost.family.pk).update(
-        created_at=start + timedelta(hours=1)
-    )
-    refresh(session, key=KEY, now=start + conf.refresh_retry_window)
-    late = start + conf.refresh_retry_window + timedelta(seconds=1)
-    assert_refused(session, key=KEY, now=late)
+    RefreshTokenFamily.objects.filter(pk=lost.family.pk).update(created_at=start + ahead)
+    refresh(session, key=KEY, now=start + window)
+    assert_refused(session, key=KEY, now=start + window + timedelta(seconds=1))
 
 
 def test_late_retry_reads_no_session_of_the_users(
@@ -210,21 +205,17 @@ def test_late_retry_reads_no_session_of_the_users(
 
 
 def test_session_that_is_deleted_meanwhile_is_passed_over(
-    user: AbstractBaseUser, password: str, monkeypatch: pytest.MonkeyPatch
+    session: Issued, lost: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ends after the list and before it is read."""
-    session = log_in(user)
-    lost = change(user, password, session)
     loaded = loads(monkeypatch, without=lost.family.pk)
     assert_refused(session, key=KEY)
     assert loaded == [session.family.pk, lost.family.pk]
 
 
-def test_answer_whose_token_was_used_is_superseded(user: AbstractBaseUser, password: str) -> None:
+def test_answer_whose_token_was_used_is_superseded(session: Issued, lost: Issued) -> None:
     """The retry was stuck while its own page continued: nothing changes."""
-    session = log_in(user)
-    issued = change(user, password, session)
-    following = refresh(issued, key="the next key")
+    following = refresh(lost, key="the next key")
     with pytest.raises(RefreshSuperseded):
         refresh(session, key=KEY)
     assert row_of(following).current_digest == following.refresh_token.digest
@@ -247,39 +238,22 @@ def test_refreshes_that_come_before_the_change_is_done_get_its_answer_too(
         assert refresh(each, key=KEY).refresh_token.text == lost.refresh_token.text
 
 
-def test_only_so_many_refreshes_before_the_change_are_followed(
-    user: AbstractBaseUser, password: str
+@pytest.mark.parametrize(
+    "keys",
+    [[KEY] * 6, ["another key"], [KEY, "another key", KEY]],
+    ids=["more than are followed", "somebody else's", "somebody else's in between"],
+)
+def test_refreshes_that_can_not_be_followed_to_the_change_get_no_answer(
+    user: AbstractBaseUser, password: str, keys: list[str]
 ) -> None:
-    """The nonce of the oldest is forgotten. The password is changed all the same."""
-    session = between = log_in(user)
-    for _ in range(6):
-        between = refresh(between, key=KEY)
+    """Whoever has the token of the change may not have the newest. The password is changed all the
+    same.
+    """
+    session = newest = log_in(user)
+    for key in keys:
+        newest = refresh(newest, key=key)
     change(user, password, session)
-    for held in (session, between):
-        assert_refused(held, key=KEY)
-
-
-def test_refresh_of_somebody_else_in_between_is_the_end_of_it(
-    user: AbstractBaseUser, password: str
-) -> None:
-    """The client with the token of the change may not be the one with the newest token."""
-    session = log_in(user)
-    between = session
-    for key in (KEY, "another key", KEY):
-        between = refresh(between, key=key)
-    change(user, password, session)
-    for held in (session, between):
-        assert_refused(held, key=KEY)
-
-
-def test_token_that_was_consumed_by_somebody_else_gets_no_answer(
-    user: AbstractBaseUser, password: str
-) -> None:
-    """Neither at the change nor at the retry."""
-    session = log_in(user)
-    following = refresh(session, key="another key")
-    change(user, password, session)
-    for held in (session, following):
+    for held in (session, newest):
         assert_refused(held, key=KEY)
 
 
@@ -297,21 +271,17 @@ def test_token_of_a_generation_to_come_gets_no_answer(
 
 
 def test_other_sessions_opened_meanwhile_are_passed_over(
-    user: AbstractBaseUser, password: str
+    session: Issued, lost: Issued, user: AbstractBaseUser
 ) -> None:
     """Only the session that has replaced the former one is given again."""
-    session = log_in(user)
-    lost = change(user, password, session)
     log_in(get_user_model().objects.get(pk=user.pk))
     assert refresh(session, key=KEY).family.pk == lost.family.pk
 
 
 def test_key_of_a_refresh_marks_no_session_as_the_new_one(
-    user: AbstractBaseUser, password: str
+    session: Issued, lost: Issued, user: AbstractBaseUser
 ) -> None:
     """Even though the mark of the change is made from the same text."""
-    session = log_in(user)
-    lost = change(user, password, session)
     other = log_in(get_user_model().objects.get(pk=user.pk))
     refresh(other, key=f"{session.family.pk} {KEY}")
     assert refresh(session, key=KEY).refresh_token.text == lost.refresh_token.text
@@ -328,11 +298,11 @@ def test_of_two_changes_with_one_key_the_session_that_lives_is_given(
     assert refresh(session, key=KEY).refresh_token.text == lost.refresh_token.text
 
 
-def test_end_of_the_new_session_is_final(user: AbstractBaseUser, password: str) -> None:
+def test_end_of_the_new_session_is_final(
+    session: Issued, lost: Issued, user: AbstractBaseUser
+) -> None:
     """No key revives the session."""
-    session = log_in(user)
-    issued = change(user, password, session)
     flows.end_user_sessions(user.pk, reason=Reason.LOGOUT_ALL, client=None, now=datetime.now(UTC))
     with pytest.raises(RefreshTokenRefused):
         refresh(session, key=KEY)
-    assert refusal_of(issued) is not None
+    assert refusal_of(lost) is not None

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jwt_auth.http.views import base as views
+from tests.conftest import MakeUser
 from tests.http.site import Session, Site, open_session
 
 
@@ -50,6 +51,13 @@ def site(db: None) -> Site:
 def session(site: Site, credentials: dict[str, str]) -> Session:
     """A session of Alice's; `site` has its cookie."""
     return open_session(site, credentials)
+
+
+@pytest.fixture
+def bobs(make_user: MakeUser, password: str) -> Session:
+    """A session of Bob's, in a browser of his own."""
+    bob = make_user("bob")
+    return open_session(Site(), {"username": bob.get_username(), "password": password})
 
 
 @pytest.fixture

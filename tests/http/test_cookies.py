@@ -1,4 +1,4 @@
-"""The refresh cookie: how it is set and deleted, and which Cookie headers count."""
+"""How the cookies are set and deleted, and which Cookie headers count as the refresh cookie."""
 
 from __future__ import annotations
 
@@ -13,9 +13,20 @@ from tests.http.site import COOKIE, Session, Site, everything, open_session
 
 pytestmark = pytest.mark.smoke
 
+REFRESH = {
+    "path": "/api/auth/",
+    "domain": "",
+    "secure": True,
+    "samesite": "Strict",
+    "httponly": True,
+    "max-age": 7 * 24 * 3600,
+}
+#: It lives as long as the token, for every path of the site.
+ACCESS = {"path": "/", "max-age": 900}
+
 HOST_ONLY = {"JWT_AUTH_REFRESH_COOKIE_PATH": "/"}
 
-# Name of the cookie and its attributes, for each way to set it up.
+# Name of the cookie and its attributes, where they aren't REFRESH, for each way to set it up.
 WAYS: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
     ({}, COOKIE, {}),
     (HOST_ONLY, "__Host-refresh_token", {"path": "/"}),
@@ -36,6 +47,15 @@ WAYS: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
         COOKIE,
         {"samesite": "None; Partitioned"},
     ),
+    ({}, "access", ACCESS),
+    ({"JWT_AUTH_REFRESH_COOKIE_PATH": "/api/"}, "access", ACCESS),
+    ({"JWT_AUTH_REFRESH_COOKIE_SAMESITE": "Lax"}, "access", {**ACCESS, "samesite": "Lax"}),
+    (
+        {"JWT_AUTH_REFRESH_COOKIE_DOMAIN": "example.com"},
+        "access",
+        {**ACCESS, "domain": "example.com"},
+    ),
+    ({"JWT_AUTH_REFRESH_COOKIE_SECURE": False}, "access", {**ACCESS, "secure": ""}),
 ]
 
 
@@ -46,38 +66,34 @@ def test_cookie_is_set_and_deleted_with_the_same_attributes(
     differing: dict[str, Any],
     site: Site,
     credentials: dict[str, str],
+    password: str,
     settings: Settings,
 ) -> None:
     """A browser deletes only what matches in name, domain and path, and refuses a bare prefix."""
+    settings.JWT_AUTH_ACCESS_COOKIE_NAME = "access"
     for setting, value in own.items():
         setattr(settings, setting, value)
-    login = site.post("login/", credentials)
-    refresh = site.post("refresh/")
-    logout = site.post("logout/")
-    refused = site.post("refresh/")
-    assert [answer.status_code for answer in (login, refresh, logout, refused)] == [
-        *(200, 200, 204, 401)
+    body = {"old_password": password, "new_password": "another horse entirely"}
+    given = [site.post("login/", credentials), site.post("refresh/")]
+    bearer = {"Authorization": f"Bearer {given[0].json()['access_token']}"}
+    given += [site.post("password/change/", body, headers=bearer)]
+    fresh = {"Authorization": f"Bearer {given[2].json()['access_token']}"}
+    gone = [
+        site.post("logout-all/", headers=fresh),
+        site.post("logout/"),
+        site.post("refresh/"),
     ]
-    set_to = {"path": "/api/auth/", "domain": "", "secure": True, "samesite": "Strict"} | differing
-    for answer in (login, refresh, logout, refused):
-        (cookie,) = answer.cookies.values()
-        assert cookie.key == name
-        assert {attribute: cookie[attribute] for attribute in set_to} == set_to
-        assert cookie["httponly"] is True
-    for answer in (login, refresh):
-        assert answer.cookies[name]["max-age"] == 7 * 24 * 3600
-    for answer in (logout, refused):
+    assert [answer.status_code for answer in given + gone] == [200, 200, 200, 204, 204, 401]
+    set_to = REFRESH | differing
+    for answer in given:
         cookie = answer.cookies[name]
-        assert (cookie.value, cookie["max-age"]) == ("", 0)
-        assert cookie["expires"] == "Thu, 01 Jan 1970 00:00:00 GMT"
-
-
-def test_cookie_of_another_name_counts_for_nothing(
-    site: Site, session: Session, settings: Settings
-) -> None:
-    """After the setting has changed, the former cookie is no credential."""
-    settings.JWT_AUTH_REFRESH_COOKIE_NAME = "renamed"
-    assert site.post("refresh/", headers=session.cookie).status_code == 401
+        assert {attribute: cookie[attribute] for attribute in set_to} == set_to
+        assert answer.cookies["access"].value == answer.json()["access_token"]
+    deleted = set_to | {"max-age": 0, "expires": "Thu, 01 Jan 1970 00:00:00 GMT"}
+    for answer in gone:
+        cookie = answer.cookies[name]
+        assert {attribute: cookie[attribute] for attribute in deleted} == deleted
+        assert cookie.value == ""
 
 
 @pytest.mark.parametrize("kind", PLANTED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core import mail
 from django.db import OperationalError
+from django.dispatch import Signal
 from django.http import HttpResponse
 from django.utils.log import AdminEmailHandler
 from django.views.debug import (
@@ -43,21 +45,19 @@ def fail(*given: Any, **named: Any) -> Any:
 class FailingBackend(ModelBackend):
     """An authentication backend whose directory is away."""
 
+    error: Exception = Fault()
+
     def authenticate(
         self, request: Any, username: Any = None, password: Any = None, **named: Any
     ) -> Any:
         """Fail where the password is a local variable."""
-        raise Fault
+        raise self.error
 
 
-class BackendWithoutDatabase(ModelBackend):
+class BackendWithoutDatabase(FailingBackend):
     """An authentication backend whose database is away."""
 
-    def authenticate(
-        self, request: Any, username: Any = None, password: Any = None, **named: Any
-    ) -> Any:
-        """Fail where the password is a local variable."""
-        raise OperationalError("the server closed the connection")
+    error = OperationalError("the server closed the connection")
 
 
 class FailingMiddleware:
@@ -159,50 +159,50 @@ def test_error_in_a_callable_shows_no_secret(
     _assert_hidden(session, credentials)
 
 
-@pytest.mark.parametrize("name", ["form login", "urlencoded login", "JSON login"])
-def test_error_in_a_receiver_of_django_shows_no_secret(
-    name: str, site: Site, session: Session, credentials: dict[str, str]
+@pytest.mark.parametrize(
+    ("name", "failing", "status"),
+    [
+        *product(["form login", "urlencoded login", "JSON login"], [[user_logged_in]], [500]),
+        *product(REQUESTS, [[signals.session_opened, signals.session_refreshed]], [200]),
+    ],
+)
+def test_error_in_a_receiver_shows_no_secret(
+    name: str,
+    failing: list[Signal],
+    status: int,
+    site: Site,
+    session: Session,
+    credentials: dict[str, str],
 ) -> None:
-    """Of ``user_logged_in``, whose errors end the request."""
-    user_logged_in.connect(fail)
-    try:
-        assert REQUESTS[name](site, session, credentials).status_code == 500
-    finally:
-        user_logged_in.disconnect(fail)
-    _assert_hidden(session, credentials)
-
-
-@pytest.mark.parametrize("name", REQUESTS)
-def test_error_in_a_receiver_of_ours_shows_no_secret(
-    name: str, site: Site, session: Session, credentials: dict[str, str]
-) -> None:
-    """Django logs it, and mails it without the request."""
-    mine = (signals.session_opened, signals.session_refreshed)
-    for signal in mine:
+    """Those of Django's signal end the request. Those of ours are logged by Django, and mailed
+    without the request.
+    """
+    for signal in failing:
         signal.connect(fail)
     try:
-        assert REQUESTS[name](site, session, credentials).status_code == 200
+        assert REQUESTS[name](site, session, credentials).status_code == status
     finally:
-        for signal in mine:
+        for signal in failing:
             signal.disconnect(fail)
     _assert_hidden(session, credentials)
 
 
+@pytest.mark.parametrize(
+    ("backend", "status"), [("FailingBackend", 500), ("BackendWithoutDatabase", 503)]
+)
 def test_error_in_an_authentication_backend_shows_no_secret(
-    site: Site, session: Session, credentials: dict[str, str], settings: Settings
+    backend: str,
+    status: int,
+    site: Site,
+    session: Session,
+    credentials: dict[str, str],
+    settings: Settings,
 ) -> None:
-    """Django's ``authenticate()`` hides the credentials in its own frame only."""
-    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.FailingBackend"]
-    assert site.post("login/", credentials).status_code == 500
-    _assert_hidden(session, credentials)
-
-
-def test_database_that_is_away_shows_no_secret(
-    site: Site, session: Session, credentials: dict[str, str], settings: Settings
-) -> None:
-    """That error is logged by us, for an answer of 503."""
-    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.BackendWithoutDatabase"]
-    assert site.post("login/", credentials).status_code == 503
+    """Django's ``authenticate()`` hides the credentials in its own frame only. The database's error
+    is logged by us, for an answer of 503.
+    """
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.{backend}"]
+    assert site.post("login/", credentials).status_code == status
     _assert_hidden(session, credentials)
 
 

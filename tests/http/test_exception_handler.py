@@ -81,7 +81,7 @@ def test_validation_error_keeps_its_messages(answer: Answer) -> None:
     }
 
 
-def test_401_of_any_view_has_a_challenge(answer: Answer) -> None:
+def test_401_of_any_view_has_a_challenge() -> None:
     """RFC 9110 §15.5.2: a 401 must have one."""
     error = exceptions.AuthenticationFailed()
     error.status_code = 401

@@ -46,27 +46,28 @@ def site(settings: Settings, db: None) -> Site:
 
 
 @pytest.fixture
-def bodies(credentials: dict[str, str], session: Session) -> dict[str, tuple[dict[str, str], int]]:
-    """What each endpoint takes, and what it answers."""
-    change = {"old_password": credentials["password"], "new_password": "another staple, a horse"}
+def body(credentials: dict[str, str], session: Session) -> dict[str, str]:
+    """What any of the endpoints takes."""
     return {
-        f"{MOUNT}login/": (credentials, 200),
-        f"{MOUNT}refresh/": ({"x": "y"}, 200),
-        f"{MOUNT}logout/": ({"x": "y"}, 204),
-        f"{MOUNT}logout-all/": ({"x": "y"}, 204),
-        f"{MOUNT}password/change/": (change, 200),
-        f"{MOBILE}login/": (credentials, 200),
-        f"{MOBILE}refresh/": ({"refresh_token": session.refresh_token}, 200),
-        f"{MOBILE}logout/": ({"refresh_token": session.refresh_token}, 204),
-        f"{MOBILE}password/change/": (change, 200),
+        **credentials,
+        "refresh_token": session.refresh_token,
+        "old_password": credentials["password"],
+        "new_password": "another staple, a horse",
     }
 
 
-ENDPOINTS = [
-    *(f"{MOUNT}{path}" for path in ("login/", "refresh/", "logout/", "logout-all/")),
-    *(f"{MOBILE}{path}" for path in ("login/", "refresh/", "logout/")),
-    *(f"{mount}password/change/" for mount in (MOUNT, MOBILE)),
-]
+#: What each endpoint answers.
+ENDPOINTS = {
+    f"{mount}{path}": status
+    for mount in (MOUNT, MOBILE)
+    for path, status in {
+        "login/": 200,
+        "refresh/": 200,
+        "logout/": 204,
+        "logout-all/": 204,
+        "password/change/": 200,
+    }.items()
+}
 
 
 def _post(site: Site, path: str, body: dict[str, str], content_type: str, session: Session) -> Any:
@@ -79,30 +80,20 @@ def _post(site: Site, path: str, body: dict[str, str], content_type: str, sessio
 @pytest.mark.parametrize("content_type", [MULTIPART, FORM, JSON])
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_form_that_a_middleware_has_read_is_taken_as_it_is(
-    path: str,
-    content_type: str,
-    site: Site,
-    session: Session,
-    bodies: dict[str, tuple[dict[str, str], int]],
+    path: str, content_type: str, site: Site, session: Session, body: dict[str, str]
 ) -> None:
     """Django has made a form of it already."""
-    body, status = bodies[path]
     answer = _post(site, path, body, content_type, session)
-    assert answer.status_code == status, answer.content
+    assert answer.status_code == ENDPOINTS[path], answer.content
 
 
 @pytest.mark.parametrize("content_type", [MULTIPART, FORM, JSON])
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_body_that_a_middleware_has_used_up_is_empty(
-    path: str,
-    content_type: str,
-    session: Session,
-    bodies: dict[str, tuple[dict[str, str], int]],
-    settings: Settings,
+    path: str, content_type: str, session: Session, body: dict[str, str], settings: Settings
 ) -> None:
     """The fields are missing, and the client hears it."""
     settings.MIDDLEWARE = [f"{__name__}.StreamReader", *current.MIDDLEWARE]
-    body, _ = bodies[path]
     answer = _post(Site(), path, body, content_type, session)
     assert answer.status_code in {204, 400, 401}, answer.content
 

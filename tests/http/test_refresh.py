@@ -81,13 +81,6 @@ def test_refused_token_gets_one_answer_and_loses_its_cookie(
     assert answer.cookies[COOKIE]["max-age"] == 0
 
 
-def test_retry_with_the_same_key_gets_the_same_cookie(site: Site, session: Session) -> None:
-    """A lost answer can be requested again."""
-    headers = {"Idempotency-Key": "a page's own", **session.cookie}
-    first, second = (site.post("refresh/", headers=headers) for _ in range(2))
-    assert first.cookies[COOKIE].value == second.cookies[COOKIE].value
-
-
 @pytest.mark.parametrize("key", ["", "  ", "k" * 513])
 def test_key_that_is_none_saves_nobody(key: str, site: Site, session: Session) -> None:
     """An empty or overlong key is ignored: the second use is a reuse."""
@@ -139,10 +132,3 @@ def test_max_age_shrinks_to_the_end_of_the_session(
     end = datetime.fromtimestamp(clock.now, UTC) + timedelta(minutes=10)
     RefreshTokenFamily.objects.update(absolute_expires_at=end)
     assert site.post("refresh/").cookies[COOKIE]["max-age"] == 599
-
-
-def test_body_of_a_refresh_is_not_looked_at(site: Site, session: Session) -> None:
-    """A refresh token in the body is ignored if cookies are used."""
-    body = {"refresh_token": session.refresh_token}
-    answer = site.post("refresh/", body, headers={"Cookie": "other=1"})
-    assert answer.status_code == 401

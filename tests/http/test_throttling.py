@@ -7,7 +7,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -21,7 +20,6 @@ from rest_framework.exceptions import Throttled
 
 from jwt_auth.http import throttling, username_spellings
 from jwt_auth.models import Client
-from jwt_auth.tokens import refresh
 from tests.conftest import MakeUser
 from tests.http.conftest import Clock
 from tests.http.site import COOKIE, Session, Site, everything
@@ -39,10 +37,8 @@ def _cache_of_the_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
 OFF = dict.fromkeys(("login_account", "login_address", "refresh", "password_reset"))
 
 NO_CACHE = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": "redis://127.0.0.1:1/0",  # no server listens there
-    }
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": "redis://127.0.0.1:1/0",  # no server listens there
 }
 
 
@@ -54,24 +50,20 @@ def _guess(site: Site, username: str, **extra: Any) -> int:
 def test_account_is_throttled_wherever_guesses_come_from(
     site: Site, credentials: dict[str, str], settings: Settings, clock: Clock
 ) -> None:
-    """Then the right password doesn't help either. The answer says how long to wait."""
+    """Then the right password doesn't help either. The answer says how long to wait: until the end
+    of the window that the first guess began.
+    """
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
-    name = credentials["username"]
-    codes = [_guess(site, name, REMOTE_ADDR=f"192.0.2.{n}") for n in range(2)]
-    clock.now += 14.5
+    codes = []
+    for n in range(2):
+        codes.append(_guess(site, credentials["username"], REMOTE_ADDR=f"192.0.2.{n}"))
+        clock.now += 7.25
     answer = site.post("login/", credentials, REMOTE_ADDR="192.0.2.9")
     assert [*codes, answer.status_code] == [401, 401, 429]
     assert answer.json().keys() == {"detail", "code"}
     assert answer.json()["code"] == "throttled"
     assert answer["Retry-After"] == "46"
     assert answer["Cache-Control"] == "no-store"
-
-
-def test_spellings_of_one_account_are_one_count(site: Site, settings: Settings) -> None:
-    """Case and compatibility forms, which a database may take as equal, give no more attempts."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
-    assert [_guess(site, name) for name in ("Alice", "ALICE", "\uff41lice")] == [401, 401, 429]
-    assert _guess(site, "bob") == 401
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -136,14 +128,15 @@ def test_log_in_with_a_like_name_is_no_help_against_another(
 
 
 @pytest.mark.parametrize(
-    "name", ["\u00e4lice ", " ALICE", "a\u200blice", "\u24d0lice", "al\u0131ce"]
+    "name",
+    ["ALICE", "\uff41lice", "\u00e4lice ", " ALICE", "a\u200blice", "\u24d0lice", "al\u0131ce"],
 )
 def test_name_that_only_another_backend_may_know_is_counted_by_its_letters(
     name: str, site: Site, settings: Settings
 ) -> None:
     """A backend that looks up addresses, say, may ask a database that takes two as equal."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
-    assert [_guess(site, "alice"), _guess(site, name)] == [401, 429]
+    assert [_guess(site, each) for each in ("alice", name, "bob")] == [401, 429, 401]
 
 
 def test_blanks_at_the_end_make_no_other_name(db: None) -> None:
@@ -162,17 +155,6 @@ def test_name_that_the_column_cannot_hold_is_counted_by_its_letters(
     assert names == [["letters alice"]] * 2
 
 
-def test_account_is_one_count_at_login_and_at_the_password_change(
-    site: Site, session: Session, credentials: dict[str, str], settings: Settings
-) -> None:
-    """A stolen access token gives no more attempts at the password than a login."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
-    for name in (credentials["username"], credentials["username"].upper()):
-        assert _guess(site, name) == 401
-    body = {"old_password": credentials["password"], "new_password": "a new battery staple"}
-    assert site.post("password/change/", body, headers=session.bearer).status_code == 429
-
-
 def test_address_is_throttled_whatever_the_account(site: Site, settings: Settings) -> None:
     """One attempt at each of many accounts is noticed, too."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
@@ -188,13 +170,6 @@ def test_ipv6_network_is_one_address(site: Site, settings: Settings) -> None:
     assert _guess(site, "a", REMOTE_ADDR="2001:db8:0:2::1") == 401
 
 
-def test_forwarded_for_buys_no_guesses(site: Site, settings: Settings) -> None:
-    """Without proxies in the settings, the header is only what its sender has written."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_address": "2/min"}
-    codes = [_guess(site, "a", headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(3)]
-    assert codes == [401, 401, 429]
-
-
 def test_client_without_address_is_throttled_by_account_only(
     site: Site, settings: Settings
 ) -> None:
@@ -203,22 +178,13 @@ def test_client_without_address_is_throttled_by_account_only(
     assert [_guess(site, "a", REMOTE_ADDR="") for _ in range(2)] == [401, 401]
 
 
-def test_log_ins_that_succeed_do_not_count(
+def test_success_neither_counts_nor_resets_a_guessers_count(
     site: Site, credentials: dict[str, str], settings: Settings
 ) -> None:
-    """However often a user logs in, that isn't guessing."""
+    """However often a user logs in, that isn't guessing, and gives an attacker no new attempts."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
     assert _guess(site, credentials["username"]) == 401
     assert [site.post("login/", credentials).status_code for _ in range(4)] == [200] * 4
-
-
-def test_success_does_not_reset_a_guessers_count(
-    site: Site, credentials: dict[str, str], settings: Settings
-) -> None:
-    """Otherwise an attacker would get new attempts whenever the account's owner logs in."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
-    assert _guess(site, credentials["username"]) == 401
-    assert site.post("login/", credentials).status_code == 200
     assert [_guess(site, credentials["username"]) for _ in range(2)] == [401, 429]
 
 
@@ -301,14 +267,7 @@ _DJANGO_REDIS = "django_redis.cache.RedisCache"
 @pytest.mark.parametrize(
     ("cache", "reason"),
     [
-        (
-            # No server listens there.
-            {
-                "BACKEND": "django.core.cache.backends.redis.RedisCache",
-                "LOCATION": "redis://127.0.0.1:1/0",
-            },
-            "ConnectionError",
-        ),
+        (NO_CACHE, "ConnectionError"),
         (
             {"BACKEND": _DJANGO_REDIS, "LOCATION": "redis://127.0.0.1:1/0"},
             "ConnectionError",
@@ -353,7 +312,7 @@ def test_cache_that_fails_during_a_log_in_is_logged(
     """The attempt stays counted, in case the cache comes back. The login continues."""
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     counters = throttling.count_login("alice", Client(ip_address=None, user_agent=""), now=0.0)
-    settings.CACHES = NO_CACHE
+    settings.CACHES = {"default": NO_CACHE}
     throttling.take_back(counters)
     assert [record.levelno for record in log.records] == [logging.ERROR]
 
@@ -376,16 +335,6 @@ def test_defaults_are_on(site: Site, settings: Settings) -> None:
     """Five a minute for an account, without any setting."""
     del settings.JWT_AUTH_THROTTLE_RATES
     assert [_guess(site, "a") for _ in range(6)] == [401] * 5 + [429]
-
-
-def test_wait_is_until_the_window_ends(settings: Settings) -> None:
-    """The window began with the first attempt, and the seconds are rounded up."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "2/min"}
-    throttling.count("login_account", "a", now=100.0)
-    throttling.count("login_account", "a", now=120.0)
-    with pytest.raises(Throttled) as raised:
-        throttling.count("login_account", "a", now=129.5)
-    assert "31 seconds" in str(raised.value.detail)
 
 
 def test_window_ends(settings: Settings, clock: Clock) -> None:
@@ -457,15 +406,6 @@ def test_rate_that_is_none_is_refused(rate: Any) -> None:
     """The checks report it at the start."""
     with pytest.raises((ValueError, KeyError, IndexError)):
         throttling.parse_rate(rate)
-
-
-def test_genuine_token_counts_by_its_family(settings: Settings) -> None:
-    """It doesn't matter which of the session's tokens is sent."""
-    settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "refresh": "1/min"}
-    token = refresh.issue_first(UUID(int=1))
-    throttling.count_refresh(token, now=0.0)
-    with pytest.raises(Throttled):
-        throttling.count_refresh(token.successor(b"nonce"), now=0.0)
 
 
 def test_tenants_are_counted_apart(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def test_reserved_claim_of_the_project_is_refused(name: str) -> None:
         _issue(own_claims={name: "x"})
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, float("nan"), b"bytes"])
+@pytest.mark.parametrize("value", [object(), {1, 2}, float("nan"), float("inf"), b"bytes"])
 def test_claim_without_a_json_form_is_refused(value: object) -> None:
     """Such a token could not be read. The error doesn't quote the value."""
     with pytest.raises(ClaimsInvalid, match="JWT_AUTH_CLAIMS gave a value"):
@@ -108,7 +108,9 @@ def test_claims_that_make_a_token_too_long_are_refused() -> None:
     longest = _issue(own_claims={"x": "a" * room}).text
     assert jws.MAX_LENGTH - 4 < len(longest) <= jws.MAX_LENGTH
     assert refusal_of(longest) is None
-    with pytest.raises(ClaimsInvalid, match=r"user 1 make an access token of 8\d\d\d bytes; 8192"):
+    with pytest.raises(
+        ClaimsInvalid, match=r"user 1 make .* of 8\d\d\d bytes; 8192 .* JWT_AUTH_ROLES"
+    ):
         _issue(own_claims={"x": "a" * (room + 4)})
 
 
@@ -152,16 +154,6 @@ def test_header_is_refused_for_its_first_fault_before_any_cryptography(
     monkeypatch.setattr(VerificationKey, "verify", _explode)
     header = forge.header(**_all_from(HEADER_FAULTS, first))
     assert refusal_of(forge.token(header=header)) == HEADER_FAULTS[first][0]
-
-
-def test_foreign_algorithm_is_refused_before_any_cryptography(
-    forge: Forge, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The key says how it is used; a token that says otherwise costs no signature check."""
-    monkeypatch.setattr(VerificationKey, "verify", _explode)
-    for algorithm in ("HS256", "RS256", "PS256", "EdDSA", "Ed25519", "ES384", "es256", "none"):
-        header = forge.header(alg=algorithm)
-        assert refusal_of(forge.token(header=header)) == Refusal.HEADER_ALG
 
 
 @pytest.mark.parametrize("first", range(len(CLAIM_FAULTS)))
@@ -211,12 +203,6 @@ def test_token_of_another_type_is_refused(typ: object, forge: Forge) -> None:
     assert refusal_of(forge.token(header=forge.header(typ=typ))) == Refusal.HEADER_TYP
 
 
-@pytest.mark.parametrize("kid", [MISSING, None, "", 0, 1, True, [], ["a"], {"a": 1}])
-def test_kid_that_is_no_text_is_refused(kid: object, forge: Forge) -> None:
-    """A key is found by a string, never by what happens to be equal to one."""
-    assert refusal_of(forge.token(header=forge.header(kid=kid))) == Refusal.HEADER_KID
-
-
 @pytest.mark.parametrize("alg", [MISSING, None, "", 0, True, [], ["ES256"], {"ES256": 1}])
 def test_alg_that_is_no_text_is_refused(alg: object, forge: Forge) -> None:
     """Missing, empty or a list: no algorithm is not any algorithm."""
@@ -231,6 +217,9 @@ def test_unknown_header_parameter_is_passed_over(forge: Forge) -> None:
 @pytest.mark.parametrize(
     ("algorithm", "name", "refusal"),
     [
+        ("ES256", "ES384", Refusal.HEADER_ALG),
+        ("ES256", "es256", Refusal.HEADER_ALG),
+        ("ES256", "Ed25519", Refusal.HEADER_ALG),
         ("EdDSA", "EdDSA", None),
         ("EdDSA", "Ed25519", None),
         ("EdDSA", "Ed448", Refusal.HEADER_ALG),

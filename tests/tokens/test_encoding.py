@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jwt_auth.encoding import base64url_decode, base64url_encode
 
-#: A machine that does nothing for a while is no failure.
-PATIENTLY = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-
-@PATIENTLY
 @given(st.binary(max_size=200))
 def test_encoded_value_decodes_to_itself(value: bytes) -> None:
     """What is encoded has no padding and only the characters of the URL-safe alphabet."""
@@ -22,7 +17,6 @@ def test_encoded_value_decodes_to_itself(value: bytes) -> None:
     assert "=" not in text
 
 
-@PATIENTLY
 @given(st.text(alphabet="AQgw-_=+/ \n", max_size=9))
 def test_accepted_text_is_the_one_text_of_its_value(text: str) -> None:
     """Nothing is accepted but what encoding would give: no token has a second spelling."""

@@ -87,10 +87,3 @@ def test_other_than_a_json_object_is_malformed(text: bytes) -> None:
 def test_name_that_stands_twice_is_refused(text: bytes) -> None:
     """Two readers could disagree on which counts, however deep it stands and is spelt."""
     assert _object_refusal(text) == Refusal.DUPLICATE_NAME
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1}])
-def test_claim_without_a_json_form_is_not_serialized(value: object) -> None:
-    """What no reader could read is not written."""
-    with pytest.raises((TypeError, ValueError)):
-        jws.serialize({}, {"a": value})

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
@@ -19,9 +18,6 @@ from jwt_auth.tokens.refresh import RefreshToken, issue_first, parse
 
 FAMILY = UUID("6f1c9d5e-3b1a-4e58-9c53-0d6f6c1f5a11")
 BYTES = 1 + 16 + 4 + 32 + 16
-
-#: A pause of the machine is not a failure.
-PATIENTLY = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _is_refused(text: str) -> bool:
@@ -73,23 +69,12 @@ def test_every_flipped_bit_is_refused() -> None:
         assert _is_refused(base64url_encode((value ^ (1 << bit)).to_bytes(BYTES, "big"))), bit
 
 
-@PATIENTLY
-@given(position=st.integers(0, BYTES - 1), change=st.integers(1, 255), family=st.uuids())
-def test_every_changed_byte_is_refused(position: int, change: int, family: UUID) -> None:
-    """Any change of any byte is noticed, in every token."""
-    value = bytearray(base64url_decode(issue_first(family).text))
-    value[position] ^= change
-    assert _is_refused(base64url_encode(bytes(value)))
-
-
-@PATIENTLY
 @given(st.binary(min_size=BYTES, max_size=BYTES))
 def test_made_up_token_is_refused(value: bytes) -> None:
     """The right length and alphabet are not enough."""
     assert _is_refused(base64url_encode(value))
 
 
-@PATIENTLY
 @given(st.text(max_size=100))
 def test_any_text_is_refused_and_none_crashes(text: str) -> None:
     """Any other text in the cookie gets the same answer."""
@@ -148,38 +133,13 @@ def test_successor_depends_on_nonce_and_token() -> None:
     assert successor != issue_first(FAMILY).successor(b"nonce")
 
 
-def test_token_of_another_secret_key_is_refused(settings: Settings) -> None:
-    """A token of another installation is refused because of its tag."""
-    token = issue_first(FAMILY)
-    settings.SECRET_KEY = "another secret key " * 3
-    assert _is_refused(token.text)
-
-
-def test_token_of_a_former_secret_key_is_accepted(settings: Settings) -> None:
-    """A rotation of SECRET_KEY ends no session while the former key is among the fallbacks."""
-    token = issue_first(FAMILY)
-    _rotate(settings)
-    assert parse(token.text) == token
-    settings.SECRET_KEY_FALLBACKS = []
-    assert _is_refused(token.text)
-
-
 def test_new_token_is_made_with_the_new_secret_key(settings: Settings) -> None:
     """Fallbacks only verify, so new tokens stay valid when the fallbacks are removed."""
     former = issue_first(FAMILY)
-    _rotate(settings)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "rotated " * 8, [settings.SECRET_KEY]
     issued = [issue_first(FAMILY), former.successor(b"nonce")]
     settings.SECRET_KEY_FALLBACKS = []
     assert [parse(token.text) for token in issued] == issued
-
-
-def test_successor_of_before_a_rotation_is_found_after_it(settings: Settings) -> None:
-    """A retry gets the same successor, although SECRET_KEY has changed in between."""
-    token = issue_first(FAMILY)
-    successor = token.successor(b"nonce")
-    _rotate(settings)
-    assert token.successor(b"nonce") != successor
-    assert successor in list(token.successors(b"nonce"))
 
 
 def test_secret_key_may_be_bytes(settings: Settings) -> None:
@@ -194,11 +154,6 @@ def test_keys_of_tag_and_successor_differ(settings: Settings) -> None:
     secret_key = settings.SECRET_KEY.encode()
     keys = {secret_key, *(refresh._derived(secret_key, purpose) for purpose in (b"1", b"2"))}
     assert len(keys) == 3
-
-
-def _rotate(settings: Settings) -> None:
-    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-    settings.SECRET_KEY = f"rotated {uuid4()} {uuid4()}"
 
 
 def test_refresh_token_is_immutable() -> None:
