@@ -96,6 +96,12 @@ def test_rsa_key_with_a_long_exponent_is_refused() -> None:
     assert jwk.prepare_signing_key(in_a_ring).kid == "k"
 
 
+def test_rsa_key_with_the_longest_exponent_is_adopted() -> None:
+    """Of 32 bits, which Windows' CryptoAPI still takes."""
+    members = jwk.members_of(with_exponent(2**32 - 5, bits=2048), "RS256")
+    assert adopt(members, algorithm="RS256")["e"] == members["e"]
+
+
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"kid": "a"}'])
 def test_what_is_no_jwk_is_refused(text: bytes) -> None:
     """Not JSON, not an object, not a key."""
@@ -129,6 +135,7 @@ def test_member_that_stands_twice_is_refused() -> None:
         (b"my-super-secret-key-for-jwt-signing-2024", "placeholder"),
         (b"django-Insecure-8$xk2!9fj3@vq7zp", "placeholder"),
         (b"our-PASSWD-for-the-API-is-8412-or-7", "placeholder"),
+        (b"an-EXAMPLE-of-a-key-3f9c-for-the-API", "placeholder"),
     ],
 )
 def test_weak_secret_is_refused(value: bytes, reason: str) -> None:

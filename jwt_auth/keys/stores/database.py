@@ -1,7 +1,8 @@
 """The key ring in the project's database, in one row, encrypted.
 
 The key that encrypts it comes from the environment, so that a thief of a dump or a backup of the
-database can't sign. The store reads from the write database, too: a replica may lag behind.
+database can't sign. The store reads from the write database, too: a replica may lag behind. The
+time-outs of the project's connection to it bound a load.
 """
 
 from __future__ import annotations
