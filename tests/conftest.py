@@ -17,6 +17,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from tests.jobs import jobs_of
+from tests.keys.reloading import finish_reloads, record_reloads
 from tests.settings import REAL_PASSWORD_HASHERS
 
 # How long an example takes says more of the machine than of the code.
@@ -65,6 +66,14 @@ def _empty_cache() -> Iterator[None]:
     """Let no throttle count across tests."""
     yield
     caches["default"].clear()
+
+
+@pytest.fixture(autouse=True)
+def _finished_reloads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let no load of keys in the background tell its events to the log of the next test."""
+    record_reloads(monkeypatch)
+    yield
+    finish_reloads()
 
 
 @pytest.fixture

@@ -19,14 +19,8 @@ from tests.keys.reloading import (
     Hanging,
     Process,
     finish_reloads,
-    record_reloads,
 )
 from tests.keys.stores import MemoryKeyStore
-
-
-@pytest.fixture(autouse=True)
-def _recorded_reloads(monkeypatch: pytest.MonkeyPatch) -> None:
-    record_reloads(monkeypatch)
 
 
 @pytest.fixture
