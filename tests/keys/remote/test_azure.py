@@ -132,6 +132,18 @@ def test_load_of_a_settled_ring_is_one_request(storage: AzureStorage, ring: KeyR
     assert [request.method for request in storage.service.requests] == ["GET"]
 
 
+def test_redirect_is_not_followed(storage: AzureStorage, ring: KeyRing) -> None:
+    """It could lead to a server that gives another ring."""
+    storage.put_ring(ring)
+    store = storage.open()
+    store.load()
+    there = f"https://{storage.vault.address}{storage.service.requests[-1].path}"
+    storage.service.next.append(Answer(status=302, headers={"Location": there}))
+    with pytest.raises(KeyStoreError):
+        store.load()
+    assert store.load() == ring
+
+
 def test_writer_that_stops_before_it_has_looked_loses_nothing_of_others(
     storage: AzureStorage, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,14 @@ def test_document_is_the_secret_itself(storage: VaultStorage, ring: KeyRing) -> 
     assert KeyRing.from_json(json.dumps(version.data)) == ring
 
 
+def test_ring_is_kept_in_the_engine_of_the_options(storage: VaultStorage, ring: KeyRing) -> None:
+    """Read and written there, and nowhere else."""
+    store = storage.open(MOUNT_POINT="kv")
+    store.save(ring, expected_version=None)
+    assert store.load() == ring
+    assert list(storage.vault.secrets) == [("", "kv/example/keys")]
+
+
 @pytest.mark.parametrize(
     ("state", "way"), [("deleted", "vault kv undelete"), ("destroyed", "vault kv rollback")]
 )

@@ -48,7 +48,8 @@ class Vault:
     approles: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
     #: Name of the role to the service account's token that it takes, and the policy.
     kubernetes: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
-    #: By namespace and path; the first version is number 1.
+    #: By namespace and path, with the engine's name before it unless that is ``secret``. The first
+    #: version is number 1.
     secrets: dict[tuple[str, str], list[Version]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -63,13 +64,13 @@ class Vault:
         if match := re.fullmatch(r"/v1/auth/([\w-]+)/login", path):
             return self._log_in(match[1], request.json)
         capabilities = self.tokens.get(request.headers.get("X-Vault-Token", ""))
-        match = re.fullmatch(r"/v1/secret/data/(.+)", path)
+        match = re.fullmatch(r"/v1/(?:secret|(kv))/data/(.+)", path)
         if capabilities is None:
             return errors(403, "permission denied", "invalid token")
         if match is None:
             # To one whose policy does not name it, a mount that is not there looks like this, too.
             return errors(403, "permission denied")
-        key = request.headers.get("X-Vault-Namespace", ""), match[1]
+        key = request.headers.get("X-Vault-Namespace", ""), "/".join(filter(None, match.groups()))
         if request.method == "GET":
             return self._read(key) if "read" in capabilities else errors(403, "permission denied")
         needed = "update" if key in self.secrets else "create"
