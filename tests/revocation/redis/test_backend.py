@@ -206,7 +206,8 @@ def test_keys_of_other_issuer_are_others(
     user: AbstractBaseUser, server: RedisServer, settings: Settings
 ) -> None:
     """Two projects that share a server have separate hashes, unless they set the same prefix."""
-    use_redis(settings, cache_at(server.url), PREFIX=None)
+    use_redis(settings, cache_at(server.url))
+    del settings.JWT_AUTH_REVOCATION["OPTIONS"]["PREFIX"]
     known(log_in(user))
     settings.JWT_AUTH_ISSUER = "https://other.example.com"
     known(log_in(user))

@@ -113,7 +113,8 @@ def test_frozen_sentinels_cost_a_time_out(user: AbstractBaseUser, settings: Sett
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         cache = _behind([deaf.getsockname()], "redis://primary-of-nobody/0")
         cache["OPTIONS"]["CONNECTION_POOL_KWARGS"] = {"socket_timeout": None}
-        use_redis(settings, cache, TIMEOUT=0.25)
+        use_redis(settings, cache)
+        del settings.JWT_AUTH_REVOCATION["OPTIONS"]["TIMEOUT"]
         known(log_in(user))
         deaf.setblocking(False)
         deaf.accept()[0].close()
