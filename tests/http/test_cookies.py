@@ -96,6 +96,14 @@ def test_cookie_is_set_and_deleted_with_the_same_attributes(
         assert cookie.value == ""
 
 
+def test_cookie_of_the_weaker_prefix_counts_for_nothing(
+    site: Site, session: Session, settings: Settings
+) -> None:
+    """It was ours before the setting changed; a sibling subdomain could plant one."""
+    settings.JWT_AUTH_REFRESH_COOKIE_PATH = "/"
+    assert site.post("refresh/", headers=session.cookie).status_code == 401
+
+
 @pytest.mark.parametrize("kind", PLANTED)
 def test_cookie_that_is_not_exactly_ours_is_refused(
     kind: str, site: Site, session: Session
