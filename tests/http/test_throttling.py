@@ -212,10 +212,12 @@ def test_success_does_not_reset_the_address(
     assert _guess(site, "bob") == 429
 
 
+@pytest.mark.parametrize("backend", ["ModelBackend", "AllowAllUsersModelBackend"])
 def test_inactive_users_right_password_resets_nothing(
-    site: Site, make_user: MakeUser, password: str, settings: Settings
+    backend: str, site: Site, make_user: MakeUser, password: str, settings: Settings
 ) -> None:
-    """An attempt that opens no session has failed."""
+    """An attempt that opens no session has failed, even if the backend lets the user in."""
+    settings.AUTHENTICATION_BACKENDS = [f"django.contrib.auth.backends.{backend}"]
     settings.JWT_AUTH_THROTTLE_RATES = {**OFF, "login_account": "1/min"}
     user = make_user(is_active=False)
     body = {"username": user.get_username(), "password": password}
