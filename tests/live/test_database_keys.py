@@ -176,7 +176,7 @@ def test_server_without_tables_says_to_migrate(
         with empty.start() as server:
             assert server.process.wait(START_TIMEOUT) != 0
         assert "jwt_auth.E030" in server.read_log()
-        assert "run `manage.py migrate` first" in server.read_log()
+        assert "run `manage.py migrate`" in server.read_log()
 
 
 def test_nodes_that_find_a_rotation_due_rotate_once(site: Site) -> None:

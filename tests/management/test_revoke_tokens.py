@@ -128,8 +128,12 @@ def test_session_that_has_ended_is_an_error(issued: Issued) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_exit_code_and_sentence_reach_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_code_and_sentence_reach_the_shell(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """1, on standard error, without a traceback."""
+    # A second set-up would bind the log to this test's standard error, which is closed afterwards.
+    monkeypatch.setattr("django.setup", lambda: None)
     with pytest.raises(SystemExit) as raised:
         ManagementUtility(["manage.py", "revoke_tokens", "--user", "nobody"]).execute()
     assert raised.value.code == 1
