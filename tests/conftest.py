@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -16,6 +17,8 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.keys.stores.file import FileKeyStore
 from tests.jobs import jobs_of
 from tests.keys.reloading import finish_reloads, record_reloads
 from tests.settings import REAL_PASSWORD_HASHERS
@@ -59,6 +62,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def key_ring() -> None:
     """Make the first key, once; a test that changes the ring points the settings elsewhere."""
     call_command("generate_keys", verbosity=0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder that a file store will make."""
+    return tmp_path / "keys"
+
+
+@pytest.fixture
+def file_store(folder: Path, settings: Settings) -> FileKeyStore:
+    """The settings' store: an empty file store."""
+    settings.JWT_AUTH_KEY_STORE = {
+        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
+        "OPTIONS": {"PATH": str(folder)},
+    }
+    store = get_key_store()
+    assert isinstance(store, FileKeyStore)
+    return store
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """How often the key cache loads the ring for unknown kids, and logs that the store fails.
 
-Both are pure: each method takes the time, by the monotonic clock.
+Neither asks a clock: the cache passes the time, by the monotonic clock.
 """
 
 from __future__ import annotations

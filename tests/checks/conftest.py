@@ -9,7 +9,6 @@ from django.core.management import call_command
 from pytest_django import Settings
 
 from jwt_auth.keys.stores.file import FileKeyStore
-from tests.keys.conftest import file_store, folder  # noqa: F401  fixtures
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +18,7 @@ def _throttled(settings: Settings) -> None:
 
 
 @pytest.fixture
-def no_ring(file_store: FileKeyStore) -> Path:  # noqa: F811
+def no_ring(file_store: FileKeyStore) -> Path:
     """The file of the settings' ring, which does not exist yet."""
     return Path(file_store.describe())
 

@@ -13,7 +13,6 @@ from pytest_django import Settings
 
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.flows.scene import log_in, row_of
-from tests.keys.conftest import file_store, folder  # noqa: F401  fixtures
 from tests.management.commands import output_of
 
 pytestmark = [pytest.mark.example, pytest.mark.django_db, pytest.mark.smoke]
@@ -30,7 +29,7 @@ def _run(*arguments: str) -> str:
     return output_of("demo", *arguments)
 
 
-def test_demo_makes_keys_and_two_users(file_store: FileKeyStore) -> None:  # noqa: F811
+def test_demo_makes_keys_and_two_users(file_store: FileKeyStore) -> None:
     """And says where to go and who to log in as."""
     said = _run("--no-serve", "--port", "8123")
     assert "http://127.0.0.1:8123/" in said
@@ -94,7 +93,7 @@ def test_impossible_port_is_told() -> None:
         _run("--port", "99999")
 
 
-def test_broken_key_ring_is_told_and_kept(file_store: FileKeyStore) -> None:  # noqa: F811
+def test_broken_key_ring_is_told_and_kept(file_store: FileKeyStore) -> None:
     """Somebody's keys are not replaced by new ones."""
     call_command("generate_keys", verbosity=0)
     ring = Path(file_store.describe())

@@ -12,7 +12,6 @@ from pytest_django import Settings
 from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
-from jwt_auth.keys.stores.file import FileKeyStore
 from tests.keys.reloading import (
     PATIENCE,
     Clock,
@@ -38,24 +37,6 @@ def ring(now: datetime) -> KeyRing:
 def following(ring: KeyRing, now: datetime) -> KeyRing:
     """The ring after a rotation; its new key signs."""
     return ring.with_next_key(jwk.generate("EdDSA"), now, now, timedelta(minutes=16))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The folder that a file store will make."""
-    return tmp_path / "keys"
-
-
-@pytest.fixture
-def file_store(folder: Path, settings: Settings) -> FileKeyStore:
-    """The settings' store: an empty file store."""
-    settings.JWT_AUTH_KEY_STORE = {
-        "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
-        "OPTIONS": {"PATH": str(folder)},
-    }
-    store = get_key_store()
-    assert isinstance(store, FileKeyStore)
-    return store
 
 
 @pytest.fixture

@@ -50,4 +50,4 @@ def translate(error: DatabaseError, where: str) -> KeyStoreError:
     passes = isinstance(error, OperationalError) and not misses_tables(error)
     reason = str(error).strip().partition("\n")[0]
     kind = KeyStoreUnavailable if passes else KeyStoreError
-    return kind(f"{where}: {remedy(error)} The database said: {reason}")
+    return kind(f"{where}: {remedy(error)} The database said: {reason}.")
