@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ import requests
 
 from tests.live.site import COMMAND_TIMEOUT, ROOT
 from tests.live.waiting import wait_until
+from tests.programs import need
+from tests.revocation.redis.servers import free_port
 
 pytestmark = [pytest.mark.live, pytest.mark.example]
 
@@ -34,9 +35,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def address(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
     """Serve the demo as `make demo` does, and give its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = tmp_path / "demo.log"
     with log.open("wb") as output:
         demo = subprocess.Popen(
@@ -67,6 +66,8 @@ def test_story_of_the_readme_goes_as_told(
     environment: dict[str, str], address: str, tmp_path: Path
 ) -> None:
     """Log in, refresh, replay, rotate, log out: each answer has the status that is told."""
+    need("curl")
+    need("jq")
     story = README.partition("The same story with curl")[2].partition("## State")[0]
     commands = "".join(SHELL.findall(story))
     for written, here in (
