@@ -8,6 +8,7 @@ The backends of ``JWT_AUTH_KEY_STORE`` and ``JWT_AUTH_REVOCATION`` check their o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import indent
 
 from django.core import checks
 from django.core.checks import CheckMessage
@@ -37,5 +38,6 @@ def explain(problems: Sequence[CheckMessage]) -> str:
     """List every problem in one text, with its id, its reason and the line to write."""
     lines = [f"jwt_auth can't start with {len(problems)} problem(s):"]
     for problem in problems:
-        lines += ["", f"{problem.id}: {problem.msg}", f"    HINT: {problem.hint}"]
+        hint = f"HINT: {problem.hint}".replace("\n\t", "\n")
+        lines += ["", f"{problem.id}: {problem.msg}", indent(hint, "    ")]
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from jwt_auth.exceptions import KeyStoreUnavailable
 from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
-from tests.checks.scene import change_key
+from tests.checks.scene import advice_of, change_key
 from tests.keys.reloading import signing_key
 
 
@@ -90,7 +90,8 @@ def test_missing_ring_is_a_warning_to_commands(no_ring: Path) -> None:
     (message,) = run_checks(tags=[checks.TAG])
     assert message.id == "jwt_auth.W030"
     assert not message.is_serious()
-    assert (message.msg, message.hint) == (_problem().msg, _problem().hint)
+    problem = _problem()
+    assert (message.msg, advice_of(message)) == (problem.msg, advice_of(problem))
 
 
 def test_missing_ring_stops_a_server_only(no_ring: Path) -> None:
