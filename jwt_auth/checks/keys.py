@@ -105,7 +105,7 @@ def _hint(failure: KeyFailure) -> str:
 
 
 def check_keys(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
-    """Warn only, because a build without secrets has to run before there are keys."""
+    """Warn only, because other commands and a build without secrets may need no keys."""
     if this_process().command in _BEFORE_THE_KEYS:
         return []
     failure = _find_failure(_load)

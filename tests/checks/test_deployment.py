@@ -163,7 +163,7 @@ def test_wrong_settings_are_left_to_their_own_check(settings: Settings) -> None:
     assert check_deployment(None) == []
 
 
-def test_check_command_runs_them(settings: Settings) -> None:
+def test_check_command_runs_them(db: None, settings: Settings) -> None:
     """They are registered: ``check --deploy`` shows them, plain ``check`` does not."""
     settings.JWT_AUTH_REFRESH_COOKIE_SECURE = False
     shown = {deploy: io.StringIO() for deploy in (False, True)}
