@@ -1,0 +1,50 @@
+"""What a container has, by the means of Linux: mounts of its own and an unprivileged user."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+#: The user of the documented image.
+UID = 10001
+
+#: `unshare` and `setpriv` are in Debian's util-linux, which every machine has.
+_UNSHARE = ("unshare", "--mount", "--propagation", "private")
+
+
+def as_root(*command: str) -> list[str]:
+    """Give the command for root, or for sudo if it asks for no password."""
+    return list(command) if os.geteuid() == 0 else ["sudo", "--non-interactive", *command]
+
+
+def as_user(uid: int, *capabilities: str) -> list[str]:
+    """Give the start of a command that runs as the user, without a way to more rights."""
+    granted = ",".join(("-all", *(f"+{name}" for name in capabilities)))
+    return [
+        *("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs"),
+        *(f"--inh-caps={granted}", f"--ambient-caps={granted}", f"--bounding-set={granted}"),
+    ]
+
+
+def sandboxed(mounts: str, command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Give a command that runs after a shell's lines in a mount namespace, which ends with it.
+
+    It sees only this environment.
+    """
+    clean = ["env", "-i", *(f"{name}={value}" for name, value in environment.items())]
+    return as_root(*_UNSHARE, "sh", "-euc", f'{mounts}\nexec "$@"', "sh", *clean, *command)
+
+
+def need_sandbox() -> None:
+    """Skip the test if this machine allows no mounts; with REQUIRE_ALL=1, fail."""
+    try:
+        tried = subprocess.run(as_root(*_UNSHARE, "true"), capture_output=True, check=False)
+        reason = None if tried.returncode == 0 else tried.stderr.decode()
+    except FileNotFoundError as error:
+        reason = str(error)
+    if reason is not None and os.environ.get("REQUIRE_ALL") != "1":
+        pytest.skip(f"No mounts are allowed here (run the tests as root): {reason}")
+    assert reason is None
