@@ -16,8 +16,8 @@ import pytest
 from jwt_auth.exceptions import KeyStoreExposed
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.file import FileKeyStore
+from tests.containers.sandbox import UID, as_user, need_sandbox, sandboxed
 from tests.jobs import ROOT
-from tests.sandbox import UID, as_user, need_sandbox, sandboxed
 
 WAY_OUT = r"In a container, use the environment, database or Vault store: https://\S+/containers\."
 

@@ -118,7 +118,7 @@ class FileKeyStore(KeyStore):
         except private_files.Busy as busy:
             raise KeyStoreUnavailable(f"{self._path} can't be {what}: {busy}") from None
         except OSError as error:
-            text = f"{self._path} can't be {what}: {error.strerror}."
-            if error.errno in _IN_CONTAINERS:
-                text += f" {private_files.WAY_OUT}"
-            raise KeyStoreError(text) from None
+            advice = f" {private_files.WAY_OUT}" if error.errno in _IN_CONTAINERS else ""
+            raise KeyStoreError(
+                f"{self._path} can't be {what}: {error.strerror}.{advice}"
+            ) from None

@@ -224,16 +224,16 @@ def require_private(path: Path, descriptor: int, mode: str) -> None:
         fault = f"{path} belongs to another user (uid {status.st_uid})"
         remedy = f"run `chown {os.geteuid()} {name}` as root. {WAY_OUT}"
     elif status.st_mode & _OTHERS:
+        is_reset = status.st_mode & _OF_FS_GROUP == _OF_FS_GROUP
         fault = f"{path} is open to other users than its owner"
         remedy = (
             f"run `chmod {mode} {name}`,"
             " and if they could read the keys, `manage.py rotate_keys --compromised KID`."
+            f"{f' {WAY_OUT}' if is_reset else ''}"
         )
-        if status.st_mode & _OF_FS_GROUP == _OF_FS_GROUP:
-            remedy += f" {WAY_OUT}"
     else:
         return
-    if os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
-        # Neither command could change anything: Kubernetes mounts a Secret in this way.
-        raise KeyStoreExposed(f"{fault}, and its file system is read-only. {WAY_OUT}")
-    raise KeyStoreExposed(f"{fault}: {remedy}")
+    # On a read-only mount, such as a Secret in Kubernetes, no command can change anything.
+    is_read_only = os.fstatvfs(descriptor).f_flag & os.ST_RDONLY
+    refusal = f", and its file system is read-only. {WAY_OUT}" if is_read_only else f": {remedy}"
+    raise KeyStoreExposed(f"{fault}{refusal}")

@@ -11,8 +11,16 @@ import pytest
 #: The user of the documented image.
 UID = 10001
 
-#: `unshare` and `setpriv` are in Debian's util-linux, which every machine has.
+#: Like `setpriv`, a part of util-linux, which every Debian has.
 _UNSHARE = ("unshare", "--mount", "--propagation", "private")
+
+#: Has every file system read-only, however many are mounted.
+READ_ONLY = """
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+while read -r _ path _; do
+    case $path in /proc* | /sys* | /dev*) ;; *) mount -o remount,bind,ro "$path" ;; esac
+done < /proc/self/mounts
+"""
 
 
 def as_root(*command: str) -> list[str]:
