@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.jobs import ROOT
+from tests.programs import need
 
 FOLDER = ROOT / "docs" / "how-to" / "containers"
 PAGE = FOLDER.with_suffix(".md")
@@ -63,10 +64,6 @@ def optional(module: str) -> Any:
         pytest.skip(f"{module} is not installed: pip install --group containers")
 
 
-def program(name: str) -> Path:
-    """Find a program of that group beside this interpreter, or skip the test."""
-    path = Path(sys.executable).with_name(name)
-    if not path.exists() and os.environ.get("REQUIRE_ALL") != "1":
-        pytest.skip(f"{name} is not installed: pip install --group containers")
-    assert path.exists(), f"{name} is not installed"
-    return path
+def program(name: str) -> str:
+    """Find a program that is installed beside this interpreter."""
+    return need(str(Path(sys.executable).with_name(name)))

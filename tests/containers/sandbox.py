@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from tests.programs import need
+
 #: The user of the documented image.
 UID = 10001
 
@@ -48,11 +50,9 @@ def sandboxed(mounts: str, command: Sequence[str], environment: Mapping[str, str
 
 def need_sandbox() -> None:
     """Skip the test if this machine allows no mounts; with REQUIRE_ALL=1, fail."""
-    try:
-        tried = subprocess.run(as_root(*_UNSHARE, "true"), capture_output=True, check=False)
-        reason = None if tried.returncode == 0 else tried.stderr.decode()
-    except FileNotFoundError as error:
-        reason = str(error)
-    if reason is not None and os.environ.get("REQUIRE_ALL") != "1":
-        pytest.skip(f"No mounts are allowed here (run the tests as root): {reason}")
-    assert reason is None
+    for program in (as_root("unshare")[0], "unshare", "setpriv"):
+        need(program)
+    tried = subprocess.run(as_root(*_UNSHARE, "true"), capture_output=True, text=True, check=False)
+    if tried.returncode != 0 and os.environ.get("REQUIRE_ALL") != "1":
+        pytest.skip(f"Only root can have mounts for a test: {tried.stderr}")
+    assert tried.returncode == 0, tried.stderr

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import Any
 
 import pytest
 
+from jwt_auth.keys.stores.private_files import WAY_OUT
 from tests.containers.files import (
     FOLDER,
     MANIFESTS,
@@ -17,6 +19,7 @@ from tests.containers.files import (
     read_manifests,
 )
 from tests.containers.sandbox import UID
+from tests.jobs import ROOT
 
 CONFINED = {
     "readOnlyRootFilesystem": True,
@@ -69,3 +72,11 @@ def test_dockerfile_has_nothing_to_complain_of() -> None:
 def test_image_runs_as_the_user_of_the_pods() -> None:
     """A number, or Kubernetes could not tell that it is not root."""
     assert ("USER", f"{UID}:{UID}") in read_dockerfile()
+
+
+def test_refusal_of_the_file_store_leads_to_the_table_of_stores() -> None:
+    """Its address is that of a heading on the page."""
+    page, anchor = re.findall(r"/stable/(\S+)\.html#(\S+)$", WAY_OUT)[0]
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    headings = re.findall(r"^## (.+)", text, re.MULTILINE)
+    assert anchor in {heading.lower().replace(" ", "-") for heading in headings}

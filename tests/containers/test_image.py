@@ -136,7 +136,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     for path in (context / "keys" / "ring.json", context / ".env", context / "db.sqlite3"):
         path.parent.mkdir(exist_ok=True)
         path.write_text("private")
-    run(str(program("uv")), "build", "--quiet", "--wheel", "--out-dir", str(folder), cwd=ROOT)
+    run(program("uv"), "build", "--quiet", "--wheel", "--out-dir", str(folder), cwd=ROOT)
     return build(context, folder / "stages", folder)
 
 

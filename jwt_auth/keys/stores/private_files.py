@@ -27,7 +27,7 @@ from jwt_auth.exceptions import KeyStoreExposed
 #: Advice for volumes whose owner and modes the platform sets.
 WAY_OUT: Final = (
     "In a container, use the environment, database or Vault store:"
-    " https://django-jwt-sessions.readthedocs.io/en/stable/how-to/containers.html"
+    " https://django-jwt-sessions.readthedocs.io/en/stable/how-to/containers.html#choose-the-key-store"
 )
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
