@@ -22,9 +22,8 @@ from jwt_auth.checks.views import mounted_views
 from jwt_auth.conf import conf
 from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import KeyFailure
-from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.ring import UNKNOWN_AGE, KeyRing
 from jwt_auth.keys.stores.base import get_key_store, load_ring
-from jwt_auth.keys.stores.environment import UNKNOWN_AGE
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.revocation.base import get_backend
 

@@ -7,7 +7,6 @@ is or in base64. The store is read-only: a process can't change the environment 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, NoReturn
 
@@ -20,11 +19,8 @@ from jwt_auth.exceptions import InvalidKey, KeyFailure, KeyRingMissing, KeyStore
 from jwt_auth.keys.imported_keys import jwk_from_json
 from jwt_auth.keys.jwk import JWK
 from jwt_auth.keys.pem import jwk_from_pem
-from jwt_auth.keys.ring import KeyRing, RingKey
+from jwt_auth.keys.ring import UNKNOWN_AGE, KeyRing, RingKey
 from jwt_auth.keys.stores.base import KeyStore, read_document, torn
-
-#: The time at which a key of unknown age was made: long ago, and the same on every node.
-UNKNOWN_AGE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _RSA: Final = ("PS256", "RS256")
 

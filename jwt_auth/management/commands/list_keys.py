@@ -12,9 +12,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store, load_ring
-from jwt_auth.management.timeline import age, next_step, timestamp
+from jwt_auth.management.timeline import age, known_timestamp, next_step, timestamp
 
 _FORMATS: Final = ("table", "json")
+
+#: What is empty here is unknown. An empty expiry is none.
+_UNKNOWN: Final = frozenset({"age", "created_at", "activates_at"})
 
 
 class Command(BaseCommand):
@@ -52,8 +55,8 @@ def _timeline(ring: KeyRing, now: datetime) -> list[dict[str, str | None]]:
             "algorithm": key.algorithm,
             "state": ring.state_of(key, now),
             "age": age(key, now),
-            "created_at": timestamp(key.created_at),
-            "activates_at": timestamp(key.activates_at),
+            "created_at": known_timestamp(key.created_at),
+            "activates_at": known_timestamp(key.activates_at),
             "expires_at": None if key.expires_at is None else timestamp(key.expires_at),
             "next_step": next_step(ring, key, now),
         }
@@ -62,9 +65,13 @@ def _timeline(ring: KeyRing, now: datetime) -> list[dict[str, str | None]]:
 
 
 def _table(rows: list[dict[str, str | None]]) -> str:
-    lines = [list(rows[0]), *([value or "-" for value in row.values()] for row in rows)]
+    lines = [list(rows[0]), *([_cell(*item) for item in row.items()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+def _cell(column: str, value: str | None) -> str:
+    return value or ("unknown" if column in _UNKNOWN else "-")
