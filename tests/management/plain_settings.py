@@ -2,4 +2,4 @@
 
 from example_project.settings import *  # noqa: F403
 
-LOGGING = {}  # type: ignore[no-redef]
+LOGGING = {}
