@@ -157,12 +157,14 @@ def _records_held_back() -> Iterator[None]:
         return
     held = MemoryHandler(sys.maxsize, sys.maxsize, logging.StreamHandler(), flushOnClose=False)
     held.setLevel(logging.WARNING)
-    logger.addHandler(held)  # for good: the process ends
+    logger.addHandler(held)
     try:
         yield
     except BaseException:
-        held.setTarget(None)  # logging.shutdown() would still flush to it
+        # It stays, and keeps what comes until the process ends; logging.shutdown() flushes it.
+        held.setTarget(None)
         raise
+    logger.removeHandler(held)
     held.flush()
 
 

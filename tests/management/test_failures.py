@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import signal
 import sys
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,11 +37,10 @@ class LoudStore(FileKeyStore):
 
 
 class InterruptedStore(FileKeyStore):
-    """Whoever waits for it presses Ctrl-C."""
+    """An operator who waits for it presses Ctrl-C."""
 
     def load(self) -> KeyRing:
-        signal.raise_signal(signal.SIGINT)
-        return super().load()
+        raise KeyboardInterrupt
 
 
 class Refuse(Protocol):
