@@ -59,12 +59,14 @@ class LoginView(StepView):
         step = PasswordStep(data=request.data)
         step.is_valid(raise_exception=True)
         count(request.META["REMOTE_ADDR"], most=100)
-        count(step.validated_data["username"].casefold(), most=20)
-        user = authenticate(request._request, **step.validated_data)
+        username = get_user_model().normalize_username(step.validated_data["username"])
+        password = step.validated_data["password"]
+        count(username.casefold(), most=20)
+        user = authenticate(request._request, username=username, password=password)
         if user is None:
             raise LogInRefused
         if not user.totp_secret:
-            return self.token_response(user, step.validated_data["password"])
+            return self.token_response(user, password)
         # The hash ties the ticket to the password: after a change of it, the ticket is useless.
         ticket = signing.dumps([str(user.pk), user.get_session_auth_hash()], salt=SALT)
         return Response({"ticket": ticket}, status=202, headers={"Cache-Control": "no-store"})
