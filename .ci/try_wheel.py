@@ -1,52 +1,24 @@
-"""Use the installed package like a new project: try_wheel.py, in a venv with only the package.
+"""Follow the README's quick start with the installed package: try_wheel.py, in a venv with only it.
 
-It creates a Django project in an empty folder from the README's settings, runs the commands, logs
-in through Django's test client and calls an endpoint with the token.
+A new project in an empty folder gets the README's lines, word for word, and runs its commands. Then
+a user logs in through Django's test client and calls an endpoint with the token.
 """
 
-import os
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-SETTINGS = """
-from pathlib import Path
-
-BASE_DIR = Path(__file__).parent
-SECRET_KEY = "only-for-this-try-0123456789abcdef0123456789abcdef0123456789abcdef"
-ALLOWED_HOSTS = ["testserver"]
-USE_TZ = True
-ROOT_URLCONF = "urls"
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
-INSTALLED_APPS = [
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "rest_framework",
-    "jwt_auth",
-]
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["jwt_auth.authentication.JWTAuthentication"],
-}
-JWT_AUTH_ISSUER = "https://www.example.com"
-JWT_AUTH_AUDIENCE = "example-api"
-JWT_AUTH_KEY_STORE = {
-    "BACKEND": "jwt_auth.keys.stores.file.FileKeyStore",
-    "OPTIONS": {"PATH": str(BASE_DIR / "keys")},
-}
-"""
-
-URLS = """
-from django.urls import include, path
-
-urlpatterns = [
-    path("api/auth/", include("jwt_auth.urls")),
-    path(".well-known/", include("jwt_auth.urls.well_known")),
-]
-"""
+README = Path(__file__).resolve().parents[1] / "README.md"
+QUICK_START = README.read_text().partition("## Quick start")[2].partition("\n## ")[0]
 
 VISIT = """
+import os
+
 import django
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
 django.setup()
 
 from django.contrib.auth import get_user_model
@@ -54,7 +26,7 @@ from django.test import Client
 
 ALICE = {"username": "alice", "password": "correct horse battery staple"}
 get_user_model().objects.create_user(**ALICE)
-client = Client()
+client = Client(SERVER_NAME="localhost")
 answer = client.post("/api/auth/login/", ALICE, secure=True)
 assert answer.status_code == 200, (answer.status_code, answer.content)
 token = answer.json()["access_token"]
@@ -74,22 +46,34 @@ assert "site-packages" in package.parts, package
 """
 
 
+def blocks(language: str) -> list[str]:
+    """The quick start's blocks of code in that language, in their order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", QUICK_START, re.MULTILINE | re.DOTALL)
+
+
 def main() -> None:
     """Stop with a traceback at the first step that fails."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "settings.py").write_text(SETTINGS)
-        (Path(folder) / "urls.py").write_text(URLS)
-        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": folder}
+    settings, urls = blocks("python")
+    _install, commands = blocks("sh")
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent, "mysite")
+        folder.mkdir()
 
         def python(*arguments: str) -> None:
             command = [sys.executable, "-W", "error", *arguments]
-            subprocess.run(command, cwd=folder, env=environment, check=True)
+            subprocess.run(command, cwd=folder, check=True)
 
         python("-c", IS_INSTALLED)
-        python("-m", "django", "check")
-        python("-m", "django", "generate_keys")
-        python("-m", "django", "makemigrations", "--check", "--dry-run")
-        python("-m", "django", "migrate", "--verbosity", "0")
+        python("-m", "django", "startproject", "mysite", ".")
+        for name, lines in (("settings.py", settings), ("urls.py", urls)):
+            with (folder / "mysite" / name).open("a") as file:
+                file.write(f"\n{lines}")
+        for command in commands.splitlines():
+            program, *arguments = command.split()
+            assert program == "python", command
+            python(*arguments)
+        python("manage.py", "check", "--fail-level", "WARNING")
+        python("manage.py", "makemigrations", "--check", "--dry-run")
         python("-c", VISIT)
     print("The wheel works in an empty environment.")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ from tests.browser.engines import ENGINE, EXECUTABLE, PACKAGES, start, type_of
 from tests.chaos.proxy import Proxy
 from tests.live.databases import scratch_database
 from tests.live.site import Site
+from tests.programs import need
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserType
@@ -132,6 +132,5 @@ def wired_device(new_device: Callable[..., Device], stage: Stage, wire: Proxy) -
 @pytest.fixture(scope="session")
 def npm() -> str:
     """Npm, for what is judged by the tools of its own world."""
-    if missing := [name for name in ("node", "npm") if shutil.which(name) is None]:
-        leave_out(f"The client's types and package: {' and '.join(missing)} can't be found.")
-    return "npm"
+    need("node")
+    return need("npm")

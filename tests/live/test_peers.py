@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ import requests
 from tests.live.site import Site, copy_keys
 from tests.live.test_transcript import log_in, refresh
 from tests.live.waiting import wait_until
+from tests.programs import need
 
 pytestmark = [pytest.mark.live, pytest.mark.example]
 
@@ -69,15 +69,12 @@ def refresh_until_signed_by(client: requests.Session, algorithm: str) -> str:
 @pytest.fixture(scope="module")
 def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which Node finds `jose`, of the version that package-lock.json pins."""
-    if missing := [name for name in ("node", "npm") if shutil.which(name) is None]:
-        reason = f"jose is not tried: {' and '.join(missing)} can't be found."
-        if os.environ.get("REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need("node")
+    npm = need("npm")
     folder = tmp_path_factory.mktemp("node")
     for name in ("package.json", "package-lock.json", "verify.js"):
         shutil.copy(HERE / name, folder)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
     run(command, folder)
     return folder
 

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.programs import need
 from tests.revocation.redis.scene import keys_of
-from tests.revocation.redis.servers import RedisServer, need, running, wait_for
+from tests.revocation.redis.servers import RedisServer, running, wait_for
 
 #: Long, because a node that is only slow must not be given up during a test.
 _ARGUMENTS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "60000", "--save", "")

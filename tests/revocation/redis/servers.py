@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,9 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from redis import Redis
 from redis.exceptions import RedisError
+
+from tests.programs import need
 
 #: Seconds. A pause of the machine is not a failure.
 _PATIENCE = 120.0
@@ -24,15 +24,6 @@ _PATIENCE = 120.0
 #: The time-out of clients that need an answer. With a shorter one, the database might answer
 #: instead of Redis.
 PATIENT = 60.0
-
-
-def need(program: str) -> str:
-    """Find a program, or skip the test; with REQUIRE_ALL, a missing program is a failure."""
-    found = shutil.which(program)
-    if found is None and os.environ.get("REQUIRE_ALL") != "1":
-        pytest.skip(f"{program} isn't installed")
-    assert found is not None, f"{program} isn't installed"
-    return found
 
 
 def free_port() -> int:

@@ -1,0 +1,17 @@
+"""Find the programs that some tests need, other than the database servers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def need(program: str) -> str:
+    """Find a program, or skip the test; with REQUIRE_ALL, a missing program is a failure."""
+    found = shutil.which(program)
+    if found is None and os.environ.get("REQUIRE_ALL") != "1":
+        pytest.skip(f"{program} isn't installed")
+    assert found is not None, f"{program} isn't installed"
+    return found
