@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -221,3 +222,35 @@ def test_server_with_keys_in_memory_does_not_start(project: Project, kind: str) 
     assert done.returncode == 1
     assert "jwt_auth.E078" in done.stderr
     assert "Write JWT_AUTH_KEY_STORE = " in done.stderr
+
+
+def blocks_of_the_page() -> tuple[str, str, str, str]:
+    """The test case, the settings, the `conftest.py` and the test of pytest on the page."""
+    page = ROOT.joinpath("docs", "how-to", "testing.md").read_text()
+    case, settings, conftest, test, *_ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    return case, settings, conftest, test
+
+
+def test_page_makes_a_test_of_django_pass(project: Project) -> None:
+    """With the mixin, in a project whose settings name no store."""
+    case, *_ = blocks_of_the_page()
+    project.folder.joinpath("tests.py").write_text(case)
+    settings = {"DJANGO_SETTINGS_MODULE": "project_settings", "START_METHOD": "fork"}
+    done = project.run("manage.py", "test", "tests", **settings)
+    assert done.returncode == 0, done.stderr
+    assert "Ran 1 test " in done.stderr
+
+
+def test_page_makes_a_test_of_pytest_pass(project: Project) -> None:
+    """With the settings and the `conftest.py` that the page shows."""
+    _case, settings, conftest, test = blocks_of_the_page()
+    given = project.folder.joinpath("project_settings.py").read_text()
+    for name, text in (
+        ("settings_for_tests.py", given + settings),
+        ("conftest.py", conftest),
+        ("test_page.py", test),
+    ):
+        project.folder.joinpath(name).write_text(text)
+    done = project.run("-m", "pytest", "test_page.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
