@@ -18,10 +18,12 @@ from jwt_auth.exceptions import KeyRingConflict, KeyRingExists
 from jwt_auth.keys import cache
 from jwt_auth.keys.ring import RingKey
 from jwt_auth.keys.stores.base import get_key_store
-from jwt_auth.testing import MemoryKeyStore, api_client_for, put_first_keys_back
+from jwt_auth.testing import SETTINGS, MemoryKeyStore, api_client_for, put_first_keys_back
 from tests.keys.reloading import holds_in_child
 
 pytestmark = pytest.mark.usefixtures("memory_keys")
+
+SIGNER = {"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}
 
 
 def signing_key() -> RingKey:
@@ -63,9 +65,17 @@ def test_other_algorithm_has_another_key() -> None:
 
 def test_signer_of_the_project_makes_no_first_key(settings: Settings) -> None:
     """Tests cost nothing at the key service, and need no credentials."""
-    settings.JWT_AUTH_KEY_SIGNER = {"BACKEND": "jwt_auth.keys.signers.aws.AWSKMSSigner"}
+    settings.JWT_AUTH_KEY_SIGNER = SIGNER
     settings.JWT_AUTH_ALGORITHM = "HS256"
     assert signing_key().signer is None
+
+
+@override_settings(JWT_AUTH_KEY_SIGNER=SIGNER)
+def test_signer_of_the_project_makes_no_later_key() -> None:
+    """The settings of the mixin and of the plugin turn it off."""
+    with override_settings(**SETTINGS):
+        call_command("rotate_keys", "--now", verbosity=0)
+        assert signing_key().signer is None
 
 
 def test_command_changes_the_keys_until_they_are_put_back(user: AbstractBaseUser) -> None:

@@ -8,12 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import django
 import pytest
 
 # The project is another one than the example, with SQLite, whatever the job.
 pytestmark = [pytest.mark.example, pytest.mark.smoke]
 
 ROOT = Path(__file__).resolve().parents[2]
+
+#: Those that Django's runner has for `test --parallel`.
+START_METHODS = ["fork", "spawn", *(["forkserver"] if django.VERSION >= (6, 1) else [])]
 
 FILES = {
     "manage.py": """
@@ -31,6 +35,7 @@ SECRET_KEY = "only-for-tests-" * 5
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "jwt_auth"]
 ROOT_URLCONF = "project_urls"
+STATIC_URL = "static/"
 USE_TZ = True
 JWT_AUTH_ISSUER = "https://api.example.com"
 JWT_AUTH_AUDIENCE = "example-api"
@@ -65,6 +70,7 @@ def meet():
 """,
     "by_mixin.py": """
 from django.contrib.auth.models import User
+from jwt_auth.conf import conf
 from jwt_auth.testing import JWTAuthMixin
 from meeting import meet
 from rest_framework.test import APITestCase
@@ -75,11 +81,14 @@ class MixinTests(JWTAuthMixin, APITestCase):
         meet()
         self.log_in(User.objects.create_user("alice"))
         self.assertEqual(self.client.get("/api/auth/me/").status_code, 200)
+        self.assertEqual(set(conf.throttle_rates.values()), {None})
 """,
     "by_settings.py": """
+from urllib.request import Request, urlopen
+
 from django.contrib.auth.models import User
-from django.test import TestCase
-from jwt_auth.testing import api_client_for
+from django.test import LiveServerTestCase, TestCase
+from jwt_auth.testing import access_token_for, api_client_for
 from meeting import meet
 
 
@@ -88,12 +97,19 @@ class SettingsTests(TestCase):
         meet()
         client = api_client_for(User.objects.create_user("alice"))
         self.assertEqual(client.get("/api/auth/me/").status_code, 200)
+
+
+class ServerTests(LiveServerTestCase):
+    def test_server(self):
+        token = access_token_for(User.objects.create_user("alice"))
+        url = f"{self.live_server_url}/api/auth/me/"
+        with urlopen(Request(url, headers={"Authorization": f"Bearer {token}"})) as answer:
+            self.assertEqual(answer.status, 200)
 """,
-    "conftest.py": """
-pytest_plugins = ["jwt_auth.contrib.pytest"]
-""",
+    # The plugin is imported before Django is set up.
     "pytest.ini": """
 [pytest]
+addopts = -p jwt_auth.contrib.pytest
 filterwarnings = error
 pythonpath = .
 """,
@@ -185,7 +201,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize("start_method", START_METHODS)
 def test_parallel_tests_of_django_pass_and_leave_nothing(
     project: Project, start_method: str
 ) -> None:
@@ -193,7 +209,7 @@ def test_parallel_tests_of_django_pass_and_leave_nothing(
     command = ["manage.py", "test", "--parallel=2", "by_mixin", "by_settings"]
     done = project.run("-W", "error", *command, START_METHOD=start_method)
     assert done.returncode == 0, done.stderr
-    assert "Ran 2 tests" in done.stderr
+    assert "Ran 3 tests" in done.stderr
     assert "WARNINGS" not in done.stderr
     assert project.count_processes() == 2
     assert project.left_behind() == []
@@ -235,8 +251,11 @@ def test_page_makes_a_test_of_django_pass(project: Project) -> None:
     """With the mixin, in a project whose settings name no store."""
     case, *_ = blocks_of_the_page()
     project.folder.joinpath("tests.py").write_text(case)
-    settings = {"DJANGO_SETTINGS_MODULE": "project_settings", "START_METHOD": "fork"}
-    done = project.run("manage.py", "test", "tests", **settings)
+    done = project.run(
+        *("manage.py", "test", "tests"),
+        DJANGO_SETTINGS_MODULE="project_settings",
+        START_METHOD="fork",
+    )
     assert done.returncode == 0, done.stderr
     assert "Ran 1 test " in done.stderr
 
@@ -248,6 +267,7 @@ def test_page_makes_a_test_of_pytest_pass(project: Project) -> None:
     for name, text in (
         ("settings_for_tests.py", given + settings),
         ("conftest.py", conftest),
+        ("pytest.ini", "[pytest]"),
         ("test_page.py", test),
     ):
         project.folder.joinpath(name).write_text(text)
