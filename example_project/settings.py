@@ -1,7 +1,7 @@
 """Settings of the example project, from environment variables.
 
-In a fresh clone, `manage.py` needs no variable. A server needs SECRET_KEY and ALLOWED_HOSTS;
-README.md lists the others.
+In a fresh clone, `manage.py` needs no variable. A server needs SECRET_KEY and ALLOWED_HOSTS.
+docs/how-to/run-the-example.md lists the others.
 """
 
 import os
