@@ -25,12 +25,16 @@ from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.signers.base import get_signer_of, prepare_ring_key
 from jwt_auth.keys.stores.base import get_key_store, load_ring
+from jwt_auth.startup import MIGRATIONS, this_process
 
 logger: Final = logging.getLogger("jwt_auth")
 
 #: Seconds that a start waits for a store that does not answer, and seconds between two attempts.
 START_PATIENCE: Final = 60.0
 _PAUSE: Final = 2.0
+
+#: The commands that a new project runs before it has keys, and those that make the first key.
+_BEFORE_THE_KEYS: Final = MIGRATIONS | {"generate_keys", "import_key"}
 
 _COMMAND: Final = "Run the command that the message names as the user that the server runs as."
 _HINTS: Final = {
@@ -93,17 +97,16 @@ def _find_failure(load: Callable[[], KeyRing]) -> KeyFailure | None:
 
 
 def _problem(failure: KeyFailure | None) -> CheckMessage | None:
-    if failure is None:
-        return None
-    hint = _HINTS.get(type(failure), _COMMAND)
-    return error("E030", str(failure), hint)
+    return None if failure is None else error("E030", str(failure), _hint(failure))
+
+
+def _hint(failure: KeyFailure) -> str:
+    return _HINTS.get(type(failure), _COMMAND)
 
 
 def check_keys(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
-    """Warn only, because ``migrate``, ``generate_keys`` and a build without secrets have to run
-    before there are keys.
-    """
-    problem = find_key_problem()
-    if problem is None:
+    """Warn only, because other commands and a build without secrets may need no keys."""
+    if this_process().command in _BEFORE_THE_KEYS:
         return []
-    return [warning("W030", problem.msg, str(problem.hint))]
+    failure = _find_failure(_load)
+    return [] if failure is None else [warning("W030", str(failure), _hint(failure))]

@@ -6,12 +6,11 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store, load_ring
+from jwt_auth.management.base import JWTAuthCommand
 from jwt_auth.management.timeline import age, known_timestamp, next_step, timestamp
 
 _FORMATS: Final = ("table", "json")
@@ -20,7 +19,7 @@ _FORMATS: Final = ("table", "json")
 _UNKNOWN: Final = frozenset({"age", "created_at", "activates_at"})
 
 
-class Command(BaseCommand):
+class Command(JWTAuthCommand):
     help = "Lists the keys of the ring. Private keys are never shown."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,10 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["format"] not in _FORMATS:
             raise CommandError(f"The format must be {' or '.join(_FORMATS)}.")
-        try:
-            rows = _rows(load_ring(get_key_store()), datetime.now(UTC))
-        except (KeyFailure, ImproperlyConfigured) as error:
-            raise CommandError(str(error)) from error
+        rows = _rows(load_ring(get_key_store()), datetime.now(UTC))
         if options["format"] == "json":
             self.stdout.write(json.dumps(rows, indent=2))
         else:
