@@ -26,9 +26,8 @@ from jwt_auth.documentation import address
 from jwt_auth.exceptions import KeyStoreExposed
 
 #: Advice for volumes whose owner and modes the platform sets.
-WAY_OUT: Final = (
-    "In a container, use the environment, database or Vault store: "
-    + address("how-to/containers", "choose-the-key-store")
+WAY_OUT: Final = "In a container, use the environment, database or Vault store: " + address(
+    "how-to/containers", "choose-the-key-store"
 )
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
