@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.containers.files import FOLDER, program, read_dockerfile
-from tests.containers.sandbox import READ_ONLY, as_user, sandboxed
+from tests.containers.sandbox import READ_ONLY, as_root, as_user, sandboxed
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -128,7 +128,8 @@ def _copy(text: str, context: Path, image: Image, stages: Mapping[str, Image]) -
     (stage, source, target), *_ = re.findall(r"^(?:--from=(\w+) )?(\S+) (\S+)$", text)
     to = image.inside(target)
     if stage:
-        shutil.copytree(stages[stage].inside(source), to, symlinks=True, copy_function=os.link)
+        origin = str(stages[stage].inside(source))
+        subprocess.run(as_root("cp", "-al", origin, str(to)), check=True)
         return
     files: Iterable[Path] = context.rglob("*") if source == "." else [context / source]
     for path in files:

@@ -1,16 +1,18 @@
-"""Append this to mysite/settings.py."""
+"""The settings of the image. The development machine keeps its own."""
 
 import os
 
 import dj_database_url
+from mysite.settings import *  # noqa: F403
 
 SECRET_KEY = os.environ["SECRET_KEY"]
 DEBUG = False
 ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "").split(",")
 DATABASES = {"default": dj_database_url.config(conn_max_age=60)}
 STATIC_ROOT = "/srv/mysite/static"
-# The ingress ends HTTPS, and overwrites these headers of the client.
+# The ingress ends HTTPS, and overwrites the client's headers.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["jwt_auth.authentication.JWTAuthentication"],
     "NUM_PROXIES": 1,
