@@ -44,7 +44,6 @@ _SYSTEMS: Final = {
     "iPad": "iPad",
     "Windows": "Windows",
     "Mac OS": "macOS",
-    "CrOS": "ChromeOS",
     "Linux": "Linux",
 }
 
@@ -109,7 +108,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
     def user_name(self, session: RefreshTokenFamily) -> SafeString:
         return _wrapped(str(session.user))
 
-    @admin.display(description=_("user agent and address"), ordering="user_agent")
+    @admin.display(description=_("user agent"), ordering="user_agent")
     def client(self, session: RefreshTokenFamily) -> SafeString:
         device = _wrapped(device_name(session.user_agent) or self.get_empty_value_display())
         address = _wrapped(session.ip_address or "")

@@ -16,7 +16,6 @@ from jwt_auth.conf import conf
 from jwt_auth.exceptions import (
     InvalidKey,
     KeyFailure,
-    KeyRingTorn,
     KeySignerError,
     KeyStoreError,
     KeyStoreUnavailable,
@@ -36,15 +35,13 @@ _PAUSE: Final = 2.0
 #: The commands that a new project runs before it has keys, and those that make the first key.
 _BEFORE_THE_KEYS: Final = MIGRATIONS | {"generate_keys", "import_key"}
 
-_COMMAND: Final = "Run the command that the message names as the user that the server runs as."
+_AS_THE_SERVER: Final = "Do what the message says, as the user that the server runs as."
 _HINTS: Final = {
     InvalidKey: "Run `manage.py rotate_keys --compromised KID` with the kid of that key, which "
     "`manage.py list_keys` shows.",
     KeySignerError: "Restore the JWT_AUTH_KEY_SIGNER that this key was made with, or run "
     "`manage.py rotate_keys --now` for a key in the ring.",
-    KeyRingTorn: "Restore the key ring from a backup. Without a backup, move the ring away and run "
-    "`manage.py generate_keys`: the server then refuses all earlier access tokens.",
-    KeyStoreError: "Let the user that the server runs as reach and read JWT_AUTH_KEY_STORE.",
+    KeyStoreError: "The user that the server runs as must be able to read JWT_AUTH_KEY_STORE.",
     KeyStoreUnavailable: "Check that the store of JWT_AUTH_KEY_STORE is up and can be reached.",
 }
 
@@ -101,7 +98,7 @@ def _problem(failure: KeyFailure | None) -> CheckMessage | None:
 
 
 def _hint(failure: KeyFailure) -> str:
-    return _HINTS.get(type(failure), _COMMAND)
+    return _HINTS.get(type(failure), _AS_THE_SERVER)
 
 
 def check_keys(app_configs: object, **kwargs: Any) -> list[CheckMessage]:

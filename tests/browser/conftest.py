@@ -74,6 +74,15 @@ def stage(
 
 
 @pytest.fixture(scope="module")
+def demo(stage: Stage) -> Iterator[str]:
+    """The address of the same site with DEBUG on, as `manage.py demo` sets it up."""
+    site = stage.site.using(DEBUG="1")
+    site.manage("demo", "--no-serve")
+    with replace(site, workers=1).serve() as server:
+        yield server.address
+
+
+@pytest.fixture(scope="module")
 def browser_type(drivable: None) -> Iterator[BrowserType]:
     """What starts the engine.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,15 +30,6 @@ window.shifts = [];
 new PerformanceObserver((list) => shifts.push(...list.getEntries().map(({ value }) => value)))
   .observe({ type: "layout-shift", buffered: true });
 """
-
-
-@pytest.fixture(scope="module")
-def demo(stage: Stage) -> Iterator[str]:
-    """The address of the same site with DEBUG on, as `manage.py demo` sets it up."""
-    site = stage.site.using(DEBUG="1")
-    site.manage("demo", "--no-serve")
-    with replace(site, workers=1).serve() as server:
-        yield server.address
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")])

@@ -177,6 +177,8 @@ def test_rsa_key_takes_the_option_or_the_setting(
 @pytest.mark.parametrize(
     ("text", "option", "reason"),
     [
+        # Not that its algorithm is unknown.
+        (pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)), None, "2048 bits"),
         (pem(EC_KEY), "EdDSA", "can't be for EdDSA, only for ES256"),
         (
             json.dumps(jwk_from_pem(pem(RSA_KEY).encode(), algorithm="PS256")),

@@ -73,8 +73,10 @@ def test_first_key_is_of_the_settings_algorithm(settings: Settings) -> None:
 
 
 def test_second_first_key_is_refused(ring: KeyRing) -> None:
-    """Whoever runs a set-up script twice keeps the keys."""
-    with pytest.raises(CommandError, match=r"already: run `manage\.py rotate_keys`"):
+    """Whoever runs a set-up script twice keeps the keys, and learns where they are."""
+    with pytest.raises(
+        CommandError, match=r"already, in /.+/ring\.json: run `manage\.py rotate_keys`"
+    ):
         call_command("generate_keys")
     assert load() == ring
 

@@ -16,7 +16,7 @@ from jwt_auth.check_messages import option_error, warning
 from jwt_auth.conf import ALGORITHMS, conf
 from jwt_auth.encoding import InvalidJSON, base64_decode_from_any_tool, parse_json_object
 from jwt_auth.exceptions import InvalidKey, KeyFailure, KeyRingMissing, KeyStoreReadOnly
-from jwt_auth.keys.imported_keys import jwk_from_json
+from jwt_auth.keys.imported_keys import AmbiguousAlgorithm, jwk_from_json
 from jwt_auth.keys.jwk import JWK
 from jwt_auth.keys.pem import jwk_from_pem
 from jwt_auth.keys.ring import UNKNOWN_AGE, KeyRing, RingKey
@@ -131,12 +131,5 @@ def _read_key(content: bytes, algorithm: str | None) -> JWK:
     read = jwk_from_pem if b"-----BEGIN" in content else jwk_from_json
     try:
         return read(content, algorithm=algorithm)
-    except InvalidKey as error:
-        if algorithm is not None:
-            raise
-        # The kind of an RSA key leaves a choice of algorithms. The kind of any other does not, and
-        # then the first error tells what is wrong.
-        try:
-            return read(content, algorithm=conf.algorithm if conf.algorithm in _RSA else "PS256")
-        except InvalidKey:
-            raise error from None
+    except AmbiguousAlgorithm:  # an RSA key
+        return read(content, algorithm=conf.algorithm if conf.algorithm in _RSA else "PS256")

@@ -118,7 +118,12 @@ class FileKeyStore(KeyStore):
         except private_files.Busy as busy:
             raise KeyStoreUnavailable(f"{self._path} can't be {what}: {busy}") from None
         except OSError as error:
-            advice = f" {private_files.WAY_OUT}" if error.errno in _IN_CONTAINERS else ""
             raise KeyStoreError(
-                f"{self._path} can't be {what}: {error.strerror}.{advice}"
+                f"{self._path} can't be {what}: {error.strerror}.{_advice(error)}"
             ) from None
+
+
+def _advice(error: OSError) -> str:
+    if error.errno not in _IN_CONTAINERS:
+        return ""
+    return f" Choose a PATH in a folder of this user. {private_files.WAY_OUT}"

@@ -22,12 +22,12 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
 
+from jwt_auth.documentation import address
 from jwt_auth.exceptions import KeyStoreExposed
 
 #: Advice for volumes whose owner and modes the platform sets.
-WAY_OUT: Final = (
-    "In a container, use the environment, database or Vault store:"
-    " https://django-jwt-sessions.readthedocs.io/en/stable/how-to/containers.html#choose-the-key-store"
+WAY_OUT: Final = "In a container, use the environment, database or Vault store: " + address(
+    "how-to/containers", "choose-the-key-store"
 )
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
