@@ -141,7 +141,7 @@ def _explained() -> Iterator[None]:
     except (KeyFailure, ImproperlyConfigured) as error:
         raise CommandError(with_notes(str(error), error)) from error
     except DatabaseError as error:
-        said = str(error).strip().partition("\n")[0].removesuffix(".")
+        said = str(error).strip().partition("\n")[0]
         text = f"{remedy(error)} The database said: {said}."
         raise CommandError(with_notes(text, error)) from error
 

@@ -61,7 +61,7 @@ def sentence_of(ended: subprocess.CompletedProcess[str]) -> str:
         ("list_keys", {}, "run `manage.py generate_keys`."),
         ("rotate_keys --nowe", {}, "Unrecognized arguments: --nowe. Run `manage.py rotate_keys"),
         ("clear_expired_tokens", {}, "run `manage.py migrate`. The database said: no such table"),
-        ("revoke_tokens --all", NO_DATABASE, "The database can't be used: make sure that it is up"),
+        ("revoke_tokens --all", NO_DATABASE, "port 1 failed: Connection refused."),
         ("demo --port=x", {}, "Argument --port: invalid int value. Run `manage.py demo --help`."),
         ("check", {"SECRET_KEY": ""}, "ImproperlyConfigured: Set the environment variable"),
     ],
