@@ -247,7 +247,8 @@ def _users_named(term: str) -> QuerySet[Any]:
 def names_of(user_model: Any) -> list[str]:
     """List the fields of the user model with the user name and the e-mail address.
 
-    They may be one field, there may be no e-mail address, and an encrypted field has no lookups.
+    They may be one field, there may be no e-mail address, and a relation or an encrypted field
+    can't be searched for a text.
     """
     names = dict.fromkeys([user_model.USERNAME_FIELD, user_model.get_email_field_name()])
     return [name for name in names if _is_searchable(user_model, name)]
@@ -255,8 +256,7 @@ def names_of(user_model: Any) -> list[str]:
 
 def _is_searchable(user_model: Any, name: str) -> bool:
     try:
-        field = user_model._meta.get_field(name)
-        return not field.is_relation and field.get_lookup("icontains") is not None
+        return user_model._meta.get_field(name).get_lookup("icontains") is not None
     except (FieldDoesNotExist, FieldError):
         return False
 

@@ -230,6 +230,7 @@ def test_user_model_without_a_searchable_name_finds_no_session(
     assert names_of(Addressless) == []
     monkeypatch.setattr("jwt_auth.admin.names_of", lambda _: names_of(Addressless))
     assert _found(administrator, q="alice") == set()
+    assert _found(administrator, q=" ") == {issued.family.pk}
     assert _found(administrator, q=str(issued.family.pk)) == {issued.family.pk}
 
 
