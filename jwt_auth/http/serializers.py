@@ -45,9 +45,9 @@ class LoginSerializer(serializers.Serializer[Any]):
     password = TextField(max_length=4096)
 
     def to_internal_value(self, data: Any) -> Any:
-        """Tell a client that sends the user's name under another name where it belongs."""
+        """Tell a client without ``username`` where the user's name, sent as another, belongs."""
         name = get_user_model().USERNAME_FIELD
-        if "username" not in data and {name, "email"} & data.keys():
+        if {name, "email"} & data.keys():
             required = _('Send the user\'s {name} as "username".')
             self.fields["username"].error_messages["required"] = required.format(name=name)
         return super().to_internal_value(data)

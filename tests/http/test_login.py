@@ -142,7 +142,7 @@ def test_user_name_under_another_name_is_sent_to_the_right_one(
     [
         ({"username": None, "email": "a@example.com"}, "This field may not be null."),
         ({"username": "", "email": "a@example.com"}, "This field may not be blank."),
-        ({"name": "alice"}, "This field is required."),
+        ({"login": "alice"}, "This field is required."),
     ],
 )
 def test_other_bodies_without_a_user_name_keep_their_answer(
