@@ -64,6 +64,7 @@ clean:  ## Delete everything that was generated, including .venv and .demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
+	@test -w . || { echo "This folder can't be written to: clone the repository into one that can." >&2; exit 1; }
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 # The pip that came with Python may be too old to read dependency groups.

@@ -1,27 +1,50 @@
 #!/usr/bin/env python
-"""Run a management command of the example project."""
+"""Run a management command of the example project.
+
+Without SECRET_KEY and DEBUG, as in a fresh clone, a command runs with the demo's values and so on
+the demo's data. A server that WSGI or ASGI starts has no such defaults.
+"""
 
 import os
 import sys
 
-from django.core.management import execute_from_command_line
+try:
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+except ModuleNotFoundError:
+    sys.exit("This Python has no Django: run `make demo`, then `.venv/bin/python manage.py ...`.")
 
+SETTINGS = "example_project.settings"
 DEMO_DEFAULTS = {
     "DEBUG": "1",
     # The server of the demo runs in another process than `manage.py rotate_keys`: let it
     # see the new key after a second rather than a minute.
     "JWT_AUTH_KEY_RELOAD_INTERVAL": "1",
 }
+SERVERS = (["demo"], ["runserver"])
+
+
+def set_defaults() -> None:
+    """Complete the environment before the settings load: they read it once."""
+    if os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS) != SETTINGS:
+        return
+    if any(argument.startswith("--settings") for argument in sys.argv):
+        return
+    if os.environ.keys().isdisjoint({"SECRET_KEY", "DEBUG"}):
+        for name, value in DEMO_DEFAULTS.items():
+            os.environ.setdefault(name, value)
+    if sys.argv[1:2] not in SERVERS:
+        # A command says itself what it has done, or in one sentence why it failed.
+        os.environ.setdefault("LOG_LEVEL", "CRITICAL")
 
 
 def main() -> None:
     """Choose the settings, then do what the command line says."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
-    if sys.argv[1:2] == ["demo"]:
-        # Before the settings load: they read the environment once.
-        for name, value in DEMO_DEFAULTS.items():
-            os.environ.setdefault(name, value)
-    execute_from_command_line(sys.argv)
+    set_defaults()
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"ImproperlyConfigured: {error}")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def blocks(language: str) -> list[str]:
 def main() -> None:
     """Stop with a traceback at the first step that fails."""
     settings, urls = blocks("python")
-    _install, commands = blocks("sh")
+    _install, commands, _login = blocks("sh")
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent, "mysite")
         folder.mkdir()

@@ -1,16 +1,19 @@
 """Sphinx's settings, and a check that the reference is complete."""
 
 import re
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-from django.dispatch import Signal
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-from jwt_auth import conf as jwt_auth_conf
-from jwt_auth import signals
-from jwt_auth.exceptions import Refusal
+import jwt_auth
+from jwt_auth.documentation import ROOT
+
+sys.path.insert(0, str(Path(__file__).parent))
+import reference_anchors  # it stands beside this file, where Python doesn't look otherwise
 
 project = "jwt_auth"
 author = "jwt_auth contributors"
@@ -27,38 +30,32 @@ myst_heading_anchors = 3
 
 html_theme = "furo"
 html_title = f"jwt_auth {release}"
+html_static_path = ["_static"]
+html_css_files = ["anchors.css", "phones.css"]
 
-REFERENCE = Path(__file__).parent / "reference"
-PACKAGE = Path(jwt_auth_conf.__file__).parent
+PAGE = Path(__file__).parent / "reference" / "endpoints.md"
+ROUTES = Path(jwt_auth.__file__).parent / "urls" / "endpoints.py"
 
 
-def require_complete_reference(app: Sphinx) -> None:
-    """Stop the build if a public name is missing from its page of the reference."""
-    sources = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
-    endpoints = (PACKAGE / "urls" / "endpoints.py").read_text()
-    names = {
-        "settings.md": jwt_auth_conf.NAMES,
-        "checks.md": set(re.findall(r'"(?:jwt_auth\.)?([EW]0\d\d)"', sources)),
-        "access-token.md": {f"`{reason}`" for reason in Refusal},
-        "signals-and-log.md": {
-            f"`{name}`" for name, value in vars(signals).items() if isinstance(value, Signal)
-        },
-        "commands.md": {
-            path.stem for path in (PACKAGE / "management" / "commands").glob("[a-z]*.py")
-        },
-        "endpoints.md": {
-            re.sub(r"\(.*\)", "{id}", route) for route in re.findall(r'r"\^(.+?)/\?\$"', endpoints)
-        },
-    }
-    missing = [
-        f"{page} lacks {name}"
-        for page, expected in names.items()
-        for name in sorted(expected)
-        if name not in (REFERENCE / page).read_text()
-    ]
+def require_all_endpoints(app: Sphinx) -> None:
+    """Stop the build if an endpoint is missing from its page of the reference."""
+    routes = re.findall(r'r"\^(.+?)/\?\$"', ROUTES.read_text())
+    page = PAGE.read_text()
+    missing = [name for route in routes if (name := re.sub(r"\(.*\)", "{id}", route)) not in page]
     if missing:
-        raise ExtensionError("; ".join(missing))
+        raise ExtensionError(f"endpoints.md lacks {', '.join(missing)}")
+
+
+def link_to_this_build(app: Sphinx, doctree: nodes.document) -> None:
+    """Let the part of the README that the landing page includes lead to the pages of this build."""
+    if app.env.docname == "index":
+        for link in doctree.findall(nodes.reference):
+            link["refuri"] = link.get("refuri", "").removeprefix(ROOT)
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("builder-inited", require_complete_reference)
+    app.connect("builder-inited", require_all_endpoints)
+    app.connect("doctree-read", link_to_this_build)
+    app.connect("doctree-read", reference_anchors.add_anchors)
+    app.connect("doctree-resolved", reference_anchors.link_names)
+    app.connect("build-finished", reference_anchors.require_anchors)

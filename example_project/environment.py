@@ -6,7 +6,7 @@ unchanged: jwt_auth's checks then report it, as they would for a settings file.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from django.core.exceptions import ImproperlyConfigured
@@ -29,6 +29,7 @@ DURATIONS = frozenset(
         "JWT_AUTH_KEY_RELOAD_INTERVAL",
     }
 )
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 FLAGS = frozenset({"JWT_AUTH_REFRESH_COOKIE_PARTITIONED", "JWT_AUTH_REFRESH_COOKIE_SECURE"})
 
 _FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False}
@@ -74,6 +75,18 @@ def number(environ: Mapping[str, str], name: str, *, default: int) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ImproperlyConfigured(f"{name} must be a whole number, zero or more.")
     return int(text)
+
+
+def choice(environ: Mapping[str, str], name: str, *, among: Sequence[str], default: str) -> str:
+    """Return one of several words, which may be written in lower case.
+
+    Raises:
+        ImproperlyConfigured: the variable has another value.
+    """
+    text = environ.get(name, "").strip().upper() or default
+    if text not in among:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(among)}.")
+    return text
 
 
 def items(environ: Mapping[str, str], name: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Settings of the example project, from environment variables.
 
-`manage.py demo` needs no variable. Otherwise SECRET_KEY and ALLOWED_HOSTS have to be set; README.md
-lists the others.
+In a fresh clone, `manage.py` needs no variable. A server needs SECRET_KEY and ALLOWED_HOSTS.
+docs/how-to/run-the-example.md lists the others.
 """
 
 import os
@@ -81,7 +81,13 @@ def _database() -> dict[str, Any]:
     url = os.environ.get("DATABASE_URL")
     if not url:
         # Mode 0700, because the key ring is in the same folder.
-        DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"{DATA_DIR} can't be created ({error.strerror}): set EXAMPLE_DATA_DIR to a folder"
+                " that you can write to."
+            ) from error
         url = f"sqlite:///{DATA_DIR / 'db.sqlite3'}"
     database: dict[str, Any] = dict(
         dj_database_url.parse(
@@ -185,8 +191,12 @@ USE_TZ = environment.flag(os.environ, "USE_TZ", default=True)
 TIME_ZONE = "UTC"
 
 
-# Logging: everything to standard error, which a container's log collector reads
+# Logging: everything to standard error, which a container's log collector reads. `manage.py` sets
+# the level for commands, whose standard error is an operator's terminal.
 
+LOG_LEVEL = environment.choice(
+    os.environ, "LOG_LEVEL", among=environment.LOG_LEVELS, default="INFO"
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -194,7 +204,11 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "level": LOG_LEVEL,
+        },
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from functools import reduce
+from operator import or_
+from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_permission_codename, get_user_model
-from django.db.models import QuerySet
+from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.timezone import template_localtime  # type: ignore[attr-defined]  # not in the stubs
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -17,15 +27,65 @@ from jwt_auth import flows
 from jwt_auth.http.addresses import client_of
 from jwt_auth.models import Reason, RefreshTokenFamily
 
+#: What a user agent contains, and the name to show. A browser's user agent also contains the names
+#: of those that are listed after it.
+_BROWSERS: Final = {
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "FxiOS/": "Firefox",
+    "Chrome/": "Chrome",
+    "CriOS/": "Chrome",
+    "Safari/": "Safari",
+}
+_SYSTEMS: Final = {
+    "Android": "Android",
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Windows": "Windows",
+    "Mac OS": "macOS",
+    "Linux": "Linux",
+}
+
+#: The list has little room for a user agent that isn't a browser's.
+_DEVICE_LENGTH: Final = 40
+
+#: Where a long name or address may continue on the next line.
+_PIECE: Final = re.compile(r".{1,12}?[-.:@_/\s]|.{1,12}")
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Live sessions, or the others. The rule is the queryset's."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("live", _("live")), ("ended", _("ended"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        live = RefreshTokenFamily.objects.live(datetime.now(UTC))
+        match self.value():
+            case "live":
+                return queryset & live
+            case "ended":
+                # Not ``exclude(pk__in=live)``: PostgreSQL can't make an anti-join of a NOT IN.
+                return queryset.filter(~Exists(live.filter(pk=OuterRef("pk"))))
+            case _:
+                return queryset
+
 
 @admin.register(RefreshTokenFamily)
 class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run time
     """Read-only, except for the actions that end sessions."""
 
-    list_display = ("id", "user", "is_live", "created_at", "last_used_at", "ip_address")
-    list_filter = ("revocation_reason", "created_at")
+    # Of a window of 1280 px, Django's admin leaves half to the list. So names, addresses and dates
+    # are wrapped, and the id is on the session's page.
+    list_display = ("user_name", "state", "client", "last_used", "created")
+    list_filter = (StateFilter, "revocation_reason", "created_at")
     list_select_related = ("user",)
-    search_fields = ("=id", "=ip_address")
+    search_fields = ("id", "ip_address")
+    search_help_text = _("User name, e-mail address, session id or IP address")
     ordering = ("-created_at",)
     show_full_result_count = False
     actions = ("end_sessions", "end_all_sessions_of_users")
@@ -44,9 +104,49 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
         "revoked_by_ip",
     )
 
-    @admin.display(boolean=True, description=_("live"))
-    def is_live(self, session: RefreshTokenFamily) -> bool:
-        return session.is_live(datetime.now(UTC))
+    @admin.display(description=_("user"), ordering="user")
+    def user_name(self, session: RefreshTokenFamily) -> SafeString:
+        return _wrapped(str(session.user))
+
+    @admin.display(description=_("user agent"), ordering="user_agent")
+    def client(self, session: RefreshTokenFamily) -> SafeString:
+        device = _wrapped(device_name(session.user_agent) or self.get_empty_value_display())
+        address = _wrapped(session.ip_address or "")
+        return format_html('<span title="{}">{}</span><br>{}', session.user_agent, device, address)
+
+    @admin.display(description=_("created"), ordering="created_at")
+    def created(self, session: RefreshTokenFamily) -> SafeString:
+        return _moment(session.created_at)
+
+    @admin.display(description=_("last used"), ordering="last_used_at")
+    def last_used(self, session: RefreshTokenFamily) -> SafeString:
+        return _moment(session.last_used_at)
+
+    @admin.display(description=_("state"), ordering="expires_at")
+    def state(self, session: RefreshTokenFamily) -> SafeString:
+        if session.revoked_at is not None:
+            reason = session.get_revocation_reason_display()
+            return format_html("{}<br>{}", reason, _moment(session.revoked_at))
+        state = _("live until") if session.is_live(datetime.now(UTC)) else _("expired")
+        return format_html("{}<br>{}", state, _moment(session.expires_at))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[RefreshTokenFamily], search_term: str
+    ) -> tuple[QuerySet[RefreshTokenFamily], bool]:
+        """Find sessions by their users and by :attr:`search_fields`.
+
+        The users are searched first, because their sessions have an index. Django's own search
+        would compare each session and its user with the term.
+        """
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = Q(user__in=_users_named(term))
+        for name in self.search_fields:
+            field: Any = self.opts.get_field(name)
+            with suppress(ValidationError):
+                found |= Q((name, field.clean(term, None)))
+        return queryset.filter(found), False
 
     def lookup_allowed(self, lookup: str, value: str, *request: Any) -> bool:
         """Allow filters on the fields that the pages show only.
@@ -54,7 +154,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
         The number of results of a filter such as "the nonce starts with a" would reveal a hidden
         field, character by character.
         """
-        shown = {*self.fields, "pk", "user_id"}
+        shown = {*self.fields, "pk", "user_id", StateFilter.parameter_name}
         return lookup.partition(LOOKUP_SEP)[0] in shown and super().lookup_allowed(
             lookup, value, *request
         )
@@ -136,3 +236,50 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
     def _report(self, request: HttpRequest, ended: int) -> None:
         text = ngettext("%d session was ended.", "%d sessions were ended.", ended) % ended
         self.message_user(request, text, messages.SUCCESS)
+
+
+def _users_named(term: str) -> QuerySet[Any]:
+    user_model = get_user_model()
+    parts = (Q((f"{name}__icontains", term)) for name in names_of(user_model))
+    return user_model._base_manager.filter(reduce(or_, parts, Q(pk__in=[])))
+
+
+def names_of(user_model: Any) -> list[str]:
+    """List the fields of the user model with the user name and the e-mail address.
+
+    They may be one field, there may be no e-mail address, and an encrypted field has no lookups.
+    """
+    names = dict.fromkeys([user_model.USERNAME_FIELD, user_model.get_email_field_name()])
+    return [name for name in names if _is_searchable(user_model, name)]
+
+
+def _is_searchable(user_model: Any, name: str) -> bool:
+    try:
+        field = user_model._meta.get_field(name)
+        return not field.is_relation and field.get_lookup("icontains") is not None
+    except (FieldDoesNotExist, FieldError):
+        return False
+
+
+def device_name(user_agent: str) -> str:
+    """Name the browser and the system, for people to read: a client can send any user agent."""
+    browser = _first(_BROWSERS, user_agent)
+    if browser is None:
+        return Truncator(user_agent).chars(_DEVICE_LENGTH)
+    system = _first(_SYSTEMS, user_agent)
+    return browser if system is None else f"{browser} on {system}"
+
+
+def _first(names: dict[str, str], user_agent: str) -> str | None:
+    return next((name for mark, name in names.items() if mark in user_agent), None)
+
+
+def _moment(moment: datetime) -> SafeString:
+    local = template_localtime(moment)
+    date, time = (date_format(local, name) for name in ("SHORT_DATE_FORMAT", "TIME_FORMAT"))
+    return format_html("{}<br>{}", date, time)
+
+
+def _wrapped(text: str) -> SafeString:
+    """Let the browser break the text where its column is too narrow for it."""
+    return format_html_join("", "{}<wbr>", ((piece,) for piece in _PIECE.findall(text)))

@@ -1,4 +1,4 @@
-"""The one form of a system check's message: an id, the problem, and the line to write.
+"""The one form of a system check's message: an id, the problem, the line to write, and a link.
 
 Every module that checks something uses it, the key stores and the Redis backend as well.
 """
@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.core.checks import Error, Warning  # noqa: A004  the framework's own name
 
 from jwt_auth.conf import DEFAULTS, PREFIX
+from jwt_auth.documentation import address
 
 #: A value for JWT_AUTH_KEY_STORE that works on every server.
 FILE_STORE: Final = (
@@ -23,11 +24,16 @@ _UNITS: Final = ("days", "hours", "minutes", "seconds")
 
 
 def error(number: str, message: str, hint: str) -> Error:
-    return Error(message, hint=hint, id=f"jwt_auth.{number}")
+    return Error(message, hint=_with_link(hint, number), id=f"jwt_auth.{number}")
 
 
 def warning(number: str, message: str, hint: str) -> Warning:
-    return Warning(message, hint=hint, id=f"jwt_auth.{number}")
+    return Warning(message, hint=_with_link(hint, number), id=f"jwt_auth.{number}")
+
+
+def _with_link(hint: str, number: str) -> str:
+    # Django prints the hint on a line that begins with a tab.
+    return f"{hint}\n\tSEE: {address('reference/checks', number.lower())}"
 
 
 def setting_error(number: str, setting: str, reason: str, value: str | None = None) -> Error:

@@ -33,10 +33,11 @@ def misses_tables(error: Error) -> bool:
     The name of one of our tables in the text alone doesn't mean that the table is missing: the
     error may be a timeout while waiting for a lock on it.
     """
-    return _misses_something(error) and "jwt_auth_" in str(error)
+    return misses_something(error) and "jwt_auth_" in str(error)
 
 
-def _misses_something(error: Error) -> bool:
+def misses_something(error: Error) -> bool:
+    """Whether any table, or a column of one, is missing."""
     cause = error.__cause__
     number = cause.args[0] if cause is not None and cause.args else None
     return (

@@ -31,6 +31,9 @@ _COMMANDS: Final = "django.core.management"
 #: A command's module is named after the command and is in this folder of an app.
 _COMMAND_FOLDER: Final = ".management.commands."
 
+#: The commands that make or change tables, Django's and django-tenants'.
+MIGRATIONS: Final = frozenset({"migrate", "migrate_schemas"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:

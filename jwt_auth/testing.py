@@ -23,9 +23,8 @@ from jwt_auth.conf import DEFAULTS, conf
 from jwt_auth.exceptions import KeyRingConflict, KeyRingExists, LogInRefused
 from jwt_auth.flows import Issued
 from jwt_auth.keys import cache, jwk
-from jwt_auth.keys.ring import KeyRing, RingKey
+from jwt_auth.keys.ring import UNKNOWN_AGE, KeyRing, RingKey
 from jwt_auth.keys.stores.base import KeyStore
-from jwt_auth.keys.stores.environment import UNKNOWN_AGE
 from jwt_auth.models import Client as Origin
 from jwt_auth.startup import this_process
 from jwt_auth.users import key_of

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,15 +13,21 @@ from django.contrib.admin.utils import get_deleted_objects
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import Permission
+from django.core.exceptions import FieldError
+from django.db import connection, models
 from django.test import Client as Browser
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
+from django.utils.html import escape
 
+from jwt_auth.admin import names_of
 from jwt_auth.flows import Issued
 from jwt_auth.models import Client, RefreshTokenFamily
 from tests.conftest import MakeUser
 from tests.flows.scene import log_in, refresh, row_of
 from tests.http.conftest import log  # noqa: F401  a fixture
+from tests.users.models import Person, StringKeyUser
 
 pytestmark = [pytest.mark.sql, pytest.mark.user_model, pytest.mark.smoke]
 
@@ -77,13 +85,12 @@ def test_pages_show_the_session_and_no_secret(
         issued.access_token.text,
     ]
     for url in (LIST, f"{LIST}?q={family.pk}", f"{LIST}?q=192.0.2.1", f"{LIST}{family.pk}/change/"):
-        page = administrator.get(url, secure=True)
-        assert page.status_code == 200
-        assert str(family.pk) in page.content.decode()
-        assert user.get_username() in page.content.decode()
-        assert not [
-            secret for secret in [*secrets, "<b>Firefox"] if secret in page.content.decode()
-        ]
+        answer = administrator.get(url, secure=True)
+        assert answer.status_code == 200
+        page = answer.content.decode().replace("<wbr>", "")
+        assert str(family.pk) in page
+        assert user.get_username() in page
+        assert not [secret for secret in [*secrets, "<b>Firefox"] if secret in page]
 
 
 @pytest.mark.parametrize(
@@ -140,18 +147,159 @@ def test_what_is_shown_is_a_filter(
     assert str(issued.family.pk) in answer.content.decode()
 
 
-def test_search_for_nonsense_finds_nothing(administrator: Browser, issued: Issued) -> None:
-    """What is no id and no address is no error either."""
-    page = administrator.get(f"{LIST}?q=nonsense", secure=True)
-    assert page.status_code == 200
-    assert b"0 sessions" in page.content
+def _found(browser: Browser, **query: str) -> set[Any]:
+    answer = browser.get(LIST, query, secure=True)
+    assert answer.status_code == 200
+    return {session.pk for session in answer.context["cl"].result_list}
 
 
-def test_list_says_which_are_live(administrator: Browser, issued: Issued) -> None:
-    """An icon, which changes once the session has ended."""
-    assert b'alt="True"' in administrator.get(LIST, secure=True).content
-    RefreshTokenFamily.objects.update(revoked_at=datetime.now(UTC))
-    assert b'alt="False"' in administrator.get(LIST, secure=True).content
+@pytest.mark.parametrize("spelling", [str, str.upper, lambda name: f" {name[1:4]} "])
+def test_search_finds_a_users_sessions(
+    administrator: Browser, make_user: MakeUser, issued: Issued, spelling: Callable[[str], str]
+) -> None:
+    """By a part of the user name or of the e-mail address, in any case; no other user's."""
+    bob: Any = make_user("bobette")
+    bob.email = "rob@example.test"
+    bob.save()
+    bobs = {log_in(bob).family.pk, log_in(bob).family.pk}
+    assert _found(administrator, q=spelling("rob@")) == bobs
+    assert _found(administrator, q=spelling(bob.get_username())) == bobs
+
+
+@pytest.mark.parametrize(
+    "term", ["nonsense", "-", "192.0.2.2", "0c0ffee0-0000-4000-8000-000000000000", "%", "_"]
+)
+def test_search_for_nonsense_finds_nothing(
+    administrator: Browser, issued: Issued, term: str
+) -> None:
+    """A term that is no name, no id and no address of a session is no error either."""
+    assert _found(administrator, q=term) == set()
+
+
+def test_search_for_spaces_finds_everything(administrator: Browser, issued: Issued) -> None:
+    """They are no term."""
+    assert _found(administrator, q="  ") == {issued.family.pk}
+
+
+class SealedField(models.TextField):  # type: ignore[type-arg]  # not at run time
+    """Refuses lookups, as fields that encrypt do."""
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        """Refuse."""
+        raise FieldError(lookup_name)
+
+
+class Nameless(AbstractBaseUser):
+    """Users with a number, and with an address that no statement can read."""
+
+    number = models.IntegerField(unique=True)
+    address = SealedField()
+    USERNAME_FIELD = "number"
+    EMAIL_FIELD = "address"
+
+    class Meta:
+        abstract = True
+        app_label = "users"
+
+
+class Addressless(Nameless):
+    """Users without an e-mail address, whose user name is another row."""
+
+    boss = models.OneToOneField("self", models.CASCADE)
+    USERNAME_FIELD = "boss"
+    EMAIL_FIELD = "email"
+
+    class Meta:
+        abstract = True
+        app_label = "users"
+
+
+@pytest.mark.parametrize(
+    ("user_model", "names"),
+    [(Person, ["email"]), (StringKeyUser, ["name", "email"]), (Nameless, ["number"])],
+)
+def test_odd_user_model_is_searched_by_what_it_has(user_model: Any, names: list[str]) -> None:
+    """The address may be the name, be encrypted, or be missing."""
+    assert names_of(user_model) == names
+
+
+def test_user_model_without_a_searchable_name_finds_no_session(
+    administrator: Browser, issued: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than every session."""
+    assert names_of(Addressless) == []
+    monkeypatch.setattr("jwt_auth.admin.names_of", lambda _: names_of(Addressless))
+    assert _found(administrator, q="alice") == set()
+    assert _found(administrator, q=str(issued.family.pk)) == {issued.family.pk}
+
+
+def test_filter_lists_live_or_ended_sessions(
+    administrator: Browser, issued: Issued, user: AbstractBaseUser
+) -> None:
+    """Ended are those that were revoked, and those that have expired."""
+    revoked, expired = log_in(user).family, log_in(user).family
+    now = datetime.now(UTC)
+    RefreshTokenFamily.objects.filter(pk=revoked.pk).update(revoked_at=now)
+    RefreshTokenFamily.objects.filter(pk=expired.pk).update(expires_at=now)
+    assert _found(administrator, state="live") == {issued.family.pk}
+    assert _found(administrator, state="ended") == {revoked.pk, expired.pk}
+    assert len(_found(administrator)) == len(_found(administrator, state="x")) == 3
+    assert _found(administrator, state="live", q="192.0.2.1") == {issued.family.pk}
+    assert _found(administrator, state="ended", q="192.0.2.1") == set()
+
+
+def _column(browser: Browser, name: str) -> str:
+    page = browser.get(LIST, secure=True).content.decode()
+    [cell] = re.findall(rf'<t[dh] class="field-{name}">(.*?)</t[dh]>', page)
+    return str(cell).replace("<wbr>", "")
+
+
+def test_list_says_until_when_or_why_not(administrator: Browser, issued: Issued) -> None:
+    """In words, with the date."""
+    sessions, noon = RefreshTokenFamily.objects, datetime(2026, 1, 2, 12, tzinfo=UTC)
+    assert _column(administrator, "state").startswith("live until<br>")
+    sessions.update(expires_at=noon)
+    assert _column(administrator, "state") == "expired<br>01/02/2026<br>noon"
+    sessions.update(revoked_at=noon, revocation_reason="logout_all")
+    assert _column(administrator, "state") == "logged out everywhere<br>01/02/2026<br>noon"
+
+
+MOZILLA = "Mozilla/5.0 (%s) AppleWebKit/537.36 (KHTML, like Gecko) "
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        (MOZILLA % "X11; Linux x86_64" + "Chrome/140.0.0.0 Safari/537.36", "Chrome on Linux"),
+        (MOZILLA % "Windows NT 10.0" + "Chrome/140 Safari/537 Edg/140.0.0.0", "Edge on Windows"),
+        (MOZILLA % "iPhone; like Mac OS X" + "Version/18.6 Safari/604.1", "Safari on iPhone"),
+        ("Firefox/140.0", "Firefox"),
+        ("curl/8.14.1", "curl/8.14.1"),
+        ("<script>", "&lt;script&gt;"),
+        ("x" * 200, "x" * 39 + "…"),
+        ("", "-"),
+    ],
+)
+def test_list_names_the_device(
+    administrator: Browser, issued: Issued, user_agent: str, name: str
+) -> None:
+    """In a few words, with the whole user agent to hover; a client can send anything."""
+    RefreshTokenFamily.objects.update(user_agent=user_agent)
+    title = f'<span title="{escape(user_agent)}">'
+    assert _column(administrator, "client") == f"{title}{name}</span><br>192.0.2.1"
+
+
+def test_more_sessions_need_no_more_queries(
+    administrator: Browser, make_user: MakeUser, django_assert_num_queries: Any
+) -> None:
+    """The users are read with their sessions."""
+    log_in(make_user("one"))
+    with CaptureQueriesContext(connection) as queries:
+        _found(administrator)
+    for number in range(3):
+        log_in(make_user(f"other{number}"))
+    with django_assert_num_queries(len(queries)):
+        assert len(_found(administrator)) == 4
 
 
 def test_action_ends_the_selected_session_only(

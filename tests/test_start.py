@@ -115,6 +115,11 @@ def test_server_with_wrong_settings_stops_and_lists_every_problem(
     assert text.startswith("jwt_auth can't start with 3 problem(s):\n")
     assert re.findall(r"^jwt_auth\.(E\d+): ", text, re.MULTILINE) == ["E001", "E003", "E007"]
     assert text.count("    HINT: Write JWT_AUTH_") == 3
+    assert re.findall(r"^    SEE: https://\S+/checks.html#(.+)$", text, re.MULTILINE) == [
+        "e001",
+        "e003",
+        "e007",
+    ]
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -175,10 +180,14 @@ def test_command_with_wrong_settings_is_stopped_by_its_checks(project: Project) 
 
 
 def test_commands_that_come_before_the_keys_run_without(project: Project) -> None:
-    """``migrate`` and ``generate_keys`` are the first commands of a new project."""
+    """``migrate`` and ``generate_keys`` are the first commands of a new project.
+
+    They aren't told that tables and keys are missing, which they make.
+    """
     for arguments in (("migrate", "--verbosity=0"), ("generate_keys",)):
         process = project.manage(*arguments)
         assert process.returncode == 0, process.stderr
+        assert "(jwt_auth." not in process.stderr
 
 
 def test_development_server_with_wrong_settings_says_why(project: Project) -> None:

@@ -1,8 +1,11 @@
 """Serve the page at `/`, with its security headers."""
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
+
+from example_project.demo.management.commands.demo import ACCOUNTS, PASSWORD
 
 HEADERS = {
     # Only the site's files are loaded: the browser runs no injected script, and a script that runs
@@ -27,4 +30,6 @@ def page(request: HttpRequest) -> HttpResponse:
 
     Django's SecurityMiddleware adds `nosniff`, the referrer and the opener policy.
     """
-    return HttpResponse(render_to_string("demo/page.html", request=request), headers=HEADERS)
+    # `manage.py demo` creates these accounts, and only with DEBUG on.
+    accounts = {"accounts": ACCOUNTS, "password": PASSWORD} if settings.DEBUG else {}
+    return HttpResponse(render_to_string("demo/page.html", accounts, request), headers=HEADERS)

@@ -1,20 +1,24 @@
 """System checks: ``jwt_auth.E…`` is wrong and stops the start, ``W…`` is unwise.
 
 Each message says what is wrong and why; each hint gives the line to write. ``settings`` judges
-values, ``keys`` the key ring, and ``deployment`` what is unwise in production (``check --deploy``).
+values, ``keys`` the key ring, ``views`` the URLconf, ``database`` the tables, and ``deployment``
+what is unwise in production (``check --deploy``).
 The backends of ``JWT_AUTH_KEY_STORE`` and ``JWT_AUTH_REVOCATION`` check their options themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import indent
 
 from django.core import checks
-from django.core.checks import CheckMessage
+from django.core.checks import CheckMessage, Tags
 
+from jwt_auth.checks.database import check_databases, check_deployed_databases
 from jwt_auth.checks.deployment import check_deployment
 from jwt_auth.checks.keys import check_keys, find_start_problem
 from jwt_auth.checks.settings import check_settings
+from jwt_auth.checks.views import check_views
 
 TAG = "jwt_auth"
 
@@ -22,7 +26,10 @@ TAG = "jwt_auth"
 def register() -> None:
     checks.register(check_settings, TAG)
     checks.register(check_keys, TAG)
+    checks.register(check_views, TAG)
+    checks.register(check_databases, Tags.database)
     checks.register(check_deployment, TAG, deploy=True)
+    checks.register(check_deployed_databases, TAG, deploy=True)
 
 
 def start_problems(*, serving: bool) -> list[CheckMessage]:
@@ -37,5 +44,6 @@ def explain(problems: Sequence[CheckMessage]) -> str:
     """List every problem in one text, with its id, its reason and the line to write."""
     lines = [f"jwt_auth can't start with {len(problems)} problem(s):"]
     for problem in problems:
-        lines += ["", f"{problem.id}: {problem.msg}", f"    HINT: {problem.hint}"]
+        hint = f"HINT: {problem.hint}".replace("\n\t", "\n")
+        lines += ["", f"{problem.id}: {problem.msg}", indent(hint, "    ")]
     return "\n".join(lines)

@@ -12,19 +12,18 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import URLResolver, get_resolver
 from django.utils.encoding import force_bytes
 
 from jwt_auth.check_messages import FILE_STORE, setting_line, warning
 from jwt_auth.checks.keys import find_key_problem
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.checks.signing import check_signing
+from jwt_auth.checks.views import mounted_views
 from jwt_auth.conf import conf
 from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import KeyFailure
-from jwt_auth.keys.ring import KeyRing
+from jwt_auth.keys.ring import UNKNOWN_AGE, KeyRing
 from jwt_auth.keys.stores.base import get_key_store, load_ring
-from jwt_auth.keys.stores.environment import UNKNOWN_AGE
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.revocation.base import get_backend
 
@@ -128,26 +127,14 @@ def _check_throttles() -> Iterator[CheckMessage]:
 
 def _check_views() -> Iterator[CheckMessage]:
     """Login, refresh and logout must accept requests with a stale Authorization header."""
-    for route, callback in _callbacks(get_resolver().url_patterns):
-        view: Any = getattr(callback, "view_class", None)
-        if getattr(view, "authenticates_itself", False):
-            given = getattr(callback, "view_initkwargs", {})
-            if given.get("authentication_classes", view.authentication_classes):
-                yield warning(
-                    "W017",
-                    f"The endpoint {route} has authentication_classes, which answer 401 to a stale "
-                    "Authorization header: a client with an expired token can't log in.",
-                    "Write authentication_classes = () in that view.",
-                )
-
-
-def _callbacks(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for pattern in patterns:
-        route = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from _callbacks(pattern.url_patterns, route)
-        else:
-            yield route, pattern.callback
+    for view in mounted_views() or ():
+        if getattr(view.cls, "authenticates_itself", False) and view.authentication_classes:
+            yield warning(
+                "W017",
+                f"The endpoint {view.route} has authentication_classes, which answer 401 to a "
+                "stale Authorization header: a client with an expired token can't log in.",
+                "Write authentication_classes = () in that view.",
+            )
 
 
 def _is_inside_code(path: Path) -> bool:

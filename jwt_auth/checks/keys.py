@@ -16,7 +16,6 @@ from jwt_auth.conf import conf
 from jwt_auth.exceptions import (
     InvalidKey,
     KeyFailure,
-    KeyRingTorn,
     KeySignerError,
     KeyStoreError,
     KeyStoreUnavailable,
@@ -25,6 +24,7 @@ from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.signers.base import get_signer_of, prepare_ring_key
 from jwt_auth.keys.stores.base import get_key_store, load_ring
+from jwt_auth.startup import MIGRATIONS, this_process
 
 logger: Final = logging.getLogger("jwt_auth")
 
@@ -32,15 +32,16 @@ logger: Final = logging.getLogger("jwt_auth")
 START_PATIENCE: Final = 60.0
 _PAUSE: Final = 2.0
 
-_COMMAND: Final = "Run the command that the message names as the user that the server runs as."
+#: The commands that a new project runs before it has keys, and those that make the first key.
+_BEFORE_THE_KEYS: Final = MIGRATIONS | {"generate_keys", "import_key"}
+
+_AS_THE_SERVER: Final = "Do what the message says, as the user that the server runs as."
 _HINTS: Final = {
     InvalidKey: "Run `manage.py rotate_keys --compromised KID` with the kid of that key, which "
     "`manage.py list_keys` shows.",
     KeySignerError: "Restore the JWT_AUTH_KEY_SIGNER that this key was made with, or run "
     "`manage.py rotate_keys --now` for a key in the ring.",
-    KeyRingTorn: "Restore the key ring from a backup. Without a backup, move the ring away and run "
-    "`manage.py generate_keys`: the server then refuses all earlier access tokens.",
-    KeyStoreError: "Let the user that the server runs as reach and read JWT_AUTH_KEY_STORE.",
+    KeyStoreError: "The user that the server runs as must be able to read JWT_AUTH_KEY_STORE.",
     KeyStoreUnavailable: "Check that the store of JWT_AUTH_KEY_STORE is up and can be reached.",
 }
 
@@ -93,17 +94,16 @@ def _find_failure(load: Callable[[], KeyRing]) -> KeyFailure | None:
 
 
 def _problem(failure: KeyFailure | None) -> CheckMessage | None:
-    if failure is None:
-        return None
-    hint = _HINTS.get(type(failure), _COMMAND)
-    return error("E030", str(failure), hint)
+    return None if failure is None else error("E030", str(failure), _hint(failure))
+
+
+def _hint(failure: KeyFailure) -> str:
+    return _HINTS.get(type(failure), _AS_THE_SERVER)
 
 
 def check_keys(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
-    """Warn only, because ``migrate``, ``generate_keys`` and a build without secrets have to run
-    before there are keys.
-    """
-    problem = find_key_problem()
-    if problem is None:
+    """Warn only, because other commands and a build without secrets may need no keys."""
+    if this_process().command in _BEFORE_THE_KEYS:
         return []
-    return [warning("W030", problem.msg, str(problem.hint))]
+    failure = _find_failure(_load)
+    return [] if failure is None else [warning("W030", str(failure), _hint(failure))]

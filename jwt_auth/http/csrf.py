@@ -8,17 +8,20 @@ a request that can change something needs Django's CSRF token, as with REST fram
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.middleware.csrf import rotate_token
 from rest_framework.authentication import CSRFCheck
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from jwt_auth import signals
 from jwt_auth.conf import conf
 from jwt_auth.http.addresses import client_of
 from jwt_auth.http.api_exceptions import CrossSiteRequest, CSRFTokenRefused
+from jwt_auth.http.development import explain_csrf_refusal, explain_origin
 from jwt_auth.http.origins import is_cross_site, is_link
 
 
@@ -30,15 +33,25 @@ def require_own_page(request: Request, *, sender: type) -> None:
         CSRFTokenRefused: its method can change something, and its CSRF token is missing or wrong.
     """
     if is_cross_site(request) and not is_link(request):
-        report(request, sender=sender, reason="origin")
-        raise CrossSiteRequest
+        refuse_cross_site(request, sender=sender)
     check = CSRFCheck(lambda request: HttpResponse())  # the response is never asked for
-    if check.process_view(request, None, (), {}) is not None:  # type: ignore[arg-type]  # as in DRF
-        report(request, sender=sender, reason="csrf_token")
-        raise CSRFTokenRefused
+    reason = check.process_view(request, None, (), {})  # type: ignore[arg-type]  # as in DRF
+    if reason is not None:
+        _report(request, sender=sender, reason="csrf_token")
+        raise _explained(CSRFTokenRefused, explain_csrf_refusal(str(reason)))
 
 
-def report(request: Request, *, sender: type, reason: str) -> None:
+def refuse_cross_site(request: Request, *, sender: type) -> NoReturn:
+    _report(request, sender=sender, reason="origin")
+    raise _explained(CrossSiteRequest, explain_origin(request.headers.get("Origin")))
+
+
+def _explained(refusal: type[APIException], explanation: str) -> APIException:
+    """Make the exception. With DEBUG on only, it says what a developer has to change."""
+    return refusal(f"{refusal.default_detail} {explanation}" if settings.DEBUG else None)
+
+
+def _report(request: Request, *, sender: type, reason: str) -> None:
     signals.cross_site_refused.send_robust(
         sender=sender, path=request.path, client=client_of(request), reason=reason
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib.auth import forms
+from django.contrib.auth import forms, get_user_model
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from jwt_auth.models import RefreshTokenFamily
@@ -42,6 +43,14 @@ class UsernameField(TextField):
 class LoginSerializer(serializers.Serializer[Any]):
     username = UsernameField(max_length=1024)
     password = TextField(max_length=4096)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Tell a client that sends the user's name under another name where it belongs."""
+        name = get_user_model().USERNAME_FIELD
+        if "username" not in data and {name, "email"} & data.keys():
+            required = _('Send the user\'s {name} as "username".')
+            self.fields["username"].error_messages["required"] = required.format(name=name)
+        return super().to_internal_value(data)
 
 
 class RefreshTokenSerializer(serializers.Serializer[Any]):

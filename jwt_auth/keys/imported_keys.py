@@ -18,6 +18,10 @@ from jwt_auth.keys.jwk_format import algorithms_for, is_private, is_symmetric
 from jwt_auth.keys.strength import refuse_long_exponent, refuse_weak_secret
 
 
+class AmbiguousAlgorithm(InvalidKey):
+    """The key's algorithm has to be named."""
+
+
 def jwk_from_json(text: bytes, *, algorithm: str | None, kid: str | None = None) -> JWK:
     """Read a private JWK (RFC 7517 §4); ``kid`` replaces the one that is in it.
 
@@ -83,7 +87,7 @@ def _algorithm_of(members: Mapping[str, Any], wanted: str | None) -> str:
         names = " or ".join(fitting)
         raise InvalidKey(f"The alg of the key is not {names}, and a key has one algorithm only.")
     if stated is None and len(fitting) > 1:
-        raise InvalidKey(f"The key can be for {' or '.join(fitting)}: say which.")
+        raise AmbiguousAlgorithm(f"The key can be for {' or '.join(fitting)}: say which.")
     return stated or fitting[0]
 
 

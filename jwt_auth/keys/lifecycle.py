@@ -7,6 +7,7 @@ time is taken when the ring is saved.
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Final
@@ -67,7 +68,10 @@ class _KeyMaker:
     def close(self) -> None:
         if self._made is not None and self._made.signer is not None:
             signer = self._made.signer
-            logger.warning("A key was made at %s in vain. %s", signer.backend, how_to_end(signer))
+            text = f"A key was made at {signer.backend} in vain. {how_to_end(signer)}"
+            logger.warning("%s", text)
+            if (error := sys.exception()) is not None:
+                error.add_note(text)  # a command that fails shows it, and no records
 
 
 def retention() -> timedelta:

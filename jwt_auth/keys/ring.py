@@ -22,9 +22,18 @@ from jwt_auth.exceptions import NoSigningKey
 from jwt_auth.keys import ring_document
 from jwt_auth.keys.jwk import JWK
 from jwt_auth.keys.jwk_format import is_same_key, is_symmetric
-from jwt_auth.keys.ring_key import RingKey, SignerReference
+from jwt_auth.keys.ring_key import UNKNOWN_AGE, RingKey, SignerReference
 
-__all__ = ["KeyRing", "KeyState", "RingKey", "SignerReference", "States", "arrivals", "states"]
+__all__ = [
+    "UNKNOWN_AGE",
+    "KeyRing",
+    "KeyState",
+    "RingKey",
+    "SignerReference",
+    "States",
+    "arrivals",
+    "states",
+]
 
 
 class KeyState(StrEnum):

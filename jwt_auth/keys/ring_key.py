@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from jwt_auth.keys.jwk import JWK
+
+#: Stands for the times of a key of unknown age: long ago, so that the key signs, and the same on
+#: every node.
+UNKNOWN_AGE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,8 +28,10 @@ def read_passphrase(variable: str | None) -> bytes | None:
     # As bytes: a passphrase need not be text in the locale's encoding.
     passphrase = os.environb.get(os.fsencode(variable))
     if not passphrase:
+        # Without the name: instead of the variable's, it may be the passphrase itself.
         raise CommandError(
-            f"The environment variable {variable} is not set: put the passphrase into it."
+            "The environment variable that --passphrase-variable names is not set: put the"
+            " passphrase into it."
         )
     return passphrase
 
@@ -48,7 +50,8 @@ def read_key(name: str) -> tuple[bytes, bool]:
                 exposed = os.fstat(file.fileno()).st_mode & _OTHERS != 0
                 content = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise CommandError(f"{name} can't be read: {error.strerror}.") from None
+        # Without the name: instead of a file's, it may be the key itself.
+        raise CommandError(f"The key file can't be read: {error.strerror}.") from None
     if len(content) > _MAX_BYTES:
         # The part that was not read may contain another key.
         raise CommandError(f"{name} is larger than any key: give a file with only the key.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from jwt_auth.conf import conf
-from jwt_auth.keys.ring import KeyRing, KeyState, RingKey
+from jwt_auth.keys.ring import UNKNOWN_AGE, KeyRing, KeyState, RingKey
 
 
 def timestamp(time: datetime) -> str:
@@ -13,8 +13,15 @@ def timestamp(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def age(key: RingKey, now: datetime) -> str:
-    """Say how old the key is, in the largest unit that fits."""
+def known_timestamp(time: datetime) -> str | None:
+    """Format a time of a key's life; ``None`` if the key's age is unknown."""
+    return None if time == UNKNOWN_AGE else timestamp(time)
+
+
+def age(key: RingKey, now: datetime) -> str | None:
+    """Say how old the key is, in the largest unit that fits; ``None`` if that is unknown."""
+    if key.created_at == UNKNOWN_AGE:
+        return None
     seconds = max(0, int((now - key.created_at).total_seconds()))
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if number := seconds // size:
@@ -35,7 +42,7 @@ def next_step(ring: KeyRing, key: RingKey, now: datetime) -> str:
         case KeyState.SIGNING if (waiting := ring.find_waiting(now)) is not None:
             return f"only verifies from {timestamp(waiting.activates_at)}"
         case KeyState.SIGNING:
-            return _rotation(rotation_due(ring), now)
+            return _rotation(key, rotation_due(ring), now)
         case KeyState.VERIFYING if key.expires_at is not None:
             return f"expires {timestamp(key.expires_at)}"
         case KeyState.VERIFYING:
@@ -44,7 +51,9 @@ def next_step(ring: KeyRing, key: RingKey, now: datetime) -> str:
             return "run `manage.py rotate_keys --retire`"
 
 
-def _rotation(due: datetime, now: datetime) -> str:
+def _rotation(key: RingKey, due: datetime, now: datetime) -> str:
+    if key.activates_at == UNKNOWN_AGE:
+        return "its age is unknown: plan a rotation"
     if now < due:
         return f"rotation due {timestamp(due)}"
     return f"rotation was due {timestamp(due)}: run `manage.py rotate_keys`"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +23,14 @@ from tests.live.site import Site
 from tests.programs import need
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserType
+    from playwright.sync_api import Browser, BrowserType
+
+    from tests.browser.person import Person
+
+#: Screens.
+PHONE, DESKTOP = (360, 740), (1280, 900)
+
+Meet = Callable[..., "Person"]
 
 #: Of each worker. A browser opens connections ahead of requests; with TLS, each idle one holds one.
 THREADS = 128
@@ -61,6 +71,15 @@ def stage(
         )
         with site.serve() as server:
             yield Stage(site=site, server=server, faults=faults)
+
+
+@pytest.fixture(scope="module")
+def demo(stage: Stage) -> Iterator[str]:
+    """The address of the same site with DEBUG on, as `manage.py demo` sets it up."""
+    site = stage.site.using(DEBUG="1")
+    site.manage("demo", "--no-serve")
+    with replace(site, workers=1).serve() as server:
+        yield server.address
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +153,38 @@ def npm() -> str:
     """Npm, for what is judged by the tools of its own world."""
     need("node")
     return need("npm")
+
+
+@pytest.fixture(scope="module")
+def axe(npm: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """axe-core's source, of the version that package-lock.json pins."""
+    folder = tmp_path_factory.mktemp("axe")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(Path(__file__).parent / "axe" / name, folder)
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+    subprocess.run([npm, "ci", *quiet], cwd=folder, capture_output=True, timeout=250, check=True)
+    return (folder / "node_modules/axe-core/axe.min.js").read_text()
+
+
+@pytest.fixture
+def meet(stage: Stage, browser: Browser, axe: str) -> Iterator[Meet]:
+    """Meet people; none of them may have heard an error or a broken policy from their browser."""
+    from tests.browser.person import Person
+
+    met: list[Person] = []
+
+    def make(size: Any = DESKTOP, scheme: str = "light", address: str | None = None) -> Person:
+        address = address or stage.server.address
+        met.append(Person.meet(browser, address, axe, size, scheme))
+        return met[-1]
+
+    yield make
+    for person in met:
+        person.context.close()
+    assert [error for person in met for error in person.errors] == []
+
+
+@pytest.fixture
+def name(stage: Stage) -> str:
+    """A user of a tenant, whom no other test has."""
+    return stage.make_user(tenant="acme")

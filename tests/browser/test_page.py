@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.conftest import DESKTOP, PHONE, Meet
 from tests.browser.devices import heard, wait_until
 from tests.browser.engines import ENGINE
 from tests.live.length import LONG
@@ -24,54 +23,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.browser.devices import Stage
-    from tests.browser.person import Person
 
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 
-HERE = Path(__file__).parent
 #: The browser's, as the list of sessions has it.
 NAME = {"chromium": "Chrome", "firefox": "Firefox", "webkit": "Safari"}[ENGINE]
-PHONE, DESKTOP = (360, 740), (1280, 900)
 #: Each size and each scheme, before the rest of the pairs.
 LOOKS = [(PHONE, "dark"), (DESKTOP, "light"), (PHONE, "light"), (DESKTOP, "dark")]
 NEW_PASSWORD = "a battery of correct horses"
-
-Meet = Callable[..., "Person"]
-
-
-@pytest.fixture(scope="module")
-def axe(npm: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """axe-core's source, of the version that package-lock.json pins."""
-    folder = tmp_path_factory.mktemp("axe")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / "axe" / name, folder)
-    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-    subprocess.run([npm, "ci", *quiet], cwd=folder, capture_output=True, timeout=250, check=True)
-    return (folder / "node_modules/axe-core/axe.min.js").read_text()
-
-
-@pytest.fixture
-def meet(stage: Stage, browser: Browser, axe: str) -> Iterator[Meet]:
-    """Meet people; none of them may have heard an error or a broken policy from their browser."""
-    from tests.browser.person import Person
-
-    met: list[Person] = []
-
-    def make(size: Any = DESKTOP, scheme: str = "light", address: str | None = None) -> Person:
-        address = address or stage.server.address
-        met.append(Person.meet(browser, address, axe, size, scheme))
-        return met[-1]
-
-    yield make
-    for person in met:
-        person.context.close()
-    assert [error for person in met for error in person.errors] == []
-
-
-@pytest.fixture
-def name(stage: Stage) -> str:
-    """A user of a tenant, whom no other test has."""
-    return stage.make_user(tenant="acme")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from pytest_django import Settings
 
 from jwt_auth.checks.settings import check_settings
 
+PAGE = "https://django-jwt-sessions.readthedocs.io/en/stable/reference/checks.html"
+
 
 def messages_of(settings: Settings, **changes: Any) -> list[CheckMessage]:
     """Change settings of this package, and give what the checks say of them all."""
@@ -23,6 +25,14 @@ def messages_of(settings: Settings, **changes: Any) -> list[CheckMessage]:
 def ids_of(messages: Iterable[CheckMessage]) -> list[str]:
     """Give their ids without the name of the app."""
     return [str(message.id).removeprefix("jwt_auth.") for message in messages]
+
+
+def advice_of(message: CheckMessage) -> str:
+    """Give a message's hint without its last line, the address of the documentation."""
+    advice, separator, address = str(message.hint).partition("\n\tSEE: ")
+    assert separator, f"{message.id} has no address"
+    assert address == f"{PAGE}#{str(message.id).removeprefix('jwt_auth.').lower()}"
+    return advice
 
 
 def change_key(ring: Path, change: Callable[[dict[str, Any]], None]) -> None:

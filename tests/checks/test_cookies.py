@@ -8,7 +8,7 @@ import pytest
 from django.middleware.csrf import CsrfViewMiddleware
 from pytest_django import Settings
 
-from tests.checks.scene import ids_of, messages_of
+from tests.checks.scene import advice_of, ids_of, messages_of
 
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 
@@ -49,7 +49,7 @@ def test_prefix_that_browsers_would_refuse_is_an_error(
     """The hint's line is a name that they take with these attributes."""
     (message,) = messages_of(settings, ACCESS_COOKIE_NAME=name, **changes)
     assert message.id == "jwt_auth.E015"
-    good = str(message.hint).partition('"')[2].rstrip('"')
+    good = advice_of(message).partition('"')[2].rstrip('"')
     assert messages_of(settings, ACCESS_COOKIE_NAME=good) == []
 
 
@@ -73,7 +73,7 @@ def test_name_that_a_sibling_can_plant_is_a_warning(name: str, settings: Setting
     """Where __Host- is possible, it costs nothing: the path is / anyway."""
     (message,) = messages_of(settings, ACCESS_COOKIE_NAME=name)
     assert message.id == "jwt_auth.W060"
-    assert str(message.hint) == 'Write JWT_AUTH_ACCESS_COOKIE_NAME = "__Host-access_token"'
+    assert advice_of(message) == 'Write JWT_AUTH_ACCESS_COOKIE_NAME = "__Host-access_token"'
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from jwt_auth.checks.deployment import check_deployment
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.encoding import base64url_encode
-from tests.checks.scene import change_key, ids_of
+from tests.checks.scene import advice_of, change_key, ids_of
 
 pytestmark = pytest.mark.smoke
 
@@ -59,7 +59,7 @@ def test_refresh_cookie_over_plain_http_is_warned_of(settings: Settings) -> None
     settings.JWT_AUTH_REFRESH_COOKIE_SECURE = False
     message = _only()
     assert message.id == "jwt_auth.W011"
-    assert message.hint == "Write JWT_AUTH_REFRESH_COOKIE_SECURE = True"
+    assert advice_of(message) == "Write JWT_AUTH_REFRESH_COOKIE_SECURE = True"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_wrong_settings_are_left_to_their_own_check(settings: Settings) -> None:
     assert check_deployment(None) == []
 
 
-def test_check_command_runs_them(settings: Settings) -> None:
+def test_check_command_runs_them(db: None, settings: Settings) -> None:
     """They are registered: ``check --deploy`` shows them, plain ``check`` does not."""
     settings.JWT_AUTH_REFRESH_COOKIE_SECURE = False
     shown = {deploy: io.StringIO() for deploy in (False, True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,14 +10,14 @@ import pytest
 from django.core.checks import CheckMessage, Error, run_checks
 from pytest_django import Settings
 
-from jwt_auth import checks
+from jwt_auth import checks, startup
 from jwt_auth.checks import keys
 from jwt_auth.checks.keys import check_keys, find_key_problem
 from jwt_auth.exceptions import KeyStoreUnavailable
 from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
-from tests.checks.scene import change_key
+from tests.checks.scene import advice_of, change_key
 from tests.keys.reloading import signing_key
 
 
@@ -86,11 +87,24 @@ def test_ring_of_the_start_serves_the_first_request(ring: Path) -> None:
 
 
 def test_missing_ring_is_a_warning_to_commands(no_ring: Path) -> None:
-    """``migrate`` and ``generate_keys`` must run before there are keys."""
+    """A build without secrets must run before there are keys."""
     (message,) = run_checks(tags=[checks.TAG])
     assert message.id == "jwt_auth.W030"
     assert not message.is_serious()
-    assert (message.msg, message.hint) == (_problem().msg, _problem().hint)
+    problem = _problem()
+    assert (message.msg, advice_of(message)) == (problem.msg, advice_of(problem))
+
+
+@pytest.mark.parametrize("command", ["migrate", "migrate_schemas", "generate_keys", "import_key"])
+def test_missing_ring_is_no_news_to_the_commands_before_it(
+    command: str, no_ring: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first thing that a new project reads is not a warning of its next step."""
+    monkeypatch.setattr(startup, "_started_as", "command")
+    monkeypatch.setattr(sys, "argv", ["manage.py", command])
+    assert check_keys(None) == []
+    monkeypatch.setattr(sys, "argv", ["manage.py", "runserver"])
+    assert [message.id for message in check_keys(None)] == ["jwt_auth.W030"]
 
 
 def test_missing_ring_stops_a_server_only(no_ring: Path) -> None:
@@ -115,7 +129,7 @@ def test_torn_ring_says_that_a_backup_is_needed(ring: Path) -> None:
     """No command repairs a document that is cut off."""
     text = ring.read_text()
     ring.write_text(text[: len(text) // 2])
-    assert "backup" in str(_problem().hint)
+    assert "backup" in _problem().msg
 
 
 def test_ring_whose_keys_have_all_expired_names_the_command(ring: Path) -> None:

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from jwt_auth import checks
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.conf import NAMES
-from tests.checks.scene import ids_of, messages_of
+from tests.checks.scene import advice_of, ids_of, messages_of
 from tests.keys.remote.libraries import require
 
 AWS_KMS = "jwt_auth.keys.signers.aws.AWSKMSSigner"
@@ -110,7 +110,7 @@ def test_wrong_value_is_an_error_that_says_what_to_write(
     assert isinstance(message, Error)
     assert message.id == f"jwt_auth.{number}"
     assert message.msg.startswith(f"JWT_AUTH_{name} ")
-    assert str(message.hint).startswith(f"Write JWT_AUTH_{name} = ")
+    assert advice_of(message).startswith(f"Write JWT_AUTH_{name} = ")
 
 
 @pytest.mark.parametrize("name", sorted({name for _, name, _ in WRONG}))
@@ -120,7 +120,7 @@ def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None
         require("boto3", "django-jwt-sessions[aws]")
     value = next(value for _, wrong, value in WRONG if wrong == name)
     (message,) = messages_of(settings, **{name: value})
-    line = str(message.hint).partition(" = ")[2]
+    line = advice_of(message).partition(" = ")[2]
     good = eval(line, {"timedelta": timedelta})
     if name in {"CLAIMS", "ROLES", "TENANT"}:  # the example's path is the project's own to make
         good = "tests.users.models.roles_of"

@@ -14,7 +14,7 @@ from jwt_auth.checks.deployment import check_deployment
 from jwt_auth.checks.keys import find_key_problem
 from jwt_auth.checks.signing import check_signing
 from jwt_auth.keys import cache
-from tests.checks.scene import ids_of
+from tests.checks.scene import advice_of, ids_of
 from tests.keys.signers import DOWN, LocalSigner
 
 
@@ -39,7 +39,7 @@ def test_algorithm_that_the_signer_does_not_have_is_an_error(settings: Settings)
     settings.JWT_AUTH_ALGORITHM = "PS256"
     (message,) = check_signer()
     assert message.id == "jwt_auth.E051"
-    assert message.hint == 'Write JWT_AUTH_ALGORITHM = "ES256"'
+    assert advice_of(message) == 'Write JWT_AUTH_ALGORITHM = "ES256"'
 
 
 def test_signer_that_is_down_is_a_warning_and_stops_no_server(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from pytest_django import Settings
 
+from example_project.demo.management.commands import demo
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.flows.scene import log_in, row_of
 from tests.management.commands import output_of
@@ -76,21 +78,42 @@ def test_demo_needs_debug(settings: Settings) -> None:
     assert not get_user_model()._default_manager.exists()
 
 
-def test_port_in_use_is_told_before_anything_is_made() -> None:
-    """With the option that helps."""
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that another process serves on."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        port = other.getsockname()[1]
-        with pytest.raises(CommandError, match=rf"Port {port} .* Choose another one with --port\."):
-            _run("--port", str(port))
+        yield other.getsockname()[1]
+
+
+def test_port_in_use_is_told_before_anything_is_made(taken: int) -> None:
+    """With a command that works in a fresh clone."""
+    with pytest.raises(CommandError, match=rf'Port {taken} .*`make demo ARGS="--port \d+"`\.'):
+        _run("--port", str(taken))
     assert not get_user_model()._default_manager.exists()
+
+
+def test_first_free_port_is_found(taken: int) -> None:
+    """Where the usual one is taken."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        free = found.getsockname()[1]
+    assert demo.find_free_port([taken, free]) == free
 
 
 def test_impossible_port_is_told() -> None:
     """As one that is in use."""
-    with pytest.raises(CommandError, match="Choose another one with --port"):
+    with pytest.raises(CommandError, match="There is no port 99999: choose another one"):
         _run("--port", "99999")
+
+
+def test_folder_that_can_not_be_written_is_told(settings: Settings) -> None:
+    """With the variable that names another one."""
+    folders = Path("/proc/self"), Path("/System")  # which not even root can write to
+    settings.DATA_DIR = next(folder for folder in folders if folder.exists())
+    with pytest.raises(CommandError, match=r"can't write to /\S+: set EXAMPLE_DATA_DIR"):
+        _run("--no-serve")
 
 
 def test_broken_key_ring_is_told_and_kept(file_store: FileKeyStore) -> None:

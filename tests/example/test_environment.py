@@ -58,6 +58,18 @@ def test_number_that_is_none_stops_the_start(text: str) -> None:
         environment.number({"N": text}, "N", default=0)
 
 
+@pytest.mark.parametrize(("text", "expected"), [("", "B"), (" ", "B"), ("a", "A"), (" B ", "B")])
+def test_choice_is_read(text: str, expected: str) -> None:
+    """In any case; nothing is the default."""
+    assert environment.choice({"X": text}, "X", among=("A", "B"), default="B") == expected
+
+
+def test_choice_that_there_is_not_stops_the_start() -> None:
+    """With those that there are."""
+    with pytest.raises(ImproperlyConfigured, match=r"^X must be one of A, B\.$"):
+        environment.choice({"X": "c"}, "X", among=("A", "B"), default="A")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("", []), (" , ,", []), ("a", ["a"]), ("a,b", ["a", "b"]), (" a , b,", ["a", "b"])],
@@ -136,7 +148,7 @@ def _manage(command: str, folder: Path, **variables: str) -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "manage.py", command],
         cwd=ROOT,
-        env={**kept, "EXAMPLE_DATA_DIR": str(folder), **variables},
+        env=kept | {"EXAMPLE_DATA_DIR": str(folder)} | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -146,10 +158,10 @@ def _manage(command: str, folder: Path, **variables: str) -> subprocess.Complete
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({}, "Set the environment variable SECRET_KEY, or DEBUG=1 for a try."),
-        ({"SECRET_KEY": ""}, "Set the environment variable SECRET_KEY"),
+        ({"SECRET_KEY": ""}, "Set the environment variable SECRET_KEY, or DEBUG=1 for a try."),
         ({"SECRET_KEY": "x", "DEBUG": "maybe"}, "DEBUG must be true, false, 1 or 0."),
         ({"SECRET_KEY": "x", "NUM_PROXIES": "-1"}, "NUM_PROXIES must be a whole number"),
+        ({"EXAMPLE_DATA_DIR": "/proc/x"}, "/proc/x can't be created"),
         (
             {"SECRET_KEY": "x", "JWT_AUTH_ACCESS_TOKEN_LIFETIME": "soon"},
             "JWT_AUTH_ACCESS_TOKEN_LIFETIME must be a datetime.timedelta.",
@@ -165,9 +177,9 @@ def test_start_with_a_wrong_variable_says_which(
     assert says in ended.stderr
 
 
-def test_start_with_debug_alone_is_fine(tmp_path: Path) -> None:
-    """Nothing else has to be set to try it; the folder for keys is the owner's alone."""
-    ended = _manage("check", tmp_path / "data", DEBUG="1")
+def test_command_without_variables_is_fine(tmp_path: Path) -> None:
+    """None has to be set to try it; the folder for keys is the owner's alone."""
+    ended = _manage("check", tmp_path / "data")
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 

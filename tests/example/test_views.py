@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.test import Client as Browser
+from pytest_django import Settings
 
+from example_project.demo.management.commands.demo import ACCOUNTS, PASSWORD
 from jwt_auth.keys.stores.base import get_key_store, load_ring
 from tests.conftest import GiveRoles, MakeUser
 from tests.http.site import Site
@@ -104,6 +106,28 @@ def test_page_runs_no_script_but_its_own(page: Any) -> None:
     html = page.content.decode()
     assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", html)
     assert not re.search(r"\son\w+=|\sstyle=|<style|javascript:", html)
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_page_offers_the_demos_accounts_with_debug_only(debug: bool, settings: Settings) -> None:
+    """Elsewhere the accounts don't exist, and must not be looked for."""
+    settings.DEBUG = debug
+    html = Browser().get("/", secure=True).content.decode()
+    assert (PASSWORD in html) is debug
+    names = re.findall(r'data-username="([^"]+)"', html)
+    assert names == ([account.username for account in ACCOUNTS] if debug else [])
+
+
+def test_page_can_be_read_before_its_script_runs(page: Any) -> None:
+    """The side of a visitor without a session is there; its buttons wait for the script."""
+    html = page.content.decode()
+    assert re.search(r'data-when="out">', html)
+    assert re.findall(r'<(\w+) [^>]*data-when="in"(?! hidden)', html) == []
+    forms = re.findall(r"<form.*?</form>", html, re.DOTALL)
+    assert [re.findall(r"<button[^>]*>", form)[0].endswith(" disabled>") for form in forms] == [
+        True,
+        True,
+    ]
 
 
 def test_page_asks_browsers_for_caution() -> None:

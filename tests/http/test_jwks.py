@@ -62,7 +62,8 @@ def test_head_has_the_headers(site: Site) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_other_methods_get_json(method: str, site: Site) -> None:
-    """405, and as everywhere: detail and code."""
+    """405, and as everywhere: detail and code; not Django's page about a missing CSRF token."""
+    site.handler.enforce_csrf_checks = True
     answer = site.generic(method, URL)
     assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
     assert answer.json()["code"] == "method_not_allowed"

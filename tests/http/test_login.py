@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth import user_logged_in, user_login_failed
+from django.contrib.auth import get_user_model, user_logged_in, user_login_failed
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.dispatch import Signal
@@ -121,6 +121,37 @@ def test_missing_field_is_named(missing: str, site: Site, credentials: dict[str,
         "code": "invalid",
         "errors": {missing: ["This field is required."]},
     }
+
+
+@pytest.mark.parametrize("as_form", [False, True])
+@pytest.mark.parametrize("typed", ["alice@example.com", "nobody@example.com"])
+def test_user_name_under_another_name_is_sent_to_the_right_one(
+    typed: str, as_form: bool, site: Site, user: AbstractBaseUser, password: str
+) -> None:
+    """The field has one name with every user model; the answer doesn't depend on any user."""
+    field = get_user_model().USERNAME_FIELD
+    for name in {field, "email"} - {"username"}:
+        body = {name: typed, "password": password}
+        answer = site.post("login/", body, format="multipart" if as_form else "json")
+        assert answer.status_code == 400
+        assert answer.json()["errors"] == {"username": [f'Send the user\'s {field} as "username".']}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"username": None, "email": "a@example.com"}, "This field may not be null."),
+        ({"username": "", "email": "a@example.com"}, "This field may not be blank."),
+        ({"name": "alice"}, "This field is required."),
+    ],
+)
+def test_other_bodies_without_a_user_name_keep_their_answer(
+    body: dict[str, Any], reason: str, site: Site
+) -> None:
+    """Nothing is guessed, and nothing is kept from one request to the next."""
+    site.post("login/", {"email": "a@example.com", "password": "x"})
+    answer = site.post("login/", {**body, "password": "x"})
+    assert answer.json()["errors"] == {"username": [reason]}
 
 
 def test_success_is_told_once_and_dated(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import KeyStore
 from jwt_auth.keys.stores.environment import EnvironmentKeyStore
 from tests.keys.contract import ReadOnlyContract, Storage
+from tests.management.commands import output_of
 
 VARIABLE = "EXAMPLE_KEYS"
 
@@ -175,6 +177,8 @@ def test_rsa_key_takes_the_option_or_the_setting(
 @pytest.mark.parametrize(
     ("text", "option", "reason"),
     [
+        # Not that its algorithm is unknown.
+        (pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)), None, "2048 bits"),
         (pem(EC_KEY), "EdDSA", "can't be for EdDSA, only for ES256"),
         (
             json.dumps(jwk_from_pem(pem(RSA_KEY).encode(), algorithm="PS256")),
@@ -208,19 +212,38 @@ def test_stamp_is_no_copy_of_the_key(
     assert len(store.stamp()) == 32  # type: ignore[arg-type]  # the line above
 
 
-@pytest.mark.parametrize(
-    "command", [("generate_keys",), ("rotate_keys",), ("rotate_keys", "--retire")]
-)
-def test_commands_say_where_the_ring_is_changed_instead(
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    command: tuple[str, ...],
-) -> None:
-    """An error where something would have to be written."""
+@pytest.fixture
+def environment_store(settings: Settings) -> None:
+    """The settings' store."""
     settings.JWT_AUTH_KEY_STORE = {
         "BACKEND": "jwt_auth.keys.stores.environment.EnvironmentKeyStore",
         "OPTIONS": {"VARIABLE": VARIABLE},
     }
+
+
+@pytest.mark.usefixtures("environment_store")
+def test_commands_say_that_the_age_of_a_single_key_is_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A PEM says nothing of it, and no command shows a date or an age instead."""
+    monkeypatch.setenv(VARIABLE, pem(EC_KEY))
+    (row,) = json.loads(output_of("list_keys", "--format", "json"))
+    assert (row["age"], row["created_at"], row["activates_at"]) == (None, None, None)
+    table = output_of("list_keys")
+    cells = re.split(r"  +", table.splitlines()[1])
+    assert cells[2:] == ["signing", *["unknown"] * 3, "-", "its age is unknown: plan a rotation"]
+    planned = output_of("rotate_keys", "--if-due", "--dry-run")
+    assert not re.search("1970|day", table + json.dumps(row) + planned)
+
+
+@pytest.mark.usefixtures("environment_store")
+@pytest.mark.parametrize(
+    "command", [("generate_keys",), ("rotate_keys",), ("rotate_keys", "--retire")]
+)
+def test_commands_say_where_the_ring_is_changed_instead(
+    monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """An error where something would have to be written."""
     past = datetime(2020, 1, 1, tzinfo=UTC)
     ring = KeyRing(version=0)
     for _ in range(2):

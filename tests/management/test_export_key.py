@@ -223,7 +223,7 @@ def test_secret_is_private_only() -> None:
         ((VARIABLE,), "public key is not encrypted"),
         (("--private", "--unencrypted", VARIABLE), "how to write the private key"),
         (("--private", "--format=jwk", VARIABLE), "can't be encrypted"),
-        (("--private", "--passphrase-variable=NOTHING"), "NOTHING is not set"),
+        (("--private", "--passphrase-variable=NOTHING"), "names is not set"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

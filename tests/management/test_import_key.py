@@ -129,7 +129,9 @@ def test_encrypted_pem_opens_with_the_variable(
     pem = jwk_to_pem(generated("ES256"), passphrase=PASSPHRASE.encode())
     file = written(tmp_path, pem, mode=0o644)
     refuse(file, match="chmod 600")
-    refuse(file, "--passphrase-variable=KEY_PASSPHRASE", match="KEY_PASSPHRASE is not set")
+    refuse(
+        file, "--passphrase-variable=KEY_PASSPHRASE", match="--passphrase-variable names is not set"
+    )
     monkeypatch.setenv("KEY_PASSPHRASE", "wrong")
     refuse(file, "--passphrase-variable=KEY_PASSPHRASE", match="passphrase is wrong")
     monkeypatch.setenv("KEY_PASSPHRASE", PASSPHRASE)
@@ -229,9 +231,9 @@ def test_input_that_is_larger_than_any_key_is_refused(
     assert sent.tell() == 64 * 1024 + 1
 
 
-def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     """With what the system says."""
-    refuse(str(tmp_path / "nothing"), match="nothing can't be read: No such file")
+    refuse(str(tmp_path / "nothing"), match="file can't be read: No such file")
 
 
 def test_key_of_a_signer_is_adopted(settings: Settings) -> None:

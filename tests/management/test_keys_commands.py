@@ -23,6 +23,7 @@ from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.file import FileKeyStore
 from jwt_auth.models import Reason
 from tests.flows.scene import log_in, row_of
+from tests.jobs import ROOT
 from tests.management.commands import output_of
 
 pytestmark = [pytest.mark.smoke, pytest.mark.usefixtures("file_store")]
@@ -72,8 +73,10 @@ def test_first_key_is_of_the_settings_algorithm(settings: Settings) -> None:
 
 
 def test_second_first_key_is_refused(ring: KeyRing) -> None:
-    """Whoever runs a set-up script twice keeps the keys."""
-    with pytest.raises(CommandError, match=r"already: run `manage\.py rotate_keys`"):
+    """Whoever runs a set-up script twice keeps the keys, and learns where they are."""
+    with pytest.raises(
+        CommandError, match=r"already, in /.+/ring\.json: run `manage\.py rotate_keys`"
+    ):
         call_command("generate_keys")
     assert load() == ring
 
@@ -306,3 +309,10 @@ def test_unknown_list_format_is_refused(ring: KeyRing) -> None:
     """With those that there are."""
     with pytest.raises(CommandError, match="table or json"):
         call_command("list_keys", format="xml")
+
+
+def test_page_of_the_reference_shows_the_columns(ring: KeyRing) -> None:
+    """As the command prints them."""
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    header = output_of("list_keys").splitlines()[0].split()
+    assert header in [line.split() for line in page.splitlines()]

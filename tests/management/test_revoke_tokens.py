@@ -108,7 +108,7 @@ def test_all_ends_everybodys_sessions(issued: Issued, bobs: Issued) -> None:
         (["--jti", "\udcff"], "not the token itself"),
         ([], "required"),
         (["--all", "--user", "alice"], "not allowed"),
-        (["--all", "--everything"], "unrecognized"),
+        (["--all", "--everything"], "Unrecognized"),
     ],
 )
 def test_wrong_argument_changes_nothing(arguments: list[str], says: str, issued: Issued) -> None:

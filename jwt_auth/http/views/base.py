@@ -19,9 +19,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from jwt_auth.flows import Issued
-from jwt_auth.http.api_exceptions import CrossSiteRequest
 from jwt_auth.http.authentication import JWTAuthentication
-from jwt_auth.http.csrf import report
+from jwt_auth.http.csrf import refuse_cross_site
 from jwt_auth.http.error_reports import hide_secrets
 from jwt_auth.http.exception_handler import exception_handler
 from jwt_auth.http.origins import is_cross_site
@@ -78,8 +77,7 @@ class AuthView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if self.refuses_cross_site and self.transport.is_ambient and is_cross_site(request):
-            report(request, sender=type(self), reason="origin")
-            raise CrossSiteRequest
+            refuse_cross_site(request, sender=type(self))
         self.check_body(request)
         self.now = datetime.now(UTC)
         super().initial(request, *args, **kwargs)

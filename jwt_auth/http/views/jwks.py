@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import get_conditional_response
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import APIException, MethodNotAllowed
 
 from jwt_auth.conf import JWKS_MAX_AGE
@@ -20,6 +21,7 @@ from jwt_auth.keys import cache
 logger: Final = logging.getLogger("jwt_auth")
 
 
+@csrf_exempt  # it changes nothing; the middleware's refusal of a POST would be a page of HTML
 def jwks(request: HttpRequest, **kwargs: Any) -> HttpResponse:
     if request.method not in {"GET", "HEAD"}:
         return _answer(MethodNotAllowed(str(request.method)), headers={"Allow": "GET, HEAD"})

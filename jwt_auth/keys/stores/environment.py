@@ -7,7 +7,6 @@ is or in base64. The store is read-only: a process can't change the environment 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, NoReturn
 
@@ -17,14 +16,11 @@ from jwt_auth.check_messages import option_error, warning
 from jwt_auth.conf import ALGORITHMS, conf
 from jwt_auth.encoding import InvalidJSON, base64_decode_from_any_tool, parse_json_object
 from jwt_auth.exceptions import InvalidKey, KeyFailure, KeyRingMissing, KeyStoreReadOnly
-from jwt_auth.keys.imported_keys import jwk_from_json
+from jwt_auth.keys.imported_keys import AmbiguousAlgorithm, jwk_from_json
 from jwt_auth.keys.jwk import JWK
 from jwt_auth.keys.pem import jwk_from_pem
-from jwt_auth.keys.ring import KeyRing, RingKey
+from jwt_auth.keys.ring import UNKNOWN_AGE, KeyRing, RingKey
 from jwt_auth.keys.stores.base import KeyStore, read_document, torn
-
-#: The time at which a key of unknown age was made: long ago, and the same on every node.
-UNKNOWN_AGE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _RSA: Final = ("PS256", "RS256")
 
@@ -135,12 +131,5 @@ def _read_key(content: bytes, algorithm: str | None) -> JWK:
     read = jwk_from_pem if b"-----BEGIN" in content else jwk_from_json
     try:
         return read(content, algorithm=algorithm)
-    except InvalidKey as error:
-        if algorithm is not None:
-            raise
-        # The kind of an RSA key leaves a choice of algorithms. The kind of any other does not, and
-        # then the first error tells what is wrong.
-        try:
-            return read(content, algorithm=conf.algorithm if conf.algorithm in _RSA else "PS256")
-        except InvalidKey:
-            raise error from None
+    except AmbiguousAlgorithm:  # an RSA key
+        return read(content, algorithm=conf.algorithm if conf.algorithm in _RSA else "PS256")

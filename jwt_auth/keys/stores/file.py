@@ -11,6 +11,7 @@ a process that comes by the link takes the same lock as one that comes there dir
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,6 +35,9 @@ from jwt_auth.keys.stores.private_files import PrivateFile
 _MAX_BYTES: Final = 1024 * 1024
 
 _LOCK: Final = "ring.lock"
+
+#: The errors of a read-only root, or of an unprivileged user in a folder of root's.
+_IN_CONTAINERS: Final = frozenset({errno.EROFS, errno.EACCES})
 
 
 class FileKeyStore(KeyStore):
@@ -114,4 +118,12 @@ class FileKeyStore(KeyStore):
         except private_files.Busy as busy:
             raise KeyStoreUnavailable(f"{self._path} can't be {what}: {busy}") from None
         except OSError as error:
-            raise KeyStoreError(f"{self._path} can't be {what}: {error.strerror}.") from None
+            raise KeyStoreError(
+                f"{self._path} can't be {what}: {error.strerror}.{_advice(error)}"
+            ) from None
+
+
+def _advice(error: OSError) -> str:
+    if error.errno not in _IN_CONTAINERS:
+        return ""
+    return f" Choose a PATH in a folder of this user. {private_files.WAY_OUT}"

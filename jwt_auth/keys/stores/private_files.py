@@ -22,10 +22,19 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
 
+from jwt_auth.documentation import address
 from jwt_auth.exceptions import KeyStoreExposed
+
+#: Advice for volumes whose owner and modes the platform sets.
+WAY_OUT: Final = "In a container, use the environment, database or Vault store: " + address(
+    "how-to/containers", "choose-the-key-store"
+)
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _TEMPORARY: Final = ".ring-"
+
+#: The modes that Kubernetes gives to the folders of a volume with an `fsGroup`, at each start.
+_OF_FS_GROUP: Final = stat.S_ISGID | stat.S_IRWXG
 
 #: As many as Linux follows.
 _MAX_LINKS: Final = 40
@@ -66,10 +75,9 @@ class PrivateFile:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(self._name, flags, dir_fd=self._folder)
         try:
-            status = os.fstat(descriptor)
-            require_private(self._path, status, "600")
+            require_private(self._path, descriptor, "600")
             with open(descriptor, "rb", closefd=False) as file:  # refuses a folder
-                if not stat.S_ISREG(status.st_mode):
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise OSError(errno.EINVAL, "Not a regular file")
                 return file.read(limit)
         finally:
@@ -161,7 +169,7 @@ def opened(path: Path) -> Iterator[PrivateFile]:
     """
     with ExitStack() as stack:
         named = folder = _open(stack, path.parent)
-        require_private(path.parent, os.fstat(named), "700")
+        require_private(path.parent, named, "700")
         name, real = path.name, path
         for _ in range(_MAX_LINKS):
             target = _read_link(folder, name)
@@ -174,9 +182,8 @@ def opened(path: Path) -> Iterator[PrivateFile]:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         if folder != named:
             real = Path(os.path.realpath(real.parent), name)  # for the messages only
-            status = os.fstat(folder)
-            require_private(real.parent, status, "700")
-            if status.st_uid != os.fstat(named).st_uid:
+            require_private(real.parent, folder, "700")
+            if os.fstat(folder).st_uid != os.fstat(named).st_uid:
                 raise KeyStoreExposed(f"{path} links to a folder of another user: move it here.")
         yield PrivateFile(folder, name, real)
 
@@ -210,16 +217,23 @@ def _read_link(folder: int, name: str) -> str | None:
         return None  # not a link, or not there yet; any other fault shows when it is opened
 
 
-def require_private(path: Path, status: os.stat_result, mode: str) -> None:
+def require_private(path: Path, descriptor: int, mode: str) -> None:
     """Refuse a file or folder that other users can use. Root may use those of all users."""
+    status, name = os.fstat(descriptor), shlex.quote(str(path))
     if status.st_uid != os.geteuid() != 0:
-        command = f"chown {os.geteuid()} {shlex.quote(str(path))}"
-        raise KeyStoreExposed(
-            f"{path} belongs to another user (uid {status.st_uid}): run `{command}`."
-        )
-    if status.st_mode & _OTHERS:
-        command = f"chmod {mode} {shlex.quote(str(path))}"
-        raise KeyStoreExposed(
-            f"{path} is open to other users than its owner: run `{command}`,"
+        fault = f"{path} belongs to another user (uid {status.st_uid})"
+        remedy = f"run `chown {os.geteuid()} {name}` as root. {WAY_OUT}"
+    elif status.st_mode & _OTHERS:
+        is_reset = status.st_mode & _OF_FS_GROUP == _OF_FS_GROUP
+        fault = f"{path} is open to other users than its owner"
+        remedy = (
+            f"run `chmod {mode} {name}`,"
             " and if they could read the keys, `manage.py rotate_keys --compromised KID`."
+            f"{f' {WAY_OUT}' if is_reset else ''}"
         )
+    else:
+        return
+    # On a read-only mount, such as a Secret in Kubernetes, no command can change anything.
+    is_read_only = os.fstatvfs(descriptor).f_flag & os.ST_RDONLY
+    refusal = f", and its file system is read-only. {WAY_OUT}" if is_read_only else f": {remedy}"
+    raise KeyStoreExposed(f"{fault}{refusal}")

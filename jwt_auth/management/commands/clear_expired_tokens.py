@@ -8,16 +8,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db.models import QuerySet
 
 from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME
-from jwt_auth.management.database import explains_database_errors
+from jwt_auth.management.base import JWTAuthCommand
 from jwt_auth.models import RefreshTokenFamily, RevokedToken
 from jwt_auth.stored_times import latest_past
 
 
-class Command(BaseCommand):
+class Command(JWTAuthCommand):
     help = "Deletes expired sessions and denials that no token can need any more."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -25,7 +25,6 @@ class Command(BaseCommand):
             "--batch-size", type=int, default=1000, metavar="N", help="rows per statement (1000)"
         )
 
-    @explains_database_errors
     def handle(self, *args: Any, **options: Any) -> None:
         size = options["batch_size"]
         if size < 1:

@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys import jwk as jwks
@@ -14,12 +14,13 @@ from jwt_auth.keys.pem import jwk_to_pem
 from jwt_auth.keys.redaction import raised_anew
 from jwt_auth.keys.ring import RingKey
 from jwt_auth.keys.stores.base import get_key_store, load_ring, send_event
+from jwt_auth.management.base import JWTAuthCommand
 from jwt_auth.management.key_files import is_exposed, read_passphrase, write_key
 
 _FORMATS: Final = ("pem", "jwk")
 
 
-class Command(BaseCommand):
+class Command(JWTAuthCommand):
     help = "Writes a key of the ring as PEM or JWK: the public key, or the private one if asked."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -44,10 +45,7 @@ class Command(BaseCommand):
         _check_options(options)
         if options["private"] and options["output"] is None:
             self._check_standard_output(encrypted=not options["unencrypted"])
-        try:
-            self._export(options)
-        except (KeyFailure, ImproperlyConfigured) as error:
-            raise CommandError(str(error)) from error
+        self._export(options)
 
     def _check_standard_output(self, *, encrypted: bool) -> None:
         if self.stdout.isatty():
@@ -72,18 +70,9 @@ class Command(BaseCommand):
         if options["private"]:
             send_event("exported", store, key.kid)
         if options["output"] is None:
-            self._write(content)
+            self.stdout.write(content.decode(), ending="")
         else:
             write_key(options["output"], content, private=options["private"])
-
-    def _write(self, content: bytes) -> None:
-        try:
-            self.stdout.write(content.decode(), ending="")
-            self.stdout.flush()
-        except OSError as error:
-            raise CommandError(
-                f"Writing to standard output failed: {error.strerror}. Give --output FILE instead."
-            ) from None
 
 
 def _private_part(key: RingKey) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from jwt_auth.conf import ALGORITHMS, conf
 from jwt_auth.exceptions import KeyFailure
@@ -17,11 +17,12 @@ from jwt_auth.keys.pem import jwk_from_pem
 from jwt_auth.keys.redaction import raised_anew
 from jwt_auth.keys.signers.base import NewKey, find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
+from jwt_auth.management.base import JWTAuthCommand
 from jwt_auth.management.key_files import read_key, read_passphrase, refuse_exposed
 from jwt_auth.management.timeline import timestamp
 
 
-class Command(BaseCommand):
+class Command(JWTAuthCommand):
     help = (
         "Publishes a key from a PEM or JWK file as the next key, which signs after"
         " JWT_AUTH_KEY_PUBLISH_AHEAD. Makes the key ring with this key if it doesn't exist yet."
@@ -45,12 +46,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         _check_options(options)
-        try:
-            store = get_key_store()
-            new = _find_new_key(options)
-            change = lifecycle.add(store, new, at_once=options["now"])
-        except (KeyFailure, ImproperlyConfigured) as error:
-            raise CommandError(str(error)) from error
+        store = get_key_store()
+        new = _find_new_key(options)
+        change = lifecycle.add(store, new, at_once=options["now"])
         if options["verbosity"]:
             self._say(change, options["file"])
 

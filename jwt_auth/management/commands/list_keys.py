@@ -6,18 +6,20 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store, load_ring
-from jwt_auth.management.timeline import age, next_step, timestamp
+from jwt_auth.management.base import JWTAuthCommand
+from jwt_auth.management.timeline import age, known_timestamp, next_step, timestamp
 
 _FORMATS: Final = ("table", "json")
 
+#: What is empty here is unknown. An empty expiry is none.
+_UNKNOWN: Final = frozenset({"age", "created_at", "activates_at"})
 
-class Command(BaseCommand):
+
+class Command(JWTAuthCommand):
     help = "Lists the keys of the ring. Private keys are never shown."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,10 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["format"] not in _FORMATS:
             raise CommandError(f"The format must be {' or '.join(_FORMATS)}.")
-        try:
-            rows = _rows(load_ring(get_key_store()), datetime.now(UTC))
-        except (KeyFailure, ImproperlyConfigured) as error:
-            raise CommandError(str(error)) from error
+        rows = _rows(load_ring(get_key_store()), datetime.now(UTC))
         if options["format"] == "json":
             self.stdout.write(json.dumps(rows, indent=2))
         else:
@@ -52,8 +51,8 @@ def _timeline(ring: KeyRing, now: datetime) -> list[dict[str, str | None]]:
             "algorithm": key.algorithm,
             "state": ring.state_of(key, now),
             "age": age(key, now),
-            "created_at": timestamp(key.created_at),
-            "activates_at": timestamp(key.activates_at),
+            "created_at": known_timestamp(key.created_at),
+            "activates_at": known_timestamp(key.activates_at),
             "expires_at": None if key.expires_at is None else timestamp(key.expires_at),
             "next_step": next_step(ring, key, now),
         }
@@ -62,9 +61,13 @@ def _timeline(ring: KeyRing, now: datetime) -> list[dict[str, str | None]]:
 
 
 def _table(rows: list[dict[str, str | None]]) -> str:
-    lines = [list(rows[0]), *([value or "-" for value in row.values()] for row in rows)]
+    lines = [list(rows[0]), *([_cell(*item) for item in row.items()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+def _cell(column: str, value: str | None) -> str:
+    return value or ("unknown" if column in _UNKNOWN else "-")

@@ -8,16 +8,16 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from jwt_auth import flows
 from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME, conf
-from jwt_auth.management.database import explains_database_errors
+from jwt_auth.management.base import JWTAuthCommand
 from jwt_auth.management.denials import write_pending_denials
 from jwt_auth.models import JTI_LENGTH, Reason, write_database
 
 
-class Command(BaseCommand):
+class Command(JWTAuthCommand):
     help = "Ends sessions at once, or refuses one access token by its jti."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,7 +27,6 @@ class Command(BaseCommand):
         what.add_argument("--jti", metavar="JTI", help="the jti claim of one access token")
         what.add_argument("--all", action="store_true", help="every session of every user")
 
-    @explains_database_errors
     def handle(self, *args: Any, **options: Any) -> None:
         now = datetime.now(UTC)
         if options["user"] is not None:

@@ -5,33 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from jwt_auth.exceptions import KeyFailure
 from jwt_auth.keys import cache
 from jwt_auth.keys.stores.base import get_key_store, load_ring, save_ring
 from jwt_auth.keys.stores.database import DatabaseKeyStore
+from jwt_auth.management.base import JWTAuthCommand
 
 
-class Command(BaseCommand):
+class Command(JWTAuthCommand):
     help = "Encrypts the key ring in the database under the first of the key-encryption keys."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="say what would be done")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            store = get_key_store()
-            if not isinstance(store, DatabaseKeyStore):
-                raise CommandError(
-                    "JWT_AUTH_KEY_STORE is not the database store, so there is nothing to"
-                    " encrypt again: this command is for"
-                    " jwt_auth.keys.stores.database.DatabaseKeyStore only."
-                )
-            self._rewrap(store, dry_run=options["dry_run"])
-        except (KeyFailure, ImproperlyConfigured) as error:
-            raise CommandError(str(error)) from error
+        store = get_key_store()
+        if not isinstance(store, DatabaseKeyStore):
+            raise CommandError(
+                "JWT_AUTH_KEY_STORE is not the database store, so there is nothing to encrypt"
+                " again: this command is for jwt_auth.keys.stores.database.DatabaseKeyStore only."
+            )
+        self._rewrap(store, dry_run=options["dry_run"])
 
     def _rewrap(self, store: DatabaseKeyStore, *, dry_run: bool) -> None:
         first, *others = store.key_encryption_keys()

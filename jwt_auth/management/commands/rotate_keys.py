@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import Error as DatabaseError
 
 from jwt_auth import flows
@@ -17,6 +17,7 @@ from jwt_auth.keys.changes import Change
 from jwt_auth.keys.ring import RingKey
 from jwt_auth.keys.signers.base import how_to_end
 from jwt_auth.keys.stores.base import KeyStore, get_key_store
+from jwt_auth.management.base import JWTAuthCommand, with_notes
 from jwt_auth.management.denials import write_pending_denials
 from jwt_auth.management.timeline import rotation_due, timestamp
 from jwt_auth.models import Reason
@@ -25,7 +26,7 @@ from jwt_auth.models import Reason
 _END_SESSIONS: Final = "run `manage.py revoke_tokens --all`"
 
 
-class Command(BaseCommand):
+class Command(JWTAuthCommand):
     help = "Publishes the next key, which signs after JWT_AUTH_KEY_PUBLISH_AHEAD."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -61,13 +62,13 @@ class Command(BaseCommand):
                 f" an earlier run dropped the key and then failed, {_END_SESSIONS}."
             ) from error
         except (KeyFailure, ImproperlyConfigured) as error:
-            text = str(error)
-            if options["compromised"] is not None:
-                text += (
-                    " No session was ended: run this command again. If the key is gone by then,"
-                    f" {_END_SESSIONS}."
-                )
-            raise CommandError(text) from error
+            if options["compromised"] is None:
+                raise
+            raise CommandError(
+                with_notes(str(error), error)
+                + " No session was ended: run this command again. If the key is gone by then,"
+                f" {_END_SESSIONS}."
+            ) from error
 
     def _rotate(self, store: KeyStore, options: dict[str, Any]) -> None:
         change = lifecycle.rotate(

@@ -1,20 +1,25 @@
 """``manage.py demo``: set up the example and serve it."""
 
+import os
 import socket
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from example_project.accounts.models import User
-from jwt_auth.exceptions import KeyFailure, KeyRingMissing
+from jwt_auth.exceptions import KeyRingMissing
 from jwt_auth.keys.stores.base import get_key_store, load_ring
+from jwt_auth.management.base import JWTAuthCommand
 
 HOST = "127.0.0.1"
+#: Without `--port`, the first of these that is free.
+PORTS = range(8000, 8010)
 PASSWORD = "only-for-the-demo"
 
 
@@ -45,7 +50,7 @@ MESSAGE = """
 """
 
 
-class Command(BaseCommand):
+class Command(JWTAuthCommand):
     """Make the database, the key ring and two users, then run the development server."""
 
     help = "Sets up a SQLite database, a key ring and two users, and serves the example."
@@ -54,55 +59,74 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the port, and the option not to serve."""
-        parser.add_argument("--port", type=int, default=8000, help="Port on 127.0.0.1 (8000).")
+        parser.add_argument(
+            "--port", type=int, help=f"Port on {HOST} (the first free one from {PORTS[0]} on)."
+        )
         parser.add_argument("--no-serve", action="store_true", help="Stop before serving.")
 
-    def handle(self, *_args: Any, port: int, no_serve: bool, **_options: Any) -> None:
+    def handle(self, *_args: Any, port: int | None, no_serve: bool, **_options: Any) -> None:
         """Set up what is missing, then serve."""
         if not settings.DEBUG:
             # The demo creates accounts with a published password, one of them a superuser.
             raise CommandError("The demo runs only with DEBUG on: set DEBUG=1.")
-        if not no_serve:
-            require_free_port(port)
+        if settings.DATA_DIR.exists() and not os.access(settings.DATA_DIR, os.W_OK):
+            raise CommandError(
+                f"The demo can't write to {settings.DATA_DIR}: set EXAMPLE_DATA_DIR to a folder"
+                " that you can write to."
+            )
+        ports = PORTS if port is None else [port]
+        port = ports[0] if no_serve else find_free_port(ports)
         call_command("migrate", verbosity=0)
         make_key_ring()
         for account in ACCOUNTS:
             make_user(account)
         self.check()
         self.stdout.write(MESSAGE.format(address=f"http://{HOST}:{port}", password=PASSWORD))
+        self.stdout.flush()  # the server never ends
         if not no_serve:
             # The reloader would run this command a second time, in a child process.
             call_command("runserver", f"{HOST}:{port}", use_reloader=False)
 
 
-def require_free_port(port: int) -> None:
-    """Find out whether the port is free: the development server would exit without an exception.
+def find_free_port(ports: Iterable[int]) -> int:
+    """Return the first free port.
 
     Raises:
-        CommandError: another process uses the port, or this one may not.
+        CommandError: other processes use the ports, or this one may not.
     """
+    problem = ""
+    for port in ports:
+        problem = find_problem(port)
+        if not problem:
+            return port
+    raise CommandError(
+        f'{problem}: choose another one, for example with `make demo ARGS="--port 8123"`.'
+    )
+
+
+def find_problem(port: int) -> str:
+    """Say why the port can't be used: the development server would exit without an exception."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
         try:
             probe.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            raise CommandError(
-                f"Port {port} on {HOST} is not free ({error}). Choose another one with --port."
-            ) from error
+        except OSError as error:
+            return f"Port {port} on {HOST} can't be used ({error.strerror})"
+        except OverflowError:
+            return f"There is no port {port}"
+    return ""
 
 
 def make_key_ring() -> None:
     """Make a key ring if there isn't one yet.
 
     Raises:
-        CommandError: the existing key ring can't be read.
+        KeyFailure: the existing key ring can't be read.
     """
     try:
         load_ring(get_key_store())
     except KeyRingMissing:
         call_command("generate_keys")
-    except KeyFailure as failure:
-        raise CommandError(str(failure)) from failure
 
 
 def make_user(account: Account) -> None:

@@ -7,8 +7,10 @@ import { byId, element, say } from "./dom.js";
 import { Form } from "./forms.js";
 import { keyMarks, keyReading, loadKeys, showKeys } from "./keys.js";
 import { SessionList, sessionMarks } from "./sessions.js";
-import { drawAxis, exampleMarks, Lane } from "./timeline.js";
-import { clock, countdown, problem, REASONS, span } from "./words.js";
+import { showSide } from "./sides.js";
+import { Story } from "./story.js";
+import { cut, drawAxis, exampleMarks, Lane } from "./timeline.js";
+import { clock, countdown, problem, REASONS, span, summary } from "./words.js";
 
 const root = new URL(document.body.dataset.root, location.href);
 const auth = createAuthClient({ baseUrl: new URL("api/auth/", root).href });
@@ -22,6 +24,8 @@ let tokens = []; // the claims of this session's access tokens that this tab has
 let keys = { dated: false, keys: [] };
 let entering = false; // this tab's form is logging in
 let leaving = ""; // the text for the end of the session, if this tab has asked for it
+let playing = false; // the story of the stolen cookie
+let isStolen = false; // the story has come to the end of the session
 
 // The server's time: the client knows by how much the device's clock differs.
 function now() {
@@ -72,16 +76,7 @@ const lanes = Object.fromEntries(
   ["token", "session", "key"].map((name) => [name, new Lane(byId(`${name}-track`))]),
 );
 const sessionList = new SessionList(byId("sessions"), byId("all-sessions"), endSession);
-
-// Show the side "in" or "out"; neither is shown until it is known. If the focused element disappears,
-// the focus moves to the heading of the side that appears.
-function showSide(side) {
-  const focused = document.activeElement?.closest("[data-when]");
-  for (const part of document.querySelectorAll("[data-when]"))
-    part.hidden = !part.dataset.when.split(" ").includes(side);
-  if (focused?.hidden) byId(side === "in" ? "greeting" : "login-heading").focus();
-  if (side === "out") showExample();
-}
+const story = new Story(byId("steps"), root);
 
 // Without a session: show the default lifetimes, as an example.
 function showExample() {
@@ -90,15 +85,31 @@ function showExample() {
     lane.show(marks[name]);
     lane.tick(new Date());
   }
-  byId("token-reading").textContent = "15 minutes";
+  byId("token-reading").textContent = "15 minutes"; // as in page.html
   byId("session-reading").textContent = "7 days";
   byId("key-reading").textContent = "90 days";
 }
 
 function showLoggedOut(text) {
   forget();
+  story.clear();
+  showExample();
   showSide("out");
   note(text);
+}
+
+// After the story, the timeline stops.
+function showEnded(reason) {
+  const end = now();
+  lanes.token.show(cut(tokenMarks(), end));
+  lanes.session.show(cut(sessionMarks(sessionList.sessions.filter(({ current }) => current)), end));
+  for (const lane of Object.values(lanes)) lane.tick(end);
+  forget();
+  byId("token-reading").textContent = "refused";
+  byId("session-reading").textContent = "ended";
+  story.end(reason);
+  showSide("ended");
+  note("A used cookie came back, so the server has ended the session.", "bad");
 }
 
 // Leave no trace of the last user for the next one, not even in hidden elements.
@@ -114,9 +125,13 @@ function forget(isSameUser = false) {
 
 async function showToken(claims) {
   const isNewSession = shown?.sid !== claims.sid;
-  if (isNewSession) forget(shown?.sub === claims.sub);
+  if (isNewSession) {
+    forget(shown?.sub === claims.sub);
+    story.clear();
+  }
   shown = claims;
   tokens = [...tokens, claims].slice(-6);
+  byId("summary").textContent = summary(claims);
   showClaims(byId("claims"), claims);
   lanes.token.show(tokenMarks());
   if (isNewSession) showCalls(byId("calls"), send);
@@ -139,14 +154,7 @@ async function showUser() {
   if (shown?.sid !== sid) return; // another user by now
   byId("who").textContent = username;
   byId("greeting").textContent = `Logged in as ${username}`;
-  byId("summary").textContent = summary(shown);
   byId("change-username").value = username;
-}
-
-function summary({ roles, tenant }) {
-  const words = roles.length === 1 ? "Role" : "Roles";
-  const named = roles.length === 0 ? "No roles" : `${words} ${roles.join(" and ")}`;
-  return `${named}, ${tenant === undefined ? "no tenant" : `tenant ${tenant}`}.`;
 }
 
 async function showSessions() {
@@ -214,6 +222,12 @@ async function login({ username, password }) {
   loginForm.empty();
 }
 
+function loginAs(username, password) {
+  byId("username").value = username;
+  byId("password").value = password;
+  byId("login").requestSubmit();
+}
+
 async function changePassword({ old_password: former, new_password: next }) {
   try {
     await auth.changePassword(former, next);
@@ -245,17 +259,38 @@ function endSession(session, name) {
   });
 }
 
+async function replay() {
+  if (playing) return;
+  playing = true;
+  await attempt(async () => {
+    try {
+      await story.play();
+      isStolen = true;
+    } catch (error) {
+      if (error.status !== 401) throw error; // the session has ended before the story
+    }
+    await auth.refresh();
+  });
+  playing = isStolen = false;
+}
+
 async function leave(action, text) {
   leaving = text;
   await attempt(action);
   leaving = "";
 }
 
+byId("accounts")?.addEventListener("click", ({ target, currentTarget }) => {
+  const { username } = target.dataset;
+  if (username !== undefined) loginAs(username, currentTarget.dataset.password);
+});
 byId("refresh").addEventListener("click", () => attempt(() => auth.refresh()));
 byId("logout").addEventListener("click", () => leave(() => auth.logout(), "Logged out."));
 byId("logout-all").addEventListener("click", () =>
   leave(() => auth.logoutAll(), "Logged out on every device."),
 );
+byId("replay").addEventListener("click", replay);
+byId("log-in-again").addEventListener("click", () => showLoggedOut("Not logged in."));
 byId("reload-sessions").addEventListener("click", () =>
   attempt(async () => {
     await showSessions();
@@ -281,7 +316,7 @@ function whatHappened(claims) {
 }
 
 auth.addEventListener("sessionend", ({ detail }) =>
-  showLoggedOut(leaving || REASONS[detail.reason]),
+  isStolen ? showEnded(detail.reason) : showLoggedOut(leaving || REASONS[detail.reason]),
 );
 
 addEventListener("offline", () => note("Offline. The session waits for the network.", "bad"));
@@ -292,7 +327,10 @@ document.addEventListener("visibilitychange", () => {
 });
 
 drawAxis(byId("axis"));
+showExample();
 setInterval(tick, 1000);
+// Until now, a form would have left the page.
+for (const button of document.querySelectorAll("button:disabled")) button.disabled = false;
 
 const patience = setTimeout(() => tell("The server does not answer yet. Still trying.", "bad"), 5000);
 try {

@@ -74,6 +74,15 @@ function markOf(item) {
   return element("span", { className: `${shape} ${item.kind} ${open}` });
 }
 
+// Spans that end early: what was left of them is dotted.
+export function cut(marks, end) {
+  return marks.flatMap((mark) =>
+    mark.to > end
+      ? [{ ...mark, to: end }, { from: end, to: mark.to, kind: "early" }]
+      : [mark],
+  );
+}
+
 // A session that is two days old, with the settings' defaults.
 export function exampleMarks(now) {
   const at = (seconds) => new Date(now.getTime() + seconds * 1000);

@@ -63,6 +63,12 @@ export function device(userAgent) {
   return system === undefined ? browser : `${browser} on ${system}`;
 }
 
+export function summary({ roles, tenant }) {
+  const words = roles.length === 1 ? "Role" : "Roles";
+  const named = roles.length === 0 ? "No roles" : `${words} ${roles.join(" and ")}`;
+  return `${named}, ${tenant === undefined ? "no tenant" : `tenant ${tenant}`}.`;
+}
+
 // Why the session has ended, by the reason in the client's "sessionend" event.
 export const REASONS = {
   logout: "You have logged out in another tab.",
@@ -75,6 +81,8 @@ export function problem(error) {
   switch (error.code) {
     case "invalid_credentials":
       return "The user name or the password is wrong.";
+    case "accepted_twice":
+      return "The server has accepted the cookie twice: JWT_AUTH_REFRESH_REUSE_LEEWAY allows it.";
     case "cross_site_request":
       return "The browser sent this for another site's page; nothing was done.";
     default:

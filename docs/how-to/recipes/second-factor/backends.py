@@ -1,0 +1,22 @@
+"""An authentication backend that also asks for a solved captcha at jwt_auth's login endpoint."""
+
+from django.contrib.auth.backends import ModelBackend
+from django.core.exceptions import PermissionDenied
+
+
+class CaptchaBackend(ModelBackend):
+    def authenticate(self, request, username=None, password=None, **kwargs):
+        if is_api_login(request) and not is_solved(request.headers.get("X-Captcha", "")):
+            raise PermissionDenied  # no other backend is asked
+        return super().authenticate(request, username=username, password=password, **kwargs)
+
+
+def is_api_login(request):
+    """Whether this is the endpoint, and not the admin's form, a test or a command."""
+    match = getattr(request, "resolver_match", None)
+    return match is not None and match.view_name in {"jwt_auth:login", "jwt_auth_body:login"}
+
+
+def is_solved(answer):
+    """Ask your captcha's service. This stands for it."""
+    return answer == "solved"

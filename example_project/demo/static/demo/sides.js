@@ -1,0 +1,25 @@
+// The page's sides: "in", "out", and "ended" after the story. A part of the page names those that it
+// belongs to in `data-when`.
+
+import { byId } from "./dom.js";
+
+const HEADINGS = { in: "greeting", out: "login-heading", ended: "ended-heading" };
+
+// If the focused element disappears, the focus moves to the heading of the side that appears.
+export function showSide(side) {
+  const focused = document.activeElement?.closest("[data-when]");
+  for (const part of document.querySelectorAll("[data-when]"))
+    part.hidden = !part.dataset.when.split(" ").includes(side);
+  if (focused?.hidden) byId(HEADINGS[side]).focus();
+  remember(side);
+}
+
+// For first.js, at the next visit.
+function remember(side) {
+  document.documentElement.classList.remove("waiting");
+  try {
+    localStorage.setItem("jwt_auth demo", side);
+  } catch {
+    // Without storage, the next visit shows the login first.
+  }
+}

@@ -1,0 +1,5 @@
+"""The example project's settings with Django's default LOGGING."""
+
+from example_project.settings import *  # noqa: F403
+
+LOGGING = {}
