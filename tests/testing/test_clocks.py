@@ -13,6 +13,7 @@ from django.core.management import call_command
 from freezegun import freeze_time
 from rest_framework.test import APIClient
 
+from jwt_auth.keys import cache
 from jwt_auth.testing import access_token_for, api_client_for
 
 pytestmark = [pytest.mark.smoke, pytest.mark.usefixtures("memory_keys")]
@@ -88,10 +89,11 @@ def test_real_time_afterwards_is_as_before(
 def test_rotation_counts_at_the_time_of_the_test(
     user: AbstractBaseUser, set_time: SetTime, year: int
 ) -> None:
-    """Immediately, although no reload interval passes; the former key verifies."""
+    """Immediately, although no reload interval passes; the first key verifies."""
     with set_time(datetime(year, 1, 1, tzinfo=UTC)):
         former = access_token_for(user)
         call_command("rotate_keys", "--now", verbosity=0)
+        assert len(cache.get_ring().keys) == 2
         for token in (former, access_token_for(user)):
             answer = APIClient().get(ME, HTTP_AUTHORIZATION=f"Bearer {token}")
             assert answer.status_code == 200

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 from pytest_django import Settings
 
+from jwt_auth import testing
 from jwt_auth.checks.deployment import check_deployment
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.exceptions import KeyRingConflict, KeyRingExists
@@ -107,6 +108,16 @@ def test_ring_is_saved_in_place_of_the_expected_version_only() -> None:
             store.save(second, expected_version=expected)
     with pytest.raises(KeyRingExists):
         store.save(first, expected_version=None)
+
+
+def test_save_that_another_thread_has_overtaken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It had read the ring before the other one saved."""
+    store = get_key_store()
+    first = store.load()
+    store.save(replace(first, version=first.version + 1), expected_version=first.version)
+    monkeypatch.setattr(testing, "_find_ring", lambda: first)
+    with pytest.raises(KeyRingConflict):
+        store.save(replace(first, version=first.version + 2), expected_version=first.version)
 
 
 def test_stamp_changes_with_the_ring(settings: Settings) -> None:

@@ -57,6 +57,13 @@ def test_client_can_refresh_and_log_out(user: AbstractBaseUser) -> None:
     assert client.post("/api/auth/refresh/").status_code == 401
 
 
+def test_credentials_of_the_client_can_be_taken_away(user: AbstractBaseUser) -> None:
+    """By REST framework's own call."""
+    client = api_client_for(user)
+    client.credentials()
+    assert client.get(ME).status_code == 401
+
+
 def test_clients_are_separate(make_user: MakeUser) -> None:
     """One test can be several users."""
     clients = [api_client_for(make_user(name)) for name in ("alice", "bob")]
