@@ -18,6 +18,7 @@ from jwt_auth.exceptions import (
     KeyFailure,
     KeySignerError,
     KeyStoreError,
+    KeyStoreExposed,
     KeyStoreUnavailable,
 )
 from jwt_auth.keys import cache
@@ -41,6 +42,7 @@ _HINTS: Final = {
     "`manage.py list_keys` shows.",
     KeySignerError: "Restore the JWT_AUTH_KEY_SIGNER that this key was made with, or run "
     "`manage.py rotate_keys --now` for a key in the ring.",
+    KeyStoreExposed: "Do what the message says. Keys that other users can read are not used.",
     KeyStoreError: "The user that the server runs as must be able to read JWT_AUTH_KEY_STORE.",
     KeyStoreUnavailable: "Check that the store of JWT_AUTH_KEY_STORE is up and can be reached.",
 }
