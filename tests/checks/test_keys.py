@@ -95,7 +95,7 @@ def test_missing_ring_is_a_warning_to_commands(no_ring: Path) -> None:
     assert (message.msg, advice_of(message)) == (problem.msg, advice_of(problem))
 
 
-@pytest.mark.parametrize("command", ["migrate", "migrate_schemas"])
+@pytest.mark.parametrize("command", ["migrate", "migrate_schemas", "test"])
 def test_missing_ring_is_no_news_to_the_commands_before_it(
     command: str, no_ring: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
