@@ -263,9 +263,8 @@ def test_page_makes_a_test_of_django_pass(project: Project) -> None:
 def test_page_makes_a_test_of_pytest_pass(project: Project) -> None:
     """With the settings and the `conftest.py` that the page shows."""
     _case, settings, conftest, test = blocks_of_the_page()
-    given = project.folder.joinpath("project_settings.py").read_text()
     for name, text in (
-        ("settings_for_tests.py", given + settings),
+        ("settings_for_tests.py", settings.replace("mysite.settings", "project_settings")),
         ("conftest.py", conftest),
         ("pytest.ini", "[pytest]"),
         ("test_page.py", test),
