@@ -12,5 +12,5 @@ Each room imports only from those below it::
     keys             the key ring: its cache, its life, its stores and its signers
 
 All of them share ``conf``, ``exceptions`` and ``signals``. For operators there are ``management``,
-``admin``, ``audit`` and ``checks``.
+``admin``, ``audit`` and ``checks``, and for a project's tests ``testing``.
 """

@@ -23,7 +23,7 @@ from jwt_auth.conf import DEFAULTS, conf
 from jwt_auth.exceptions import KeyRingConflict, KeyRingExists, LogInRefused
 from jwt_auth.flows import Issued
 from jwt_auth.keys import cache, jwk
-from jwt_auth.keys.ring import UNKNOWN_AGE, KeyRing, RingKey
+from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import KeyStore
 from jwt_auth.models import Client as Origin
 from jwt_auth.startup import this_process
@@ -60,7 +60,11 @@ class MemoryKeyStore(KeyStore):
 
     def load(self) -> KeyRing:
         # Two threads may make a ring at the same time. Both get the one that was added first.
-        return _find_ring() or _rings.setdefault((conf.algorithm, None), _make_ring())
+        found = _find_ring()
+        if found is not None:
+            return found
+        made = KeyRing.of_unknown_age(jwk.generate(conf.algorithm))
+        return _rings.setdefault((conf.algorithm, None), made)
 
     def save(self, ring: KeyRing, *, expected_version: int | None) -> None:
         current = _find_ring()
@@ -83,18 +87,6 @@ def _find_ring() -> KeyRing | None:
     while ring is not None and (newer := _rings.get((conf.algorithm, ring.version))) is not None:
         ring = newer
     return ring
-
-
-def _make_ring() -> KeyRing:
-    made = jwk.generate(conf.algorithm)
-    key = RingKey(
-        kid=made["kid"],
-        algorithm=made["alg"],
-        jwk=made,
-        created_at=UNKNOWN_AGE,
-        activates_at=UNKNOWN_AGE,
-    )
-    return KeyRing(version=1, keys=(key,))
 
 
 def _for_tests_only() -> CheckMessage:

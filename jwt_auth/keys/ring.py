@@ -128,6 +128,11 @@ class KeyRing:
         newest = max(map(_activation, self.verifying_keys(now)), default=None)
         return newest is None or now >= newest + interval
 
+    @classmethod
+    def of_unknown_age(cls, jwk: JWK) -> KeyRing:
+        """Make a ring of one key, which signs, although nobody knows when it was made."""
+        return cls(version=0).with_next_key(jwk, UNKNOWN_AGE, UNKNOWN_AGE, timedelta(0))
+
     def with_next_key(
         self,
         jwk: JWK,

@@ -9,7 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from jwt_auth.keys import jwk
-from jwt_auth.keys.ring import UNKNOWN_AGE, KeyRing
+from jwt_auth.keys.ring import KeyRing
 from jwt_auth.management.timeline import age, next_step
 
 DAY = timedelta(days=1)
@@ -65,7 +65,7 @@ def test_next_step_of_a_key_without_an_expiry(ring: KeyRing, now: datetime) -> N
 
 def test_next_step_of_a_key_of_unknown_age_names_no_date(now: datetime) -> None:
     """Nor a command: the environment store can't be written. A next key has a date again."""
-    ring = KeyRing(version=0).with_next_key(jwk.generate("ES256"), UNKNOWN_AGE, UNKNOWN_AGE, DAY)
+    ring = KeyRing.of_unknown_age(jwk.generate("ES256"))
     (key,) = ring.keys
     assert age(key, now) is None
     assert next_step(ring, key, now) == "its age is unknown: plan a rotation"

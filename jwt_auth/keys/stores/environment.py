@@ -19,7 +19,7 @@ from jwt_auth.exceptions import InvalidKey, KeyFailure, KeyRingMissing, KeyStore
 from jwt_auth.keys.imported_keys import AmbiguousAlgorithm, jwk_from_json
 from jwt_auth.keys.jwk import JWK
 from jwt_auth.keys.pem import jwk_from_pem
-from jwt_auth.keys.ring import UNKNOWN_AGE, KeyRing, RingKey
+from jwt_auth.keys.ring import UNKNOWN_AGE, KeyRing
 from jwt_auth.keys.stores.base import KeyStore, read_document, torn
 
 _RSA: Final = ("PS256", "RS256")
@@ -98,14 +98,7 @@ class EnvironmentKeyStore(KeyStore):
             jwk = _read_key(content.encode(), self._algorithm)
         except InvalidKey as error:
             raise torn(self.describe(), str(error), remedy=self._remedy) from None
-        key = RingKey(
-            kid=jwk["kid"],
-            algorithm=jwk["alg"],
-            jwk=jwk,
-            created_at=UNKNOWN_AGE,
-            activates_at=UNKNOWN_AGE,
-        )
-        return KeyRing(version=1, keys=(key,))
+        return KeyRing.of_unknown_age(jwk)
 
 
 def _decoded(text: str) -> str:
