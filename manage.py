@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Run a management command of the example project.
 
-Without SECRET_KEY and DEBUG, as in a fresh clone, a command runs with the demo's values and so on
-the demo's data. A server that WSGI or ASGI starts has no such defaults.
+In a fresh clone, a command runs with the demo's values and so on the demo's data. A server that
+WSGI or ASGI starts has no such defaults.
 """
 
 import os
@@ -21,6 +21,9 @@ DEMO_DEFAULTS = {
     # see the new key after a second rather than a minute.
     "JWT_AUTH_KEY_RELOAD_INTERVAL": "1",
 }
+#: Who sets one of them means another project than the demo. With DEBUG on and without allowed
+#: hosts, Django answers on loopback addresses only.
+OTHER_PROJECT = {"SECRET_KEY", "DEBUG", "ALLOWED_HOSTS"}
 SERVERS = (["demo"], ["runserver"])
 
 
@@ -30,11 +33,12 @@ def set_defaults() -> None:
         return
     if any(argument.startswith("--settings") for argument in sys.argv):
         return
-    if os.environ.keys().isdisjoint({"SECRET_KEY", "DEBUG"}):
-        for name, value in DEMO_DEFAULTS.items():
-            os.environ.setdefault(name, value)
+    if os.environ.keys() & OTHER_PROJECT:
+        return
+    for name, value in DEMO_DEFAULTS.items():
+        os.environ.setdefault(name, value)
     if sys.argv[1:2] not in SERVERS:
-        # A command says itself what it has done, or in one sentence why it failed.
+        # A command says itself what it has done. In production, its records belong in the log.
         os.environ.setdefault("LOG_LEVEL", "CRITICAL")
 
 

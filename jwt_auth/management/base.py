@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from io import StringIO
-from logging.handlers import MemoryHandler
 from typing import Any, Final, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
@@ -23,6 +22,8 @@ from django.db import Error as DatabaseError
 
 from jwt_auth.database_errors import remedy
 from jwt_auth.exceptions import KeyFailure
+
+_LOGGER: Final = "jwt_auth"
 
 #: What may be repeated of an unknown argument: the name of an option, and never a token or a key.
 _OPTION: Final = re.compile(r"--?[a-z][a-z-]{0,30}")
@@ -146,26 +147,46 @@ def _explained() -> Iterator[None]:
         raise CommandError(with_notes(text, error)) from error
 
 
+class _HeldBack(logging.Filter):
+    """Keeps the package's records from a handler."""
+
+    def __init__(self) -> None:
+        super().__init__(_LOGGER)
+        self.records: list[logging.LogRecord] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_ours = super().filter(record)
+        if is_ours:
+            self.records.append(record)
+        return not is_ours
+
+
 @contextmanager
 def _records_held_back() -> Iterator[None]:
-    """If the project has not configured the package's logger, show its warnings only if the command
-    succeeds. Python itself would print them around the sentence of a command that fails.
+    """Print log records on standard error after a command that succeeds, and not around the
+    sentence of one that fails. Other handlers, such as a file's, get each record at once.
     """
-    logger = logging.getLogger("jwt_auth")
-    if logger.hasHandlers():
-        yield
-        return
-    held = MemoryHandler(sys.maxsize, sys.maxsize, logging.StreamHandler(), flushOnClose=False)
-    held.setLevel(logging.WARNING)
-    logger.addHandler(held)
-    try:
-        yield
-    except BaseException:
-        # It stays, and keeps what comes until the process ends; logging.shutdown() flushes it.
-        held.setTarget(None)
-        raise
-    logger.removeHandler(held)
-    held.flush()
+    held = {handler: _HeldBack() for handler in _consoles()}
+    for handler, filter_ in held.items():
+        handler.addFilter(filter_)
+    yield  # after a failure the filters stay: the process ends, and may log until then
+    for handler, filter_ in held.items():
+        handler.removeFilter(filter_)
+        for record in filter_.records:
+            handler.handle(record)
+
+
+def _consoles() -> set[logging.Handler]:
+    """Find the handlers that print the package's records on standard error."""
+    found = set()
+    for name in (_LOGGER, f"{_LOGGER}.security"):
+        logger: logging.Logger | None = logging.getLogger(name)
+        while logger is not None:
+            found.update(logger.handlers)
+            logger = logger.parent if logger.propagate else None
+    if not found and logging.lastResort is not None:
+        found.add(logging.lastResort)
+    return {each for each in found if getattr(each, "stream", None) in (sys.stderr, sys.__stderr__)}
 
 
 def _refuse(subcommand: str, message: str) -> NoReturn:

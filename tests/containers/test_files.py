@@ -61,6 +61,13 @@ def test_pods_have_no_rights_that_they_do_not_need() -> None:
         assert "volumes" not in pod
 
 
+def test_outage_of_the_database_restarts_no_pod() -> None:
+    """Workers that wait for it answer no request, but gunicorn's socket accepts connections."""
+    (web,) = pod_of(read_manifests("deployment.yaml")[0])["containers"]
+    assert web["livenessProbe"]["tcpSocket"] == {"port": web["ports"][0]["containerPort"]}
+    assert "startupProbe" not in web
+
+
 def test_dockerfile_has_nothing_to_complain_of() -> None:
     """By hadolint, which also reads the shell commands."""
     done = subprocess.run(

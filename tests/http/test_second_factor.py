@@ -22,6 +22,7 @@ CaptchaBackend = runpy.run_path(str(_RECIPES / "backends.py"))["CaptchaBackend"]
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 urlpatterns = [
+    path("again/", include("jwt_auth.urls", namespace="again")),
     re_path(r"^api/auth/login/?$", _VIEWS["LoginView"].as_view()),
     path("api/auth/login/code/", _VIEWS["CodeView"].as_view()),
     path("api/auth/", include("jwt_auth.urls")),
@@ -135,3 +136,13 @@ def test_captcha_is_asked_of_a_right_password_too(
     settings.AUTHENTICATION_BACKENDS = [f"{__name__}.CaptchaBackend"]
     answer = site.post("login/", credentials, headers={"X-Captcha": captcha})
     assert answer.status_code == status
+
+
+def test_captcha_is_asked_at_every_mount(
+    site: Site, credentials: dict[str, str], settings: Settings, two_steps: None
+) -> None:
+    """A project names the namespaces."""
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.CaptchaBackend"]
+    assert site.post("/again/login/", credentials).status_code == 401
+    solved = {"X-Captcha": "solved"}
+    assert site.post("/again/login/", credentials, headers=solved).status_code == 200

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,15 +67,15 @@ def refuse(capsys: pytest.CaptureFixture[str]) -> Refuse:
     return refuse
 
 
-def unconfigured(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
-    """Leave the package's logger as Django's default LOGGING does.
+def configure(monkeypatch: pytest.MonkeyPatch, *handlers: logging.Handler) -> None:
+    """Give the package's logger these handlers; without one, it is as in Django's default LOGGING.
 
     Not in a fixture: pytest adds its handlers after those.
     """
     logger = logging.getLogger("jwt_auth")
-    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "handlers", list(handlers))
     monkeypatch.setattr(logger, "propagate", False)
-    return logger
+    monkeypatch.setattr(logging.lastResort, "filters", [])
 
 
 def use(store: type[FileKeyStore], settings: Settings, folder: Path) -> None:
@@ -202,35 +203,60 @@ def test_missing_standard_output_does_not_stop_a_command(
     assert len(file_store.load().keys) == 1
 
 
-def test_warning_without_a_handler_is_shown_after_success(
+#: Python's handler of last resort, and one that a project's LOGGING has.
+CONSOLES = pytest.mark.parametrize(
+    "consoles", [(), (logging.StreamHandler,)], ids=["default", "configured"]
+)
+
+
+@CONSOLES
+def test_records_are_shown_after_success(
+    consoles: tuple[type[logging.StreamHandler[Any]], ...],
     settings: Settings,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It may say what is left to do."""
-    unconfigured(monkeypatch)
+    """They may say what is left to do."""
     call_command("generate_keys", verbosity=0)
+    configure(monkeypatch, *(console() for console in consoles))
+    capsys.readouterr()
     use(LoudStore, settings, folder)
     load_command_class("jwt_auth", "list_keys").run_from_argv(["manage.py", "list_keys"])
-    assert set(capsys.readouterr().err.splitlines()) == {"It takes long."}
+    assert "It takes long." in capsys.readouterr().err.splitlines()
 
 
-def test_warning_without_a_handler_is_not_shown_after_failure(
+@CONSOLES
+def test_records_are_not_shown_after_failure(
+    consoles: tuple[type[logging.StreamHandler[Any]], ...],
     settings: Settings,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     refuse: Refuse,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Not even when the process ends."""
-    logger = unconfigured(monkeypatch)
+    """Not even those that come until the process ends. Another handler gets all of them."""
+    file = StringIO()
+    handlers = [*(console() for console in consoles), logging.StreamHandler(file)]
+    configure(monkeypatch, *(handlers if consoles else ()))
     use(LoudStore, settings, folder)
     assert "generate_keys" in refuse("list_keys")
-    assert logger.handlers
-    for handler in logger.handlers:
-        handler.flush()  # as logging.shutdown() does
+    logging.getLogger("jwt_auth.redis").error("At the end.")
     assert capsys.readouterr().err == ""
+    if consoles:
+        assert {"It takes long.", "At the end."} <= set(file.getvalue().splitlines())
+
+
+def test_records_of_others_are_shown_at_once(
+    monkeypatch: pytest.MonkeyPatch, refuse: Refuse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The project's own are none of this package's business."""
+    console = logging.StreamHandler()
+    configure(monkeypatch, console)
+    monkeypatch.setattr(logging.getLogger("mysite"), "handlers", [console])
+    refuse("list_keys")
+    logging.getLogger("mysite").warning("Hello.")
+    assert capsys.readouterr().err.splitlines() == ["Hello."]
 
 
 def test_key_made_in_vain_is_named_in_the_sentence(settings: Settings, refuse: Refuse) -> None:

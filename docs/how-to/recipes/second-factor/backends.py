@@ -14,7 +14,10 @@ class CaptchaBackend(ModelBackend):
 def is_api_login(request):
     """Whether this is the endpoint, and not the admin's form, a test or a command."""
     match = getattr(request, "resolver_match", None)
-    return match is not None and match.view_name in {"jwt_auth:login", "jwt_auth_body:login"}
+    if match is None or match.url_name != "login":
+        return False
+    # The names of the applications: a project can choose other names for their namespaces.
+    return not {"jwt_auth", "jwt_auth_body"}.isdisjoint(match.app_names)
 
 
 def is_solved(answer):
