@@ -21,9 +21,9 @@ DEMO_DEFAULTS = {
     # see the new key after a second rather than a minute.
     "JWT_AUTH_KEY_RELOAD_INTERVAL": "1",
 }
-#: Who sets one of them means another project than the demo. With DEBUG on and without allowed
-#: hosts, Django answers on loopback addresses only.
-OTHER_PROJECT = {"SECRET_KEY", "DEBUG", "ALLOWED_HOSTS"}
+#: With one of them set, this is not the demo, which has DEBUG on, and users with a published
+#: password. Without allowed hosts, Django then answers on loopback addresses only.
+OF_A_DEPLOYMENT = ("SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "DATABASE_URL")
 SERVERS = (["demo"], ["runserver"])
 
 
@@ -33,7 +33,7 @@ def set_defaults() -> None:
         return
     if any(argument.startswith("--settings") for argument in sys.argv):
         return
-    if os.environ.keys() & OTHER_PROJECT:
+    if any(os.environ.get(name) for name in OF_A_DEPLOYMENT):
         return
     for name, value in DEMO_DEFAULTS.items():
         os.environ.setdefault(name, value)

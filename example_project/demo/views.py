@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
-from example_project.demo.management.commands.demo import ACCOUNTS, PASSWORD
+from example_project.demo.accounts import ACCOUNTS, PASSWORD
 
 HEADERS = {
     # Only the site's files are loaded: the browser runs no injected script, and a script that runs

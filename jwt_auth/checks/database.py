@@ -5,26 +5,20 @@ Django's plain ``check`` queries no database, and neither does this package's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
-from typing import Any, Final
+from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, Error, connections, router, transaction
+from django.db import DEFAULT_DB_ALIAS, Error, router, transaction
 from django.db.models import Model
-from django.utils.text import Truncator
-from django.views.debug import SafeExceptionReporterFilter
 
 from jwt_auth.check_messages import warning
-from jwt_auth.database_errors import misses_something
+from jwt_auth.database_errors import misses_something, quote
 from jwt_auth.models import has_version_field, write_database
 from jwt_auth.startup import MIGRATIONS, this_process
-
-#: A URL with credentials, in whatever a driver says.
-_CREDENTIALS: Final = re.compile(r"://\S*@")
 
 _asked: Collection[str] | None = None
 
@@ -63,9 +57,10 @@ def _check_database(alias: str) -> Iterator[CheckMessage]:
     try:
         missing = [model for model in models if _misses_something(alias, model)]
     except (Error, ImproperlyConfigured) as error:
+        said = quote(error)
         yield warning(
             "W074",
-            f"The database {alias!r} can't be used{_reason(alias, error)}.",
+            f"The database {alias!r} can't be used{f' ({said})' if said else ''}.",
             "Check that its server is up and can be reached, and check its entry in DATABASES.",
         )
         return
@@ -100,18 +95,3 @@ def _remedy(alias: str, missing: list[type[Model]]) -> str:
         # Most often the model has just got TokenVersionMixin.
         return f"Run `manage.py makemigrations`, then {migrate}"
     return f"Run {migrate}"
-
-
-def _reason(alias: str, error: Exception) -> str:
-    """Quote what the driver says, unless a secret is in it."""
-    text = " ".join(str(error).split()).rstrip(".")
-    if not text or _CREDENTIALS.search(text) or any(secret in text for secret in _secrets(alias)):
-        return ""
-    return f" ({Truncator(text).chars(300)})"
-
-
-def _secrets(alias: str) -> Iterator[str]:
-    settings = connections[alias].settings_dict
-    for name, value in (*settings.items(), *settings["OPTIONS"].items()):
-        if SafeExceptionReporterFilter.hidden_settings.search(name) and value:
-            yield str(value)

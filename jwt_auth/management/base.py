@@ -20,7 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import Error as DatabaseError
 
-from jwt_auth.database_errors import remedy
+from jwt_auth.database_errors import explain
 from jwt_auth.exceptions import KeyFailure
 
 _LOGGER: Final = "jwt_auth"
@@ -142,9 +142,7 @@ def _explained() -> Iterator[None]:
     except (KeyFailure, ImproperlyConfigured) as error:
         raise CommandError(with_notes(str(error), error)) from error
     except DatabaseError as error:
-        said = str(error).strip().partition("\n")[0]
-        text = f"{remedy(error)} The database said: {said}."
-        raise CommandError(with_notes(text, error)) from error
+        raise CommandError(with_notes(explain(error), error)) from error
 
 
 class _HeldBack(logging.Filter):

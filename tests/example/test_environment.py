@@ -158,7 +158,7 @@ def _manage(command: str, folder: Path, **variables: str) -> subprocess.Complete
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"SECRET_KEY": ""}, "Set the environment variable SECRET_KEY, or DEBUG=1 for a try."),
+        ({"ALLOWED_HOSTS": "x"}, "Set the environment variable SECRET_KEY, or DEBUG=1 for a try."),
         ({"SECRET_KEY": "x", "DEBUG": "maybe"}, "DEBUG must be true, false, 1 or 0."),
         ({"SECRET_KEY": "x", "NUM_PROXIES": "-1"}, "NUM_PROXIES must be a whole number"),
         ({"EXAMPLE_DATA_DIR": "/proc/x"}, "/proc/x can't be created"),

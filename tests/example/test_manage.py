@@ -16,7 +16,7 @@ from tests.jobs import ROOT
 pytestmark = [pytest.mark.example, pytest.mark.smoke]
 
 PLAIN = {"DJANGO_SETTINGS_MODULE": "tests.management.plain_settings", "DEBUG": "1"}
-NO_DATABASE = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
+NO_DATABASE = {"DEBUG": "1", "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
 
 
 class FreshClone:
@@ -63,7 +63,7 @@ def sentence_of(ended: subprocess.CompletedProcess[str]) -> str:
         ("clear_expired_tokens", {}, "run `manage.py migrate`. The database said: no such table"),
         ("revoke_tokens --all", NO_DATABASE, "port 1 failed: Connection refused."),
         ("demo --port=x", {}, "Argument --port: invalid int value. Run `manage.py demo --help`."),
-        ("check", {"SECRET_KEY": ""}, "ImproperlyConfigured: Set the environment variable"),
+        ("check", {"ALLOWED_HOSTS": "x"}, "ImproperlyConfigured: Set the environment variable"),
     ],
 )
 def test_command_that_fails_says_why_in_one_sentence(
@@ -143,10 +143,11 @@ QUIET = {"LOG_LEVEL": "CRITICAL"}
         ("runserver", {}, DEMO),
         ("check", {"JWT_AUTH_KEY_RELOAD_INTERVAL": "9", "LOG_LEVEL": "INFO"}, DEMO),
         ("check", {"SECRET_KEY": "x"}, EXAMPLE),
-        ("check", {"SECRET_KEY": ""}, EXAMPLE),
+        ("check", {"SECRET_KEY": "", "DATABASE_URL": ""}, DEMO | QUIET),
         ("demo", {"SECRET_KEY": "x"}, EXAMPLE),
         ("check", {"DEBUG": "0"}, EXAMPLE),
         ("runserver", {"ALLOWED_HOSTS": "www.example.com"}, EXAMPLE),
+        ("demo", {"DATABASE_URL": "postgres://db/shop"}, EXAMPLE),
         ("check", {"DJANGO_SETTINGS_MODULE": "tests.settings"}, {}),
         ("check --settings tests.settings", {}, EXAMPLE),
         ("check --settings=tests.settings", {}, EXAMPLE),

@@ -11,7 +11,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.test import Client as Browser
 from pytest_django import Settings
 
-from example_project.demo.management.commands.demo import ACCOUNTS, PASSWORD
+from example_project.demo.accounts import ACCOUNTS, PASSWORD
 from jwt_auth.keys.stores.base import get_key_store, load_ring
 from tests.conftest import GiveRoles, MakeUser
 from tests.http.site import Site

@@ -547,3 +547,9 @@ def test_stamp_changes_with_the_ring(saved: FileKeyStore, following: KeyRing) ->
         saved.save(replace(following, version=1), expected_version=1)
         stamps.append(saved.stamp())
     assert len(set(stamps)) == 3
+
+
+@pytest.mark.parametrize(("path", "ids"), [("keys", ["jwt_auth.E079"]), ("/srv/keys", [])])
+def test_relative_path_is_an_error(path: str, ids: list[str]) -> None:
+    """A command that runs in another folder would make another ring."""
+    assert [message.id for message in FileKeyStore(PATH=path).check()] == ids

@@ -9,7 +9,7 @@ from typing import Final
 from django.db import Error as DatabaseError
 from django.db import OperationalError, connections, transaction
 
-from jwt_auth.database_errors import misses_tables, remedy
+from jwt_auth.database_errors import explain, misses_tables
 from jwt_auth.exceptions import KeyStoreError, KeyStoreUnavailable
 
 #: Seconds that a save waits for another transaction's lock on the row. A save takes some 10 ms.
@@ -48,6 +48,5 @@ def translate(error: DatabaseError, where: str) -> KeyStoreError:
     # An operational error may pass by itself, for example when the database has restarted. SQLite
     # reports a missing table as one.
     passes = isinstance(error, OperationalError) and not misses_tables(error)
-    reason = str(error).strip().partition("\n")[0]
     kind = KeyStoreUnavailable if passes else KeyStoreError
-    return kind(f"{where}: {remedy(error)} The database said: {reason}.")
+    return kind(f"{where}: {explain(error)}")

@@ -19,6 +19,9 @@ from pathlib import Path
 from threading import local
 from typing import Final
 
+from django.core.checks import CheckMessage
+
+from jwt_auth.check_messages import option_error
 from jwt_auth.exceptions import (
     KeyRingConflict,
     KeyRingExists,
@@ -51,6 +54,12 @@ class FileKeyStore(KeyStore):
 
     def describe(self) -> str:
         return str(self._path)
+
+    def check(self) -> list[CheckMessage]:
+        if self._folder.is_absolute():
+            return []
+        reason = "PATH must be absolute: a server and a command may run in different folders"
+        return [option_error("E079", reason, '"PATH": "/var/lib/example/keys"')]
 
     def stamp(self) -> object | None:
         try:

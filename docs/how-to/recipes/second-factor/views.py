@@ -58,10 +58,10 @@ class LoginView(StepView):
     def post(self, request):
         step = PasswordStep(data=request.data)
         step.is_valid(raise_exception=True)
-        count(request.META["REMOTE_ADDR"], most=100)
+        count(("address", request.META["REMOTE_ADDR"]), most=100)
         username = get_user_model().normalize_username(step.validated_data["username"])
         password = step.validated_data["password"]
-        count(username.casefold(), most=20)
+        count(("name", username.casefold()), most=20)
         user = authenticate(request._request, username=username, password=password)
         if user is None:
             raise LogInRefused

@@ -4,15 +4,15 @@ import os
 import socket
 from argparse import ArgumentParser
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from example_project.accounts.models import User
+from example_project.demo.accounts import ACCOUNTS, PASSWORD, Account
 from jwt_auth.exceptions import KeyRingMissing
 from jwt_auth.keys.stores.base import get_key_store, load_ring
 from jwt_auth.management.base import JWTAuthCommand
@@ -20,23 +20,6 @@ from jwt_auth.management.base import JWTAuthCommand
 HOST = "127.0.0.1"
 #: Without `--port`, the first of these that is free.
 PORTS = range(8000, 8010)
-PASSWORD = "only-for-the-demo"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """A user that the demo creates; both have the same password, which README.md shows."""
-
-    username: str
-    groups: tuple[str, ...]
-    tenant: str = ""
-    is_administrator: bool = False
-
-
-ACCOUNTS = (
-    Account(username="demo", groups=("editor", "support"), tenant="acme"),
-    Account(username="demo-admin", groups=("admin",), is_administrator=True),
-)
 
 MESSAGE = """
   Page    {address}/
@@ -75,7 +58,10 @@ class Command(JWTAuthCommand):
                 " that you can write to."
             )
         ports = PORTS if port is None else [port]
-        port = ports[0] if no_serve else find_free_port(ports)
+        wanted = ports[0]
+        port = wanted if no_serve else find_free_port(ports)
+        if port != wanted:
+            self.stdout.write(f"Another program uses port {wanted}.")
         call_command("migrate", verbosity=0)
         make_key_ring()
         for account in ACCOUNTS:
@@ -138,9 +124,10 @@ def make_user(account: Account) -> None:
         "is_staff": account.is_administrator,
         "is_superuser": account.is_administrator,
     }
-    user = User.objects.filter(username=account.username).first()
+    manager = get_user_model()._default_manager
+    user = manager.filter(username=account.username).first()
     if user is None:
-        user = User.objects.create_user(account.username, password=PASSWORD, **fields)
+        user = manager.create_user(account.username, password=PASSWORD, **fields)
     else:
         for name, value in fields.items():
             setattr(user, name, value)
