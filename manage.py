@@ -27,28 +27,39 @@ OF_A_DEPLOYMENT = ("SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "DATABASE_URL")
 SERVERS = (["demo"], ["runserver"])
 
 
-def set_defaults() -> None:
-    """Complete the environment before the settings load: they read it once."""
+def set_defaults() -> bool:
+    """Complete the environment before the settings load: they read it once.
+
+    Returns:
+        Whether a command, other than one that serves, runs on the demo's data.
+    """
     if os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS) != SETTINGS:
-        return
+        return False
     if any(argument.startswith("--settings") for argument in sys.argv):
-        return
+        return False
     if any(os.environ.get(name) for name in OF_A_DEPLOYMENT):
-        return
+        return False
     for name, value in DEMO_DEFAULTS.items():
         os.environ.setdefault(name, value)
-    if sys.argv[1:2] not in SERVERS:
-        # A command says itself what it has done. In production, its records belong in the log.
-        os.environ.setdefault("LOG_LEVEL", "CRITICAL")
+    if sys.argv[1:2] in SERVERS:
+        return False
+    # A command says itself what it has done. In production, its records belong in the log.
+    os.environ.setdefault("LOG_LEVEL", "CRITICAL")
+    return True
 
 
 def main() -> None:
     """Choose the settings, then do what the command line says."""
-    set_defaults()
+    is_demo = set_defaults()
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
+        if "--traceback" in sys.argv:
+            raise
         sys.exit(f"ImproperlyConfigured: {error}")
+    if is_demo:
+        names = ", ".join(OF_A_DEPLOYMENT)
+        sys.stderr.write(f"(With the demo's data: none of {names} is set.)\n")
 
 
 if __name__ == "__main__":

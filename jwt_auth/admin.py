@@ -141,7 +141,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
         term = search_term.strip()
         if not term:
             return queryset, False
-        found = Q(user__in=_users_named(term))
+        found = Q(user__in=_users_named(term, names_shown_to(request)))
         for name in self.search_fields:
             field: Any = self.opts.get_field(name)
             with suppress(ValidationError):
@@ -238,9 +238,20 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
         self.message_user(request, text, messages.SUCCESS)
 
 
-def _users_named(term: str) -> QuerySet[Any]:
+def names_shown_to(request: HttpRequest) -> list[str]:
+    """List the fields of the user model to search: e-mail addresses for those who may see users."""
+    user_model: Any = get_user_model()
+    users = user_model._meta
+    names = names_of(user_model)
+    permissions = [get_permission_codename(action, users) for action in ("view", "change")]
+    if any(request.user.has_perm(f"{users.app_label}.{name}") for name in permissions):
+        return names
+    return [name for name in names if name == user_model.USERNAME_FIELD]
+
+
+def _users_named(term: str, names: list[str]) -> QuerySet[Any]:
     user_model = get_user_model()
-    parts = (Q((f"{name}__icontains", term)) for name in names_of(user_model))
+    parts = (Q((f"{name}__icontains", term)) for name in names)
     return user_model._base_manager.filter(reduce(or_, parts, Q(pk__in=[])))
 
 

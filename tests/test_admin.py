@@ -166,6 +166,23 @@ def test_search_finds_a_users_sessions(
     assert _found(administrator, q=spelling(bob.get_username())) == bobs
 
 
+@pytest.mark.example  # with some user models, the address is the name
+@pytest.mark.parametrize("may", ["", "view", "change"])
+def test_email_addresses_are_found_by_staff_who_may_see_users(
+    may: str, make_user: MakeUser
+) -> None:
+    """Others could guess an address, part by part."""
+    bob: Any = make_user("bobette")
+    bob.email = "rob@example.test"
+    bob.save()
+    session = log_in(bob).family.pk
+    users = get_user_model()._meta
+    names = [f"{users.app_label}.{may}_{users.model_name}"] if may else []
+    browser = _browser(make_user, "jwt_auth.view_refreshtokenfamily", *names)
+    assert _found(browser, q="bobette") == {session}
+    assert _found(browser, q="rob@") == ({session} if may else set())
+
+
 @pytest.mark.parametrize(
     "term", ["nonsense", "-", "192.0.2.2", "0c0ffee0-0000-4000-8000-000000000000", "%", "_"]
 )

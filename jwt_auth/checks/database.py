@@ -1,6 +1,6 @@
 """The tables in the database: ``check --database ALIAS`` and ``check --deploy`` look at them.
 
-Django's plain ``check`` queries no database, and neither does this package's.
+Django's plain ``check`` queries no database, and neither do these.
 """
 
 from __future__ import annotations

@@ -24,6 +24,9 @@ from jwt_auth.database_errors import explain
 from jwt_auth.exceptions import KeyFailure
 
 _LOGGER: Final = "jwt_auth"
+#: The events of the security log that the sentence of a command replaces, and ``None`` for records
+#: of other loggers.
+_NO_CHANGES: Final = frozenset({"key_loaded", "key_refused", None})
 
 #: What may be repeated of an unknown argument: the name of an option, and never a token or a key.
 _OPTION: Final = re.compile(r"--?[a-z][a-z-]{0,30}")
@@ -108,7 +111,7 @@ class _Output:
         self._try(partial(self._stream.write, text))
 
     def flush(self) -> None:
-        self._try(self._stream.flush)
+        self._try(getattr(self._stream, "flush", _nothing))
 
     def finish(self, *, is_last: bool) -> None:
         """Write out what is buffered. If this fails and the process ends now, drop it: Python would
@@ -129,6 +132,10 @@ class _Output:
             self.failure = error.strerror
 
 
+def _nothing() -> None:
+    """Stand in for a method that not every stream has."""
+
+
 def with_notes(sentence: str, error: BaseException) -> str:
     """Add what the package has noted about an error, all on one line."""
     return " ".join(" ".join([sentence, *getattr(error, "__notes__", ())]).split())
@@ -146,23 +153,25 @@ def _explained() -> Iterator[None]:
 
 
 class _HeldBack(logging.Filter):
-    """Keeps the package's records from a handler."""
+    """Keeps the package's records from a handler. Those of changes pass: they must not be lost."""
 
     def __init__(self) -> None:
         super().__init__(_LOGGER)
         self.records: list[logging.LogRecord] = []
 
     def filter(self, record: logging.LogRecord) -> bool:
-        is_ours = super().filter(record)
-        if is_ours:
-            self.records.append(record)
-        return not is_ours
+        event = getattr(record, "jwt_auth", {"event": None})["event"]
+        if not super().filter(record) or event not in _NO_CHANGES:
+            return True
+        self.records.append(record)
+        return False
 
 
 @contextmanager
 def _records_held_back() -> Iterator[None]:
     """Print log records on standard error after a command that succeeds, and not around the
-    sentence of one that fails. Other handlers, such as a file's, get each record at once.
+    sentence of one that fails. Records of changes are printed at once in any case, and other
+    handlers, such as a file's, get each record at once.
     """
     held = {handler: _HeldBack() for handler in _consoles()}
     for handler, filter_ in held.items():

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import OperationalError, connection, connections, transaction
 from pytest_django import DjangoAssertNumQueries, Settings
@@ -146,6 +147,18 @@ def test_database_that_is_down_says_why(other: dict[str, Any], unblocked: None) 
     message = _only(check_deployed_databases(None))
     assert message.id == "jwt_auth.W074"
     assert "'other' can't be used (unable to open database file)" in message.msg
+
+
+def test_database_without_a_name_says_why(
+    other: dict[str, Any], unblocked: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its settings are wrong."""
+
+    def fail() -> None:
+        raise ImproperlyConfigured("Please supply the NAME value.")
+
+    monkeypatch.setattr(connections["other"], "connect", fail)
+    assert "(Please supply the NAME value)" in _only(check_deployed_databases(None)).msg
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,19 @@ def test_records_of_commands_are_logged(variables: Mapping[str, str], clone: Fre
     assert "INFO jwt_auth.security: key_saved" in ended.stderr
 
 
+def test_success_on_the_demos_data_is_told(clone: FreshClone) -> None:
+    """An operator may have forgotten the server's environment."""
+    ended = clone.run("manage.py", "generate_keys")
+    assert (ended.returncode, ended.stderr.count("\n")) == (0, 1)
+    assert ended.stderr.startswith("(With the demo's data: none of SECRET_KEY, DEBUG,")
+
+
+def test_traceback_of_wrong_settings_is_shown_on_request(clone: FreshClone) -> None:
+    """As by Django's commands."""
+    ended = clone.run("manage.py", "check", "--traceback", NUM_PROXIES="x")
+    assert "Traceback" in ended.stderr
+
+
 def test_closed_pipe_is_one_sentence(clone: FreshClone) -> None:
     """Python would print another error when it ends, and exit with 120."""
     reading, writing = os.pipe()

@@ -46,6 +46,7 @@ def ticket(
     monkeypatch.setattr(get_user_model(), "totp_secret", SECRET, raising=False)
     answer = site.post("login/", credentials)
     assert (answer.status_code, answer.cookies) == (202, {})
+    assert answer["Cache-Control"] == "no-store"
     return str(answer.json()["ticket"])
 
 
@@ -102,6 +103,28 @@ def test_codes_are_counted_by_user(site: Site, credentials: dict[str, str], tick
     another = site.post("login/", credentials).json()["ticket"]
     answer = site.post("login/code/", {"ticket": another, "code": code()})
     assert (answer.status_code, answer["Retry-After"]) == (429, "300")
+
+
+def test_ticket_ends_after_five_minutes(
+    site: Site, ticket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ticket that is found later is useless."""
+    later = time.time() + 301
+    monkeypatch.setattr(time, "time", lambda: later)
+    answer = site.post("login/code/", {"ticket": ticket, "code": code()})
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
+
+
+def test_passwords_are_counted_by_name_and_by_address(site: Site, two_steps: None) -> None:
+    """Each count stands for itself: a name that looks like an address is no address."""
+    for _ in range(20):
+        site.post("login/", {"username": "127.0.0.1", "password": "wrong"})
+    for name, status in (("127.0.0.1", 429), ("Alicia", 401)):
+        answer = site.post("login/", {"username": name, "password": "wrong"})
+        assert answer.status_code == status
+    for number in range(78):
+        site.post("login/", {"username": f"name{number}", "password": "wrong"})
+    assert site.post("login/", {"username": "new", "password": "wrong"}).status_code == 429
 
 
 def test_ticket_ends_with_the_password(site: Site, user: AbstractBaseUser, ticket: str) -> None:

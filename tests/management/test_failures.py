@@ -8,6 +8,7 @@ import re
 import sys
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import pytest
@@ -245,6 +246,29 @@ def test_records_are_not_shown_after_failure(
     assert capsys.readouterr().err == ""
     if consoles:
         assert {"It takes long.", "At the end."} <= set(file.getvalue().splitlines())
+
+
+@pytest.mark.django_db(transaction=True)  # the command closes its connections
+def test_records_of_changes_are_shown_whatever_happens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command that fails may have changed something before."""
+    configure(monkeypatch, logging.StreamHandler())
+    command = load_command_class("jwt_auth", "generate_keys")
+    with Path("/dev/full").open("w") as full:
+        command.stdout = OutputWrapper(full)
+        with pytest.raises(SystemExit):
+            command.run_from_argv(["manage.py", "generate_keys"])
+    *records, sentence = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in records] == ["key_saved", "key_activated"]
+    assert sentence.startswith("CommandError: Writing to standard output failed")
+
+
+def test_output_without_flush_is_written(file_store: FileKeyStore) -> None:
+    """As by Django's commands."""
+    written: list[str] = []
+    call_command("generate_keys", stdout=SimpleNamespace(write=written.append))
+    assert "It signs at once." in "".join(written)
 
 
 def test_records_of_others_are_shown_at_once(

@@ -92,7 +92,7 @@ def user_of(ticket):
         key, password_hash = signing.loads(ticket, salt=SALT, max_age=WINDOW)
     except signing.BadSignature:
         raise LogInRefused from None
-    user = get_user_model()._default_manager.filter(pk=key, is_active=True).first()
+    user = get_user_model()._default_manager.filter(pk=key).first()
     if user is None or not hmac.compare_digest(user.get_session_auth_hash(), password_hash):
         raise LogInRefused
     return user
