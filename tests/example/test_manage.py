@@ -13,7 +13,7 @@ import pytest
 import manage
 from tests.jobs import ROOT
 
-pytestmark = [pytest.mark.example, pytest.mark.smoke]
+pytestmark = [pytest.mark.example, pytest.mark.live]
 
 PLAIN = {"DJANGO_SETTINGS_MODULE": "tests.management.plain_settings", "DEBUG": "1"}
 NO_DATABASE = {"DEBUG": "1", "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}

@@ -201,6 +201,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_parallel_tests_of_django_pass_and_leave_nothing(
     project: Project, start_method: str
@@ -231,6 +232,7 @@ def test_tests_of_pytest_in_two_processes_pass_and_leave_nothing(project: Projec
     assert project.left_behind() == []
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_server_with_keys_in_memory_does_not_start(project: Project, kind: str) -> None:
     """Its processes would refuse each other's tokens; the error gives the line to write."""
