@@ -81,9 +81,12 @@ def test_missing_column_is_a_missing_migration(transactional_db: None) -> None:
 
 def test_users_model_without_its_migration_has_both_commands(transactional_db: None) -> None:
     """A project has added TokenVersionMixin to its model and not yet made the migration."""
-    users = get_user_model()._meta.db_table
-    is_own = has_version_field(get_user_model())
-    with _renamed(users, "last_login"):  # MariaDB renames no column that has a CHECK
+    user_model = get_user_model()
+    users = user_model._meta.db_table
+    is_own = has_version_field(user_model)
+    # Not the version's: MariaDB can't rename a column that has a CHECK.
+    name: Any = user_model._meta.get_field(user_model.USERNAME_FIELD)
+    with _renamed(name.model._meta.db_table, name.column):
         message = _only(check_databases(None, ["default"]))
     assert f": {users}." in message.msg
     commands = "`manage.py makemigrations`, then `manage.py migrate`"

@@ -37,6 +37,10 @@ INSTALLED_APPS += ["rest_framework", "jwt_auth"]
 JWT_AUTH_ISSUER = "https://www.example.com"
 JWT_AUTH_AUDIENCE = "example-api"
 JWT_AUTH_KEY_RELOAD_INTERVAL = timedelta(seconds=1)
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["jwt_auth.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
+}
 """
 
 URLS = """
@@ -171,6 +175,14 @@ def test_image_has_the_wheel_and_nothing_private(image: Image) -> None:
     assert "srv/mysite/static/jwt_auth/client.js" in files
     own = {path.name for path in image.inside("/srv/mysite").iterdir()}
     assert own == {"manage.py", "mysite", "requirements.txt", "static"}
+
+
+def test_image_keeps_the_permissions_of_the_project(cluster: Cluster) -> None:
+    """The page's settings add to those of REST framework."""
+    show = "from django.conf import settings; print(settings.REST_FRAMEWORK)"
+    said = cluster.shell("python", "manage.py", "shell", "-c", show)
+    assert "IsAdminUser" in said
+    assert "'NUM_PROXIES': 1" in said
 
 
 def test_container_can_write_nowhere_and_is_nobody(cluster: Cluster) -> None:
