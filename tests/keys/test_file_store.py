@@ -22,6 +22,7 @@ from jwt_auth.exceptions import KeyRingTorn, KeyStoreError, KeyStoreExposed, Key
 from jwt_auth.keys import changes, lifecycle
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores import private_files as folders
+from jwt_auth.keys.stores.base import KeyStore
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.keys.contract import KeyStoreContract, Storage
 from tests.keys.reloading import told
@@ -350,6 +351,7 @@ def wait_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 HOLDER = """
 import sys
+
 from jwt_auth.keys.stores.file import FileKeyStore
 with FileKeyStore(PATH=sys.argv[1]).exclusive():
     print("held", flush=True)
@@ -553,3 +555,16 @@ def test_stamp_changes_with_the_ring(saved: FileKeyStore, following: KeyRing) ->
 def test_relative_path_is_an_error(path: str, ids: list[str]) -> None:
     """A command that runs in another folder would make another ring."""
     assert [message.id for message in FileKeyStore(PATH=path).check()] == ids
+
+
+def test_store_of_a_project_needs_no_checks() -> None:
+    """It may leave the method out."""
+    assert KeyStore.check(FileKeyStore(PATH="keys")) == []
+
+
+def test_file_in_place_of_the_folder_is_told_without_advice(tmp_path: Path) -> None:
+    """Neither another owner nor another store would help."""
+    file = tmp_path / "keys"
+    file.touch(mode=0o600)
+    with pytest.raises(KeyStoreError, match=r"ring\.json can't be read: Not a directory\.$"):
+        FileKeyStore(PATH=file).load()

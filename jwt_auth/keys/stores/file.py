@@ -41,6 +41,7 @@ _LOCK: Final = "ring.lock"
 
 #: The errors of a read-only root, or of an unprivileged user in a folder of root's.
 _IN_CONTAINERS: Final = frozenset({errno.EROFS, errno.EACCES})
+_ELSEWHERE: Final = f" Choose a PATH in a folder of this user. {private_files.WAY_OUT}"
 
 
 class FileKeyStore(KeyStore):
@@ -127,12 +128,5 @@ class FileKeyStore(KeyStore):
         except private_files.Busy as busy:
             raise KeyStoreUnavailable(f"{self._path} can't be {what}: {busy}") from None
         except OSError as error:
-            raise KeyStoreError(
-                f"{self._path} can't be {what}: {error.strerror}.{_advice(error)}"
-            ) from None
-
-
-def _advice(error: OSError) -> str:
-    if error.errno not in _IN_CONTAINERS:
-        return ""
-    return f" Choose a PATH in a folder of this user. {private_files.WAY_OUT}"
+            advice = _ELSEWHERE if error.errno in _IN_CONTAINERS else ""
+            raise KeyStoreError(f"{self._path} can't be {what}: {error.strerror}.{advice}") from None
