@@ -129,4 +129,6 @@ class FileKeyStore(KeyStore):
             raise KeyStoreUnavailable(f"{self._path} can't be {what}: {busy}") from None
         except OSError as error:
             advice = _ELSEWHERE if error.errno in _IN_CONTAINERS else ""
-            raise KeyStoreError(f"{self._path} can't be {what}: {error.strerror}.{advice}") from None
+            raise KeyStoreError(
+                f"{self._path} can't be {what}: {error.strerror}.{advice}"
+            ) from None
