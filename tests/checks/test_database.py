@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,12 +112,17 @@ class Router:
 
 
 @pytest.fixture
-def other(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """Make another database, in memory and empty; give its settings."""
+def other(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[dict[str, Any]]:
+    """Make another database, which is empty; give its settings.
+
+    Not in memory: Django never closes the connection to a database that would be gone then.
+    """
     described: dict[str, Any] = {
         **connection.settings_dict,
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": ":memory:",
+        "NAME": str(tmp_path / "other.sqlite3"),
         "OPTIONS": {},
     }
     monkeypatch.setitem(connections.settings, "other", described)
