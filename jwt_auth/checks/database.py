@@ -27,6 +27,7 @@ def check_databases(
     app_configs: object, databases: Collection[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Check the databases that ``check --database`` names."""
+    # Django tells the other function nothing of this one.
     global _asked  # noqa: PLW0603
     _asked = databases
     if this_process().command in MIGRATIONS:

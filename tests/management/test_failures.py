@@ -279,7 +279,7 @@ def test_records_of_others_are_shown_at_once(
     configure(monkeypatch, console)
     monkeypatch.setattr(logging.getLogger("mysite"), "handlers", [console])
     refuse("list_keys")
-    logging.getLogger("mysite").warning("Hello.")
+    logging.getLogger("mysite").warning("Hello.", extra={"jwt_auth": 1})
     assert capsys.readouterr().err.splitlines() == ["Hello."]
 
 

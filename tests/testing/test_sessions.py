@@ -95,7 +95,7 @@ def test_user_with_another_password_is_an_error(user: AbstractBaseUser) -> None:
 def test_anonymous_user_is_an_error() -> None:
     """The error names the model."""
     with pytest.raises(TypeError, match="AUTH_USER_MODEL"):
-        access_token_for(AnonymousUser())  # type: ignore[arg-type]
+        access_token_for(AnonymousUser())  # type: ignore[arg-type]  # on purpose
 
 
 class TestMixin(JWTAuthMixin, APITestCase):

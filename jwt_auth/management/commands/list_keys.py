@@ -15,7 +15,7 @@ from jwt_auth.management.timeline import age, known_timestamp, next_step, timest
 
 _FORMATS: Final = ("table", "json")
 
-#: What is empty here is unknown. An empty expiry is none.
+#: If one of these is empty, it is unknown. An empty ``expires_at`` means that nothing is planned.
 _UNKNOWN: Final = frozenset({"age", "created_at", "activates_at"})
 
 
