@@ -63,6 +63,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "ROLES": None,
     "TENANT": None,
     "JWKS_URL": None,
+    "LOCAL_USER": None,
     "MAX_SESSIONS_PER_USER": None,
     "THROTTLE_RATES": {
         "login_account": "5/min",
@@ -71,6 +72,9 @@ DEFAULTS: Final[dict[str, Any]] = {
         "password_reset": "5/hour",
     },
 }
+
+#: The revocation backend of a project that only verifies tokens and doesn't name one.
+NO_REVOCATION: Final[dict[str, Any]] = {"BACKEND": "jwt_auth.revocation.stateless.NoRevocation"}
 
 #: Every setting's full name.
 NAMES: Final = frozenset(PREFIX + name for name in DEFAULTS)
@@ -208,7 +212,12 @@ class Conf:
 
     @property
     def revocation(self) -> dict[str, Any]:
-        return self._read("REVOCATION")
+        """The backend that judges revocations.
+
+        A service that only verifies has no sessions to look at unless its project says where.
+        """
+        is_default = not hasattr(settings, f"{PREFIX}REVOCATION")
+        return NO_REVOCATION if is_default and self.jwks_url else self._read("REVOCATION")
 
     @property
     def claims(self) -> str | None:
@@ -235,6 +244,14 @@ class Conf:
     def jwks_url(self) -> str | None:
         """The URL of the JWK Set that a verify-only process loads; it needs no private key."""
         return self._read("JWKS_URL")
+
+    @property
+    def local_user(self) -> str | None:
+        """Dotted path of a callable that takes an access token and returns its local user.
+
+        ``None`` means that the user of a verify-only process is made from the claims.
+        """
+        return self._read("LOCAL_USER")
 
     @property
     def max_sessions_per_user(self) -> int | None:

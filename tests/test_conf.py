@@ -38,6 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "ROLES": None,
     "TENANT": None,
     "JWKS_URL": None,
+    "LOCAL_USER": None,
     "MAX_SESSIONS_PER_USER": None,
     "THROTTLE_RATES": {
         "login_account": "5/min",

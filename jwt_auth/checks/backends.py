@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Final
@@ -13,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from jwt_auth.cache_locations import check_locations
 from jwt_auth.check_messages import FILE_STORE, error, setting_error, setting_line, warning
-from jwt_auth.conf import conf
+from jwt_auth.conf import NO_REVOCATION, conf
 from jwt_auth.keys.signers.base import find_key_signer
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.models import RefreshTokenFamily, write_database
@@ -42,6 +43,7 @@ def check_revocation() -> Iterator[CheckMessage]:
     lifetime = conf.access_token_lifetime
     if (
         isinstance(backend, NoRevocation)
+        and conf.jwks_url is None  # otherwise the issuer's setting counts
         and isinstance(lifetime, timedelta)
         and lifetime > _LONGEST_WITHOUT_REVOCATION
     ):
@@ -50,6 +52,17 @@ def check_revocation() -> Iterator[CheckMessage]:
             "The backend of JWT_AUTH_REVOCATION revokes no access token: after a logout, it can be "
             "used until it expires, here for more than 15 minutes.",
             setting_line("ACCESS_TOKEN_LIFETIME"),
+        )
+
+
+def check_verify_only_revocation() -> Iterator[CheckMessage]:
+    """Have a service that only verifies tokens say whether it accepts revoked ones."""
+    if conf.revocation is NO_REVOCATION:
+        yield warning(
+            "W086",
+            "JWT_AUTH_REVOCATION is not set. With JWT_AUTH_JWKS_URL this means that the service "
+            "doesn't learn of a logout: it accepts each access token until it expires.",
+            f"{setting_line('REVOCATION', json.dumps(NO_REVOCATION))} to accept this.",
         )
 
 
@@ -87,6 +100,7 @@ def check_callables() -> Iterator[CheckMessage]:
         ("E021", "CLAIMS", conf.claims, "takes the user", "example.accounts.claims_of"),
         ("E022", "ROLES", conf.roles, "takes the user", "example.accounts.roles_of"),
         ("E075", "TENANT", conf.tenant, "takes nothing", "example.tenants.name_of_tenant"),
+        ("E085", "LOCAL_USER", conf.local_user, "takes an access token", "example.users.user_of"),
     ):
         if path is None:
             continue
@@ -101,6 +115,17 @@ def check_callables() -> Iterator[CheckMessage]:
                 f"must be the dotted path of a callable that {argument}, or None.",
                 f'"{line}"',
             )
+
+
+def check_local_user() -> Iterator[CheckMessage]:
+    """Warn of a callable that nothing calls."""
+    if conf.local_user is not None and not _refusal(get_backend) and not get_backend().maps_users:
+        yield warning(
+            "W085",
+            "JWT_AUTH_LOCAL_USER has no effect: the backend of JWT_AUTH_REVOCATION finds each user "
+            "in this service's own database, by the sub claim.",
+            setting_line("LOCAL_USER"),
+        )
 
 
 def check_databases() -> Iterator[CheckMessage]:

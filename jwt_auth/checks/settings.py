@@ -15,8 +15,10 @@ from jwt_auth.checks.backends import (
     check_callables,
     check_databases,
     check_key_store,
+    check_local_user,
     check_revocation,
     check_signer,
+    check_verify_only_revocation,
 )
 from jwt_auth.checks.cookies import check_cookie_types, check_cookies_together
 from jwt_auth.checks.cross_origin import check_cross_origin
@@ -125,10 +127,10 @@ _CHECKS: Final = (
     (check_durations, check_durations_together),
     (check_cookie_types, check_cookies_together, check_cross_origin),
     (check_key_store,),
-    (check_revocation,),
+    (check_revocation, check_verify_only_revocation),
     (check_cache_location,),
     (check_signer,),
-    (check_callables,),
+    (check_callables, check_local_user),
     (check_databases,),
     (_check_numbers,),
     (_check_throttles,),

@@ -22,6 +22,7 @@ from jwt_auth.http.api_exceptions import CHALLENGE, Unavailable, refuse_token
 from jwt_auth.http.credentials import find_access_token
 from jwt_auth.http.csrf import require_own_page, vary_on_cookie
 from jwt_auth.revocation.lazy import refuse_with
+from jwt_auth.revocation.token_user import TokenUser
 from jwt_auth.tokens.claims import AccessToken
 
 logger: Final = logging.getLogger("jwt_auth")
@@ -34,7 +35,9 @@ class JWTAuthentication(BaseAuthentication):
     ``JWT_AUTH_ACCESS_COOKIE_NAME`` names.
     """
 
-    def authenticate(self, request: Request) -> tuple[AbstractBaseUser, AccessToken] | None:
+    def authenticate(
+        self, request: Request
+    ) -> tuple[AbstractBaseUser | TokenUser, AccessToken] | None:
         try:
             credential = find_access_token(request)
             if credential is None:

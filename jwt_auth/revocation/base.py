@@ -23,6 +23,7 @@ from django.db import transaction
 from jwt_auth.backend_settings import BackendSetting
 from jwt_auth.conf import conf
 from jwt_auth.models import RefreshTokenFamily, write_database
+from jwt_auth.revocation.token_user import TokenUser
 from jwt_auth.tokens.claims import AccessToken
 from jwt_auth.users import current_tenant
 
@@ -49,8 +50,17 @@ class Denial:
 class RevocationBackend(ABC):
     """Decides at each request whether the access token is still valid."""
 
+    @property
+    def maps_users(self) -> bool:
+        """Whether the users are those of :func:`jwt_auth.revocation.token_user.user_of`.
+
+        A local user that the project's own callable finds may have any key. All other users are
+        found by the ``sub``, and are refused if their key has another spelling.
+        """
+        return False
+
     @abstractmethod
-    def get_user(self, token: AccessToken) -> AbstractBaseUser:
+    def get_user(self, token: AccessToken) -> AbstractBaseUser | TokenUser:
         """Return the token's user if neither the token nor its session nor its user is refused.
 
         Raises:

@@ -63,7 +63,7 @@ def lazy_user(user_model: type[AbstractBaseUser], subject: str) -> AbstractBaseU
     return user
 
 
-def refuse_with(user: AbstractBaseUser, refuse: Callable[[AccessTokenRefused], NoReturn]) -> None:
+def refuse_with(user: object, refuse: Callable[[AccessTokenRefused], NoReturn]) -> None:
     """Let ``refuse`` translate the refusal that reading a lazy user may raise."""
     if _UNREAD in vars(user):
         setattr(user, _UNREAD, refuse)

@@ -84,6 +84,7 @@ WRONG: list[tuple[str, str, Any]] = [
     ("E020", "REVOCATION", {"BACKEND": "tests.checks.backends.Broken"}),
     *(("E021", "CLAIMS", v) for v in ("", "nothing", "no.such.thing", "os.sep", 5, print)),
     *(("E022", "ROLES", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
+    *(("E085", "LOCAL_USER", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
     *(("E075", "TENANT", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
     ("E023", "JWKS_URL", "https://auth.example.com/.well-known/jwks.json"),
     ("E023", "JWKS_URL", "https://[/jwks.json"),
@@ -122,7 +123,12 @@ def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None
     (message,) = messages_of(settings, **{name: value})
     line = advice_of(message).partition(" = ")[2]
     good = eval(line, {"timedelta": timedelta})
-    if name in {"CLAIMS", "ROLES", "TENANT"}:  # the example's path is the project's own to make
+    if name in {
+        "CLAIMS",
+        "ROLES",
+        "TENANT",
+        "LOCAL_USER",
+    }:  # the example's path is the project's own to make
         good = "tests.users.models.roles_of"
     assert not [left for left in messages_of(settings, **{name: good}) if isinstance(left, Error)]
 
@@ -225,6 +231,7 @@ def test_values_that_contradict_each_other_are_an_error(
                 "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15, microseconds=1),
             },
         ),
+        ("W085", {"LOCAL_USER": "tests.revocation.mapping.local_user"}),
     ],
 )
 def test_unwise_value_is_a_warning(
@@ -279,6 +286,27 @@ def test_key_store_is_not_checked_if_keys_come_from_an_url(settings: Settings) -
     """The server would not load from it."""
     wrong = {"JWKS_URL": "https://auth.example.com/.well-known/jwks.json", "KEY_STORE": "nothing"}
     assert ids_of(messages_of(settings, **wrong)) == ["E023"]
+
+
+def test_service_that_only_verifies_must_say_that_it_revokes_nothing(settings: Settings) -> None:
+    """W086 until the line of the hint is in the settings."""
+    settings.JWT_AUTH_JWKS_URL = "https://auth.example.com/.well-known/jwks.json"
+    del settings.JWT_AUTH_REVOCATION
+    (message,) = [each for each in check_settings(None) if each.id == "jwt_auth.W086"]
+    line = advice_of(message).removesuffix(" to accept this.").partition(" = ")[2]
+    assert "W086" not in ids_of(messages_of(settings, REVOCATION=eval(line)))
+
+
+def test_local_users_of_a_service_that_only_verifies_have_no_message(settings: Settings) -> None:
+    """W085 is about a callable that nothing calls."""
+    changes = {
+        "JWKS_URL": "https://auth.example.com/.well-known/jwks.json",
+        "REVOCATION": {"BACKEND": STATELESS},
+        "LOCAL_USER": "tests.revocation.mapping.local_user",
+    }
+    assert "W085" not in ids_of(messages_of(settings, **changes))
+    broken = messages_of(settings, REVOCATION=None, JWKS_URL=None)
+    assert ids_of(broken) == ["E020"]
 
 
 def test_all_problems_are_listed_at_once(settings: Settings) -> None:
