@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, re_path
 
 from jwt_auth.http.transports import Transport
-from jwt_auth.http.views import account, login_and_refresh
+from jwt_auth.http.views import account, gateway, login_and_refresh
 
 
 def endpoints(transport: Transport) -> list[URLPattern]:
@@ -19,6 +19,7 @@ def endpoints(transport: Transport) -> list[URLPattern]:
         "sessions": (r"^sessions/?$", account.SessionListView),
         "session": (r"^sessions/(?P<session_id>[^/]+)/?$", account.SessionView),
         "password-change": (r"^password/change/?$", account.PasswordChangeView),
+        "verify": (r"^verify/?$", gateway.VerifyView),
     }
     return [
         re_path(pattern, view.as_view(transport=transport), name=name)

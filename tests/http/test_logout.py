@@ -89,6 +89,7 @@ def test_logout_all_ends_every_session_of_the_user(
         ("GET", "sessions/"),
         ("DELETE", "sessions/00000000-0000-4000-8000-000000000000/"),
         ("POST", "password/change/"),
+        ("GET", "verify/"),
     ],
 )
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ ENDPOINTS = [
     ("GET", "sessions"),
     ("DELETE", "sessions/{session}"),
     ("POST", "password/change"),
+    ("GET", "verify"),
 ]
 
 
