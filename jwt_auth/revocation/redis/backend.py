@@ -38,7 +38,6 @@ import atexit
 import logging
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import time
 from typing import Final
@@ -50,19 +49,20 @@ from django.db import connections
 from redis import exceptions
 from redis.exceptions import RedisError
 
-from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.forks import after_fork_in_child
 from jwt_auth.models import RevokedToken, write_database
-from jwt_auth.revocation.base import Denial, RevocationBackend
+from jwt_auth.revocation.base import Denial
 from jwt_auth.revocation.database import DatabaseRevocation, verify_standing
 from jwt_auth.revocation.lazy import lazy_user
 from jwt_auth.revocation.lookup import Standing, find_standing
 from jwt_auth.revocation.redis import scripts
 from jwt_auth.revocation.redis.checks import check_cache, check_server
-from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
-from jwt_auth.revocation.redis.client import Away, RedisClient
+from jwt_auth.revocation.redis.circuit_breaker import State
+from jwt_auth.revocation.redis.client import Away
 from jwt_auth.revocation.redis.denials import DenialWriter
 from jwt_auth.revocation.redis.keys import Keys
+from jwt_auth.revocation.redis.reader import HashReader
+from jwt_auth.revocation.redis.user_hash import UserHash, Verdict
 from jwt_auth.stored_times import latest_past
 from jwt_auth.tokens.claims import AccessToken
 
@@ -74,24 +74,8 @@ _LEASE: Final = 5
 #: Seconds that any process spends on writing the kept denials before it ends.
 _EXIT_PATIENCE: Final = 2.0
 
-_LIVE: Final = b"0"
-_REVOKED: Final = b"1"
 
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """The fields of the hash, each ``None`` if it isn't there."""
-
-    version: bytes | None
-    active: bytes | None
-    run: bytes | None
-    under_way: bytes | None
-    lease: bytes | None
-    session: bytes | None
-    token: bytes | None
-
-
-class RedisRevocation(RevocationBackend):
+class RedisRevocation(HashReader):
     """Answers from Redis, and from the database while Redis is unavailable.
 
     Options: ``CACHE``, the name of a django-redis cache; ``TTL`` of a hash and ``TIMEOUT`` of each
@@ -105,12 +89,11 @@ class RedisRevocation(RevocationBackend):
         TIMEOUT: float = 0.25,  # noqa: N803
         PREFIX: str | None = None,  # noqa: N803
     ) -> None:
-        self._cache = CACHE
+        super().__init__(
+            CACHE, ttl=TTL, timeout=TIMEOUT, keys=Keys(PREFIX), authority="the database"
+        )
         self._ttl = int(TTL * 1000)
         self._database = DatabaseRevocation()
-        self.keys = Keys(PREFIX)
-        self.client = RedisClient(CACHE, timeout=TIMEOUT)
-        self.circuit = Circuit(self._probe, distrust=TTL)
         self._renew()
         after_fork_in_child(self._renew)
         atexit.register(self._flush_before_exit)
@@ -127,65 +110,20 @@ class RedisRevocation(RevocationBackend):
         asked = self._ask(token)
         if asked is None:
             return self._database.get_user(token)
-        answer, run = asked
-        if answer.version is None or answer.run != run:
-            return self._complete(token, answer)
-        if _REVOKED in (answer.session, answer.token):
-            session_ended = answer.session == _REVOKED
-            raise AccessTokenRefused(
-                Refusal.SESSION_ENDED if session_ended else Refusal.TOKEN_REVOKED
-            )
-        if answer.session is None:
-            return self._complete(token, answer)
-        if answer.session != _LIVE or answer.token is not None or answer.under_way is not None:
-            return self._database.get_user(token)
-        return self._verify(token, answer)
-
-    def _verify(self, token: AccessToken, answer: _Answer) -> AbstractBaseUser:
-        if answer.active != b"1":
-            raise AccessTokenRefused(Refusal.USER_INACTIVE)
-        if answer.version != str(token.token_version).encode():
-            raise AccessTokenRefused(Refusal.TOKEN_VERSION)
+        found, run = asked
+        match found.judge(token, run=run):
+            case Verdict.INCOMPLETE:
+                return self._complete(token, found)
+            case Verdict.UNDECIDED:
+                return self._database.get_user(token)
         user = lazy_user(get_user_model(), token.subject)
         return self._database.get_user(token) if user is None else user
 
-    def _ask(self, token: AccessToken) -> tuple[_Answer, bytes] | None:
-        """Read the hash and the run of the server; ``None`` if Redis can't be trusted now."""
-        if not self._is_closed():
-            self.circuit.watch()
-            return None
-        try:
-            values, run = self.client.call(
-                "HMGET",
-                self.keys.of_user(token.subject),
-                "v",
-                "a",
-                "run",
-                "d",
-                "lease",
-                f"s:{token.session_id}",
-                f"t:{token.jti}",
-            )
-        except RedisError as error:
-            self._fail(error)
-            return None
-        # While this request waited, another one or a revocation may have failed.
-        return (_Answer(*values), run) if self._is_closed() else None
-
-    def _is_closed(self) -> bool:
-        return self.circuit.state is State.CLOSED
-
-    def _fail(self, error: RedisError) -> None:
-        # All threads have to connect again: a server that was demoted may still answer on the
-        # connections that are open.
-        self.client.renew()
-        self.circuit.fail(error)
-
     # ---- Completing a hash
 
-    def _complete(self, token: AccessToken, answer: _Answer) -> AbstractBaseUser:
+    def _complete(self, token: AccessToken, found: UserHash) -> AbstractBaseUser:
         """Answer from the database, and complete the hash unless another request is doing so."""
-        if _is_held(answer.lease) or _may_read_the_past():
+        if _is_held(found.lease) or _may_read_the_past():
             return self._database.get_user(token)
         try:
             lease, run = self.take_lease(token.subject)
@@ -302,7 +240,7 @@ class RedisRevocation(RevocationBackend):
         return list(check_cache(self._cache))
 
     def check_server(self) -> list[CheckMessage]:
-        return list(check_server(self.client, self.keys.probe()))
+        return list(check_server(self.client, self.keys.probe(), authority="the database"))
 
 
 def _is_held(lease: bytes | None) -> bool:

@@ -64,14 +64,14 @@ def check_cache(alias: str) -> Iterator[CheckMessage]:
         )
 
 
-def check_server(client: RedisClient, key: bytes) -> Iterator[CheckMessage]:
+def check_server(client: RedisClient, key: bytes, *, authority: str) -> Iterator[CheckMessage]:
     """Ask the server for its version and its settings, before requests depend on them."""
     try:
         version = client.server_version(key)
     except RedisError as unreachable:
         yield warning(
             "W021",
-            f"Redis can't be reached ({unreachable}). Until it can, the database answers.",
+            f"Redis can't be reached ({unreachable}). Until it can, {authority} answers.",
             "Check LOCATION, the password and the network of the cache.",
         )
         return

@@ -36,7 +36,8 @@ class Circuit:
 
     ``probe`` asks the server for a sign of life and writes the kept denials. It raises RedisError
     if either fails, and OutOfMemoryError if the server is only full. ``distrust`` is the lifetime
-    of a hash in seconds: no hash from before the failure lives longer.
+    of a hash in seconds: no hash from before the failure lives longer. The log says that
+    ``authority`` answers meanwhile.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Circuit:
         probe: Callable[[], None],
         *,
         distrust: float,
+        authority: str,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.state = State.CLOSED
@@ -52,6 +54,7 @@ class Circuit:
         self.is_given_up = False
         self._probe = probe
         self._distrust = distrust
+        self._authority = authority
         self._clock = clock
         self._reachable_since = 0.0
         self._renew()
@@ -66,7 +69,7 @@ class Circuit:
         """Open the circuit because Redis has just failed."""
         with self._lock:
             if self.state is State.CLOSED:
-                logger.error("Redis has failed (%s): the database answers meanwhile.", error)
+                logger.error("Redis has failed (%s): %s answers meanwhile.", error, self._authority)
             if self.state is not State.OPEN:
                 self.is_given_up = False
             self.state = State.OPEN

@@ -42,7 +42,7 @@ def probe() -> Probe:
 @pytest.fixture
 def circuit(probe: Probe, clock: Clock, nobody_probes: None) -> Circuit:
     """A circuit that only the test probes."""
-    return Circuit(probe, distrust=60, clock=clock)
+    return Circuit(probe, distrust=60, authority="the database", clock=clock)
 
 
 def test_failure_opens_and_distrust_precedes_closing(
@@ -113,7 +113,7 @@ def test_operator_is_told_once(
 def watched(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> Circuit:
     """A circuit with a thread that probes quickly."""
     monkeypatch.setattr(module, "PROBE_INTERVAL", 0.005)
-    return Circuit(probe, distrust=0)
+    return Circuit(probe, distrust=0, authority="the database")
 
 
 def test_thread_closes_it(watched: Circuit, probe: Probe) -> None:
