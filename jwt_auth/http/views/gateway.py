@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from jwt_auth.encoding import base64url_encode
 from jwt_auth.http.authentication import JWTAuthentication
 from jwt_auth.http.views.base import BearerView
+from jwt_auth.revocation.token_user import TokenUser
 from jwt_auth.tokens.claims import AccessToken
 
 #: Visible ASCII, except for the percent sign and the comma, which have a meaning in our headers.
@@ -30,7 +31,9 @@ class HeaderAuthentication(JWTAuthentication):
     original request. Gateways send a GET instead of it, so the check would always pass.
     """
 
-    def authenticate(self, request: Request) -> tuple[AbstractBaseUser, AccessToken] | None:
+    def authenticate(
+        self, request: Request
+    ) -> tuple[AbstractBaseUser | TokenUser, AccessToken] | None:
         if "HTTP_AUTHORIZATION" not in request.META:
             return None
         return super().authenticate(request)
