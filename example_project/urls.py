@@ -9,6 +9,8 @@ from example_project.demo.views import page
 urlpatterns = [
     path("", page, name="page"),
     path("api/auth/", include("jwt_auth.urls")),
+    # For other services, which ask about tokens with the id and secret of a service client.
+    path("api/auth/", include("jwt_auth.urls.services")),
     # The same endpoints for clients without a cookie jar: the refresh token is in the body.
     path("api/mobile/auth/", include("jwt_auth.urls.body")),
     path("api/", include("example_project.api.urls")),

@@ -70,6 +70,7 @@ DEFAULTS: Final[dict[str, Any]] = {
         "login_address": "30/min",
         "refresh": "60/min",
         "password_reset": "5/hour",
+        "service_client": "30/min",
     },
 }
 

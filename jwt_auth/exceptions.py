@@ -10,6 +10,9 @@
     ├── OldPasswordRefused        the current password given for a change is wrong
     ├── NewPasswordRefused        the password validators object (carries their messages)
     ├── SessionNotFound           this user has no live session with that id
+    ├── ServiceClientRefused      the client doesn't exist, is inactive or has another secret
+    ├── ServiceNameTaken          a service client with that name exists, active or not
+    ├── HasherMissing             the secrets of service clients can't be hashed
     ├── ClaimsInvalid             the project's claims or roles callable returned unusable values
     └── KeyFailure
         ├── InvalidKey            the key material is malformed, weak or of the wrong kind
@@ -133,6 +136,26 @@ class NewPasswordRefused(JWTAuthError):
 class SessionNotFound(JWTAuthError):
     code = "not_found"
     message = "There is no such session."
+
+
+class ServiceClientRefused(JWTAuthError):
+    """A service client was refused. The answer never says whether the id or the secret is wrong."""
+
+    code = "invalid_client"
+    message = "No active service client has this id and secret."
+
+
+class ServiceNameTaken(JWTAuthError):
+    code = "service_name_taken"
+    message = "There is a service client with this name already: give another name."
+
+
+class HasherMissing(JWTAuthError):
+    code = "hasher_missing"
+    message = (
+        "Service clients need argon2-cffi: run"
+        ' `python -m pip install "django-jwt-sessions[argon2]"`.'
+    )
 
 
 class ClaimsInvalid(JWTAuthError):

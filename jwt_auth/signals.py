@@ -45,6 +45,14 @@ token_refused = Signal()
 #: A single access token was denied by its ``jti``. Arguments: ``jti``, ``user_id`` (or ``None``).
 token_denied = Signal()
 
+#: A service client was refused. Arguments: ``service`` (:class:`jwt_auth.models.ServiceClient`, or
+#: ``None`` if there is none with the id), ``client``.
+service_client_refused = Signal()
+
+#: A service client was created or deactivated. Arguments: ``service``, ``event`` (``"created"`` or
+#: ``"deactivated"``).
+service_client_changed = Signal()
+
 #: The key ring was loaded or saved, a key changed its state or was exported, or loading or saving
 #: failed. Arguments: ``event`` (``"loaded"``, ``"saved"``, ``"published"``, ``"activated"``,
 #: ``"superseded"``, ``"expired"``, ``"retired"``, ``"compromised"``, ``"exported"``,

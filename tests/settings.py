@@ -79,4 +79,5 @@ JWT_AUTH_THROTTLE_RATES = {
     "login_address": None,
     "refresh": None,
     "password_reset": None,
+    "service_client": None,
 }

@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import escape
 
-from jwt_auth.admin import names_of
+from jwt_auth.admin.sessions import names_of
 from jwt_auth.flows import Issued
 from jwt_auth.models import Client, RefreshTokenFamily
 from tests.conftest import MakeUser
@@ -245,7 +245,7 @@ def test_user_model_without_a_searchable_name_finds_no_session(
 ) -> None:
     """Rather than every session."""
     assert names_of(Addressless) == []
-    monkeypatch.setattr("jwt_auth.admin.names_of", lambda _: names_of(Addressless))
+    monkeypatch.setattr("jwt_auth.admin.sessions.names_of", lambda _: names_of(Addressless))
     assert _found(administrator, q="alice") == set()
     assert _found(administrator, q=" ") == {issued.family.pk}
     assert _found(administrator, q=str(issued.family.pk)) == {issued.family.pk}

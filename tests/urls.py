@@ -25,6 +25,7 @@ class MetricsView(HelloView):
 
 urlpatterns = [
     path("api/auth/", include("jwt_auth.urls")),
+    path("api/auth/", include("jwt_auth.urls.services")),
     path("api/mobile/auth/", include("jwt_auth.urls.body")),
     path(".well-known/", include("jwt_auth.urls.well_known")),
     re_path(r"^api/hello/?$", HelloView.as_view(), name="hello"),

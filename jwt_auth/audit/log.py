@@ -18,7 +18,7 @@ from django.utils.crypto import salted_hmac
 from jwt_auth import signals
 from jwt_auth.exceptions import KeyRingConflict, KeyRingExists, Refusal
 from jwt_auth.http.addresses import client_of
-from jwt_auth.models import Client, Reason, RefreshTokenFamily
+from jwt_auth.models import Client, Reason, RefreshTokenFamily, ServiceClient
 from jwt_auth.startup import Process
 from jwt_auth.tokens.claims import AccessToken
 
@@ -40,6 +40,8 @@ def connect_security_log() -> None:
         (signals.refresh_token_refused, _refresh_token_refused),
         (signals.token_refused, _token_refused),
         (signals.token_denied, _token_denied),
+        (signals.service_client_refused, _service_client_refused),
+        (signals.service_client_changed, _service_client_changed),
         (signals.key_event, _key_event),
         (signals.attempt_throttled, _attempt_throttled),
         (signals.cross_site_refused, _cross_site_refused),
@@ -124,6 +126,19 @@ def _token_refused(
 
 def _token_denied(*, jti: str, user_id: Any, **kwargs: Any) -> None:
     _record(logging.INFO, "token_denied", None, jti=jti, user_id=_text(user_id))
+
+
+def _service_client_refused(
+    *, service: ServiceClient | None, client: Client, **kwargs: Any
+) -> None:
+    # The name of a client that exists only: the one that was sent may be a secret.
+    name = None if service is None else service.name
+    _record(logging.WARNING, "service_client_refused", client, name=name)
+
+
+def _service_client_changed(*, service: ServiceClient, event: str, **kwargs: Any) -> None:
+    fields = {"client_id": str(service.pk), "name": service.name}
+    _record(logging.INFO, f"service_client_{event}", None, **fields)
 
 
 def _key_event(*, event: str, kid: str | None, store: str, process: Process, **kwargs: Any) -> None:

@@ -13,17 +13,25 @@ from jwt_auth.flows.ending import (
     end_user_sessions,
     log_out,
     log_out_everywhere,
+    revoke,
 )
 from jwt_auth.flows.issuing import Issued
 from jwt_auth.flows.listing import list_sessions
 from jwt_auth.flows.opening import log_in
 from jwt_auth.flows.passwords import change_password
 from jwt_auth.flows.refreshing import refresh
+from jwt_auth.flows.service_clients import (
+    create_service_client,
+    deactivate_service_client,
+    verify_service_client,
+)
 
 __all__ = [
     "Issued",
     "authenticate",
     "change_password",
+    "create_service_client",
+    "deactivate_service_client",
     "deny_token",
     "end_all_sessions",
     "end_deleted_user",
@@ -34,4 +42,6 @@ __all__ = [
     "log_out",
     "log_out_everywhere",
     "refresh",
+    "revoke",
+    "verify_service_client",
 ]

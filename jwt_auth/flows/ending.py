@@ -58,11 +58,43 @@ def log_out(
 
 
 def _deny_presented(token: AccessToken, *, client: Client, now: datetime) -> None:
-    owners = RefreshTokenFamily.objects.deciding().filter(pk=token.session_id)
-    # A token without a session, as after the deletion of its user, is refused already.
-    for owner_id in owners.values_list("user_id", flat=True):
+    for owner_id in _owners_of(token):
         deny_token(token.jti, user_id=owner_id, expires_at=token.expires_at, now=now)
         end_session(token.session_id, reason=Reason.LOGOUT, client=client, now=now)
+
+
+def _owners_of(token: AccessToken) -> list[Any]:
+    """The user of the token's session, if there is one.
+
+    A token without a session, as after the deletion of its user, is refused already.
+    """
+    sessions = RefreshTokenFamily.objects.deciding().filter(pk=token.session_id)
+    return list(sessions.values_list("user_id", flat=True))
+
+
+@sensitive_variables()
+def revoke(text: str, *, client: Client, now: datetime) -> None:
+    """End what a token gives access to (RFC 7009 §2.1). Any other text has no effect.
+
+    A refresh token ends its session, an access token only itself.
+
+    Raises:
+        KeyFailure: the keys are not available, so an access token can't be verified, and the caller
+            must not believe that it is revoked.
+    """
+    if "." not in text:  # an access token has two, a refresh token has none
+        try:
+            session_id = verify_refresh_token(text, client=client).family_id
+        except RefreshTokenRefused:
+            return
+        end_session(session_id, reason=Reason.LOGOUT, client=client, now=now)
+        return
+    try:
+        token = access.verify(text, now=now)
+    except AccessTokenRefused:
+        return
+    for owner_id in _owners_of(token):
+        deny_token(token.jti, user_id=owner_id, expires_at=token.expires_at, now=now)
 
 
 def log_out_everywhere(user_id: Any, *, client: Client, now: datetime) -> None:

@@ -1,4 +1,5 @@
-"""Throttle login attempts, per account and per address, and refreshes, per session.
+"""Throttle login attempts, per account and per address, refreshes, per session, and wrong secrets
+of service clients, per address.
 
 Rates have REST framework's form (``"5/min"``). The counters are atomic increments in the default
 cache, so every request of a burst is counted. A window begins with its first attempt. While the
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Final
 
@@ -65,6 +67,19 @@ def count_refresh(token: RefreshToken, *, now: float) -> None:
         Throttled: the session was refreshed too often.
     """
     count("refresh", str(token.family_id), now=now)
+
+
+@contextmanager
+def count_unless_right(scope: str, client: Client, *, now: float) -> Iterator[None]:
+    """Count an attempt by the client's address, unless the block ends without an error.
+
+    Raises:
+        Throttled: too many attempts from the address.
+    """
+    address = client.ip_address
+    counter = None if address is None else count(scope, network_of(address), now=now)
+    yield
+    take_back([] if counter is None else [counter])
 
 
 def count(scope: str, ident: str, *, now: float) -> str | None:

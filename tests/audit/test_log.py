@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pwd import getpwuid
 from typing import Any
@@ -18,14 +19,20 @@ from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
 from jwt_auth import flows, signals
-from jwt_auth.exceptions import AccessTokenRefused, RefreshSuperseded, RefreshTokenRefused, Refusal
+from jwt_auth.exceptions import (
+    AccessTokenRefused,
+    RefreshSuperseded,
+    RefreshTokenRefused,
+    Refusal,
+    ServiceClientRefused,
+)
 from jwt_auth.flows import Issued
 from jwt_auth.http import throttling
 from jwt_auth.keys.stores.base import get_key_store, send_event
 from jwt_auth.models import Client, Reason
 from jwt_auth.tokens.refresh import issue_first
 from tests.flows.scene import BROWSER, log_in, refresh, refusal_of
-from tests.http.conftest import log  # noqa: F401  a fixture
+from tests.http.conftest import cheap_argon2, log  # noqa: F401  fixtures
 from tests.http.site import Site
 
 pytestmark = [pytest.mark.user_model, pytest.mark.smoke]
@@ -113,6 +120,25 @@ def test_forged_refresh_token_is_a_warning(records: Records) -> None:
     with pytest.raises(RefreshTokenRefused):
         refresh("A" * 92)
     assert records == [("WARNING", {"event": "refresh_token_forged", **_FROM})]
+
+
+def test_service_clients_are_recorded(
+    records: Records,
+    cheap_argon2: None,  # noqa: F811
+) -> None:
+    """Each by its name, and never by its secret."""
+    now = datetime.now(UTC)
+    service, secret = flows.create_service_client("gateway", now=now)
+    with pytest.raises(ServiceClientRefused):
+        flows.verify_service_client(str(service.pk), "wrong", client=BROWSER, attempt=nullcontext())
+    flows.deactivate_service_client(service, now=now)
+    fields = {"client_id": str(service.pk), "name": "gateway"}
+    assert records == [
+        ("INFO", {"event": "service_client_created", **fields}),
+        ("WARNING", {"event": "service_client_refused", "name": "gateway", **_FROM}),
+        ("INFO", {"event": "service_client_deactivated", **fields}),
+    ]
+    assert secret not in str(records)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,20 @@
-"""A client of the endpoints, a session of Alice's, and the package's log."""
+"""A client of the endpoints, a session of Alice's, a service, and the package's log."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import Argon2PasswordHasher
 
+from jwt_auth import flows
 from jwt_auth.http.views import base as views
 from tests.conftest import MakeUser
+from tests.http.services import Service
 from tests.http.site import Session, Site, open_session
 
 
@@ -69,3 +72,17 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     caplog.set_level(logging.DEBUG, logger="jwt_auth.security")
     yield caplog
     logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture
+def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one run of Argon2 take a moment only."""
+    monkeypatch.setattr(Argon2PasswordHasher, "memory_cost", 64)
+    monkeypatch.setattr(Argon2PasswordHasher, "parallelism", 1)
+
+
+@pytest.fixture
+def service(db: None, cheap_argon2: None) -> Service:
+    """A service that may ask about tokens."""
+    client, secret = flows.create_service_client("gateway", now=datetime.now(UTC))
+    return Service(client=client, secret=secret)

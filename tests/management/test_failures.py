@@ -25,7 +25,12 @@ from tests.flows.scene import log_in, row_of
 pytestmark = [pytest.mark.smoke, pytest.mark.usefixtures("file_store")]
 
 NAMES = sorted(path.stem for path in Path(commands.__path__[0]).glob("[a-z]*.py"))
-REQUIRED = {"revoke_tokens": ["--all"], "export_key": ["KID"]}
+REQUIRED = {
+    "revoke_tokens": ["--all"],
+    "export_key": ["KID"],
+    "create_service_client": ["NAME"],
+    "deactivate_service_client": ["NAME"],
+}
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl"
 PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n"
 

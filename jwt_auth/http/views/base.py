@@ -1,4 +1,5 @@
-"""The base classes of all endpoints: ``AuthView`` and, for logged-in users, ``BearerView``.
+"""The base classes of all endpoints: ``AuthView``, ``BearerView`` for logged-in users, and
+``ServiceView`` for other services.
 
 They set everything that REST framework would otherwise take from the project's settings, so that a
 project's defaults (parsers, renderers, throttles, permissions) can't change the endpoints.
@@ -24,7 +25,8 @@ from jwt_auth.http.csrf import refuse_cross_site
 from jwt_auth.http.error_reports import hide_secrets
 from jwt_auth.http.exception_handler import exception_handler
 from jwt_auth.http.origins import is_cross_site
-from jwt_auth.http.parsers import PARSERS, refuse_large_body
+from jwt_auth.http.parsers import PARSERS, Utf8FormParser, refuse_large_body
+from jwt_auth.http.service_clients import ServiceClientAuthentication
 from jwt_auth.http.transports import CookieTransport, Transport
 
 
@@ -57,7 +59,7 @@ class AuthView(APIView):
     authentication_classes: Any = ()
     permission_classes: Any = (AllowAny,)
     throttle_classes = ()
-    parser_classes = PARSERS
+    parser_classes: Any = PARSERS
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = AlwaysJSON
     versioning_class = None
@@ -117,6 +119,17 @@ class BearerView(AuthView):
     authenticates_itself = False
     authentication_classes = (JWTAuthentication,)
     permission_classes = (IsAuthenticated,)
+
+
+class ServiceView(AuthView):
+    """An endpoint for other services, which have an id and a secret. Cookies are never read.
+
+    ``request.auth`` is the :class:`~jwt_auth.models.ServiceClient`.
+    """
+
+    authenticates_itself = False
+    authentication_classes = (ServiceClientAuthentication,)
+    parser_classes = (Utf8FormParser,)
 
 
 def _matches(media_type: str, content_type: str) -> bool:

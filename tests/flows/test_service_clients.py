@@ -1,0 +1,190 @@
+"""Service clients: what is stored, who is verified, and what a process remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from pytest_django import Settings
+
+from jwt_auth import flows
+from jwt_auth.exceptions import ServiceClientRefused, ServiceNameTaken
+from jwt_auth.flows import service_clients
+from jwt_auth.models import ServiceClient
+from tests.concurrency.threads import at_once
+from tests.flows.scene import BROWSER
+from tests.http.conftest import cheap_argon2, service  # noqa: F401  fixtures
+from tests.http.services import Service
+from tests.keys.reloading import holds_in_child
+
+pytestmark = [pytest.mark.sql, pytest.mark.smoke]
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The runs of Argon2, as they come."""
+    runs: list[str] = []
+
+    def count(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*given: Any) -> Any:
+            runs.append(name)
+            return real(*given)
+
+        return counted
+
+    for name in ("encode", "verify"):
+        real = getattr(Argon2PasswordHasher, name)
+        monkeypatch.setattr(Argon2PasswordHasher, name, count(name, real))
+    return runs
+
+
+def verify(
+    client_id: object, secret: str, *, attempt: AbstractContextManager[object] | None = None
+) -> ServiceClient:
+    """Verify as an endpoint does, without a throttle."""
+    return flows.verify_service_client(
+        str(client_id), secret, client=BROWSER, attempt=attempt or nullcontext()
+    )
+
+
+def is_refused(client_id: object, secret: str) -> bool:
+    try:
+        verify(client_id, secret)
+    except ServiceClientRefused:
+        return True
+    return False
+
+
+def test_secret_is_random_and_only_its_hash_is_stored(db: None) -> None:
+    """256 bits; Argon2 with the parameters of Django, which people's passwords get, too."""
+    (first, one), (second, other) = (
+        flows.create_service_client(name, now=NOW) for name in ("one", "other")
+    )
+    assert len({one, other}) == 2
+    assert len(one) == len(other) == 43
+    stored = list(ServiceClient.objects.order_by("name").values())
+    assert [row["id"] for row in stored] == [first.pk, second.pk]
+    assert one not in str(stored)
+    assert stored[0]["secret_hash"].startswith("argon2$argon2id$")
+    assert not Argon2PasswordHasher().must_update(stored[0]["secret_hash"])
+
+
+def test_other_password_hashers_make_no_difference(service: Service, settings: Settings) -> None:  # noqa: F811
+    """They are for people's passwords."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    assert verify(service.client.pk, service.secret) == service.client
+
+
+def test_name_is_taken_once(service: Service) -> None:  # noqa: F811
+    """Also after the deactivation: the log names clients by it."""
+    flows.deactivate_service_client(service.client, now=NOW)
+    with pytest.raises(ServiceNameTaken):
+        flows.create_service_client("gateway", now=NOW)
+    assert ServiceClient.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [str.upper, lambda text: text.replace("-", ""), "{{{}}}".format, "urn:uuid:{}".format],
+)
+def test_id_has_one_spelling(spelling: Callable[[str], str], service: Service) -> None:  # noqa: F811
+    """The issued one."""
+    assert is_refused(spelling(str(service.client.pk)), service.secret)
+    assert not is_refused(service.client.pk, service.secret)
+
+
+@pytest.mark.parametrize(
+    "case", ["good", "unknown", "not an id", "wrong secret", "inactive", "inactive, wrong secret"]
+)
+def test_every_verification_costs_one_run_of_the_hasher(
+    case: str,
+    service: Service,  # noqa: F811
+    runs: list[str],
+) -> None:
+    """The time that an answer takes tells nothing about the client."""
+    client_id = {"unknown": "0c0ffee0-0000-4000-8000-000000000000", "not an id": "gateway"}.get(
+        case, str(service.client.pk)
+    )
+    if "inactive" in case:
+        flows.deactivate_service_client(service.client, now=NOW)
+    assert is_refused(client_id, "x" if "secret" in case else service.secret) == (case != "good")
+    assert len(runs) == 1
+
+
+def test_verified_secret_is_remembered(service: Service, runs: list[str]) -> None:  # noqa: F811
+    """Argon2 runs once in a process, and again for any other secret."""
+    for _ in range(3):
+        verify(service.client.pk, service.secret)
+    assert runs == ["verify"]
+    assert is_refused(service.client.pk, service.secret + "x")
+    assert is_refused(service.client.pk, "")
+    assert runs == ["verify"] * 3
+    verify(service.client.pk, service.secret)
+    assert len(runs) == 3
+
+
+def test_deactivated_client_is_refused_at_once(service: Service) -> None:  # noqa: F811
+    """Although the process remembers its secret."""
+    verify(service.client.pk, service.secret)
+    assert flows.deactivate_service_client(service.client, now=NOW)
+    assert is_refused(service.client.pk, service.secret)
+    assert not flows.deactivate_service_client(service.client, now=datetime.now(UTC))
+    assert ServiceClient.objects.get().deactivated_at == NOW
+
+
+def test_secret_is_forgotten_when_the_row_has_another_hash(service: Service) -> None:  # noqa: F811
+    """Such as in a database that was restored."""
+    verify(service.client.pk, service.secret)
+    other, secret = flows.create_service_client("other", now=NOW)
+    ServiceClient.objects.filter(pk=service.client.pk).update(secret_hash=other.secret_hash)
+    assert is_refused(service.client.pk, service.secret)
+    assert not is_refused(service.client.pk, secret)
+
+
+def test_memory_is_bounded(
+    service: Service,  # noqa: F811
+    runs: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client that was forgotten is verified again."""
+    monkeypatch.setattr(service_clients, "_MAX_REMEMBERED", 1)
+    other, secret = flows.create_service_client("other", now=NOW)
+    runs.clear()
+    verify(service.client.pk, service.secret)
+    verify(other.pk, secret)
+    verify(service.client.pk, service.secret)
+    assert runs == ["verify"] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_burst_of_requests_costs_one_run_of_the_hasher(
+    service: Service,  # noqa: F811
+    runs: list[str],
+) -> None:
+    """Each run takes 100 MB, and after a start every thread gets its first request at once."""
+    call = partial(verify, service.client.pk, service.secret)
+    assert at_once([call] * 8) == [service.client] * 8
+    assert runs == ["verify"]
+
+
+class Forking(nullcontext[None]):
+    """Forks while the hasher is about to run, and has the child verify something."""
+
+    holds: bool
+
+    def __enter__(self) -> None:
+        self.holds = holds_in_child(lambda: is_refused("no SQL for this", "secret"))
+
+
+def test_child_waits_for_no_thread_of_its_parent(service: Service) -> None:  # noqa: F811
+    """Which may have been verifying a secret at the fork."""
+    forking = Forking()
+    verify(service.client.pk, service.secret, attempt=forking)
+    assert forking.holds
