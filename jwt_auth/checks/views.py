@@ -1,13 +1,15 @@
 """The mounted views: our endpoints must be among them, and one of the project's must accept tokens.
 
 Both omissions are silent otherwise. Without the endpoints, a client gets 404; without the
-authentication class, each view of the project refuses good tokens.
+authentication class, each view of the project refuses good tokens. And the endpoints for other
+services need a package that is not installed by default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Final
 
 from django.conf import settings
@@ -18,6 +20,7 @@ from rest_framework.settings import api_settings
 from jwt_auth.check_messages import warning
 from jwt_auth.conf import conf
 from jwt_auth.http.authentication import JWTAuthentication
+from jwt_auth.http.service_clients import ServiceClientAuthentication
 
 #: The endpoints that give out access tokens. The layers forbid an import of their classes here.
 _TOKEN_ROUTES: Final = frozenset({"login/", "refresh/"})
@@ -65,7 +68,11 @@ def check_views(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     views = mounted_views()
     if views is None:
         return []
-    return [*_check_endpoints(views), *_check_authentication(views)]
+    return [
+        *_check_endpoints(views),
+        *_check_authentication(views),
+        *_check_service_clients(views),
+    ]
 
 
 def _check_endpoints(views: list[MountedView]) -> Iterator[CheckMessage]:
@@ -96,7 +103,23 @@ def _check_authentication(views: list[MountedView]) -> Iterator[CheckMessage]:
         )
 
 
+def _check_service_clients(views: list[MountedView]) -> Iterator[CheckMessage]:
+    used = any(_has(ServiceClientAuthentication, view.authentication_classes) for view in views)
+    if used and find_spec("argon2") is None:
+        yield warning(
+            "W090",
+            "The endpoints for other services answer 503, because argon2-cffi is not installed: "
+            "it hashes the secrets of service clients.",
+            'Run `python -m pip install "django-jwt-sessions[argon2]"`, or remove '
+            'include("jwt_auth.urls.services") from urlpatterns',
+        )
+
+
 def _accept_tokens(classes: object) -> bool:
+    return _has(JWTAuthentication, classes)
+
+
+def _has(wanted: type[Any], classes: object) -> bool:
     return isinstance(classes, Iterable) and any(
-        isinstance(each, type) and issubclass(each, JWTAuthentication) for each in classes
+        isinstance(each, type) and issubclass(each, wanted) for each in classes
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -158,6 +159,19 @@ def test_default_class_is_imported_as_rest_framework_does(name: str, settings: S
     """A subclass counts; one that can't be imported is left to REST framework's own error."""
     settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [name]}
     assert _mounted(settings, endpoints) == []
+
+
+def test_services_without_argon2_are_warned_of(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their endpoints could verify no secret. A project without them needs no Argon2."""
+    services = path("api/auth/", include("jwt_auth.urls.services"))
+    assert _mounted(settings, endpoints, services) == []
+    monkeypatch.setitem(sys.modules, "argon2", None)
+    assert _mounted(settings, endpoints) == []
+    assert _mounted(settings, endpoints, services) == ["W090"]
+    (message,) = check_views(None)
+    assert 'pip install "django-jwt-sessions[argon2]"' in advice_of(message)
 
 
 def test_plain_check_runs_them_and_no_start_does(settings: Settings) -> None:
