@@ -63,6 +63,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "ROLES": None,
     "TENANT": None,
     "JWKS_URL": None,
+    "JWKS_MAX_STALENESS": timedelta(hours=24),
     "LOCAL_USER": None,
     "MAX_SESSIONS_PER_USER": None,
     "THROTTLE_RATES": {
@@ -187,7 +188,11 @@ class Conf:
 
     @property
     def key_store(self) -> dict[str, Any]:
-        return self._read("KEY_STORE") or self._default_key_store()
+        """The place of the key ring; with ``JWT_AUTH_JWKS_URL`` the issuer's key set.
+
+        Only tests set both: with keys in memory, they can sign tokens for a service that verifies.
+        """
+        return self._read("KEY_STORE") or self._issuers_key_set() or self._default_key_store()
 
     @property
     def key_signer(self) -> dict[str, Any] | None:
@@ -243,8 +248,16 @@ class Conf:
 
     @property
     def jwks_url(self) -> str | None:
-        """The URL of the JWK Set that a verify-only process loads; it needs no private key."""
+        """The URL of the issuer's JWK Set, for a service that only verifies tokens.
+
+        Such a service has no private key. ``None`` means that this project issues the tokens.
+        """
         return self._read("JWKS_URL")
+
+    @property
+    def jwks_max_staleness(self) -> timedelta:
+        """How long the issuer's keys are used after they were last loaded."""
+        return self._read("JWKS_MAX_STALENESS")
 
     @property
     def local_user(self) -> str | None:
@@ -266,6 +279,12 @@ class Conf:
     @staticmethod
     def _read(name: str) -> Any:
         return getattr(settings, PREFIX + name, DEFAULTS[name])
+
+    def _issuers_key_set(self) -> dict[str, Any] | None:
+        if self.jwks_url is None:
+            return None
+        backend = "jwt_auth.keys.stores.jwks.JWKSKeyStore"
+        return {"BACKEND": backend, "OPTIONS": {"URL": self.jwks_url}}
 
     def _default_key_store(self) -> dict[str, Any]:
         # One folder per issuer, so that two projects of the same operating-system user don't share

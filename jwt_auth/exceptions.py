@@ -18,6 +18,7 @@
         ├── InvalidKey            the key material is malformed, weak or of the wrong kind
         ├── UnknownKey            no key with that kid verifies tokens now
         ├── NoSigningKey          the ring has no key that signs now
+        │   └── VerifyOnly        the keys are another service's, which signs with them
         ├── KeyRingExists         the first ring can't be made, because there is one already
         ├── KeyRingConflict       another process saved the ring in the meantime
         ├── KeyWaiting            the next key is published already, with another algorithm
@@ -181,6 +182,15 @@ class UnknownKey(KeyFailure):
 class NoSigningKey(KeyFailure):
     code = "no_signing_key"
     message = "The key ring has no key that signs now: run `manage.py rotate_keys --now`."
+
+
+class VerifyOnly(NoSigningKey):
+    """``JWT_AUTH_JWKS_URL`` is set, so the private keys are at the issuer."""
+
+    code = "verify_only"
+    message = (
+        "This service only verifies tokens (JWT_AUTH_JWKS_URL): log in and refresh at the issuer."
+    )
 
 
 class KeyRingExists(KeyFailure):

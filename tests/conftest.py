@@ -17,9 +17,11 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from jwt_auth.conf import NO_REVOCATION
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.jobs import jobs_of
+from tests.keys.issuer import Issuer
 from tests.keys.reloading import finish_reloads, record_reloads
 from tests.settings import REAL_PASSWORD_HASHERS
 
@@ -80,6 +82,19 @@ def file_store(folder: Path, settings: Settings) -> FileKeyStore:
     store = get_key_store()
     assert isinstance(store, FileKeyStore)
     return store
+
+
+@pytest.fixture
+def issuer(settings: Settings) -> Iterator[Issuer]:
+    """The issuer of the tokens that this process, a service without private keys, verifies."""
+    issuer = Issuer()
+    settings.JWT_AUTH_KEY_STORE = None
+    settings.JWT_AUTH_JWKS_URL = issuer.url
+    # What the default of such a service is; the settings of the tests name another.
+    settings.JWT_AUTH_REVOCATION = NO_REVOCATION
+    with issuer.service.running():
+        yield issuer
+        finish_reloads()
 
 
 @pytest.fixture(autouse=True)

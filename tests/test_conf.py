@@ -38,6 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "ROLES": None,
     "TENANT": None,
     "JWKS_URL": None,
+    "JWKS_MAX_STALENESS": timedelta(hours=24),
     "LOCAL_USER": None,
     "MAX_SESSIONS_PER_USER": None,
     "THROTTLE_RATES": {
@@ -51,10 +52,10 @@ DEFAULTS: dict[str, Any] = {
 
 #: A row of the documentation: the name, and the default as a duration or in Python.
 _ROW = re.compile(
-    r"^\| `JWT_AUTH_(\w+)` \| (?:(\d+)(?: (minutes|days|s))?|`(None|True|False|\"\w+\")`)",
+    r"^\| `JWT_AUTH_(\w+)` \| (?:(\d+)(?: (minutes|hours|days|s))?|`(None|True|False|\"\w+\")`)",
     re.MULTILINE,
 )
-_UNITS = {"minutes": "minutes", "days": "days", "s": "seconds", "": "seconds"}
+_UNITS = {"minutes": "minutes", "hours": "hours", "days": "days", "s": "seconds", "": "seconds"}
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
@@ -171,3 +172,15 @@ def test_default_key_store_lies_in_the_home_folder(
     settings.JWT_AUTH_ISSUER = "shop"
     del settings.JWT_AUTH_KEY_STORE
     assert conf.key_store["OPTIONS"]["PATH"] == "/home/alice/.local/share/jwt_auth/shop"
+
+
+def test_key_store_of_a_service_that_only_verifies_is_the_key_set(settings: Settings) -> None:
+    """Keys in memory take its place: tests of the service sign tokens with them."""
+    settings.JWT_AUTH_KEY_STORE = None
+    settings.JWT_AUTH_JWKS_URL = "https://auth.example.com/.well-known/jwks.json"
+    assert conf.key_store == {
+        "BACKEND": "jwt_auth.keys.stores.jwks.JWKSKeyStore",
+        "OPTIONS": {"URL": settings.JWT_AUTH_JWKS_URL},
+    }
+    settings.JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.testing.MemoryKeyStore"}
+    assert conf.key_store == settings.JWT_AUTH_KEY_STORE

@@ -12,10 +12,11 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, Error, router, transaction
+from django.db import DEFAULT_DB_ALIAS, Error, connections, router, transaction
 from django.db.models import Model
 
 from jwt_auth.check_messages import warning
+from jwt_auth.conf import conf
 from jwt_auth.database_errors import misses_something, quote
 from jwt_auth.models import has_version_field, write_database
 from jwt_auth.startup import MIGRATIONS, this_process
@@ -46,6 +47,10 @@ def check_deployed_databases(
     if databases is not None and databases is _asked:
         return []
     used = dict.fromkeys(write_database(model) for model in _models())
+    if conf.jwks_url is not None:
+        # A service that only verifies may have no database (DATABASES = {}).
+        engines = {alias: connections.settings[alias]["ENGINE"] for alias in used}
+        used = {alias: None for alias in used if engines[alias] != "django.db.backends.dummy"}
     return [message for alias in used for message in _check_database(alias)]
 
 

@@ -36,6 +36,7 @@ _LIMITS: Final = (
     ("E017", "KEY_ROTATION_INTERVAL", _HOUR, 3650 * _DAY),
     ("E018", "KEY_PUBLISH_AHEAD", _ZERO, MAX_KEY_PUBLISH_AHEAD),
     ("E019", "KEY_RELOAD_INTERVAL", _SECOND, _DAY),
+    ("E082", "JWKS_MAX_STALENESS", 10 * _MINUTE, 30 * _DAY),
 )
 
 
@@ -55,7 +56,10 @@ def check_durations_together() -> Iterator[CheckMessage]:
         yield setting_error(
             "E031", "SESSION_LIFETIME", "must not be shorter than JWT_AUTH_REFRESH_TOKEN_LIFETIME."
         )
-    yield from _check_publish_ahead()
+    if conf.jwks_url is None:
+        yield from _check_publish_ahead()
+    else:
+        yield from _check_staleness()
     if conf.access_token_lifetime > 30 * _MINUTE:
         yield warning(
             "W001",
@@ -89,6 +93,18 @@ def _check_publish_ahead() -> Iterator[CheckMessage]:
             "JWT_AUTH_KEY_PUBLISH_AHEAD allows for no difference between clocks: a node that is a "
             "minute ahead signs with a key that a verifier may not have yet.",
             setting_line("KEY_PUBLISH_AHEAD", _in_seconds(safe)),
+        )
+
+
+def _check_staleness() -> Iterator[CheckMessage]:
+    needed = 2 * conf.key_reload_interval
+    if conf.jwks_max_staleness < needed:
+        yield setting_error(
+            "E083",
+            "JWKS_MAX_STALENESS",
+            f"must be at least {needed}, twice JWT_AUTH_KEY_RELOAD_INTERVAL. Otherwise the keys"
+            " are too old to be used before they are loaded again.",
+            _in_seconds(needed),
         )
 
 

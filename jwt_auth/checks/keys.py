@@ -46,6 +46,9 @@ _HINTS: Final = {
     KeyStoreError: "The user that the server runs as must be able to read JWT_AUTH_KEY_STORE.",
     KeyStoreUnavailable: "Check that the store of JWT_AUTH_KEY_STORE is up and can be reached.",
 }
+_AT_THE_ISSUER: Final = (
+    "Check that JWT_AUTH_JWKS_URL is the issuer's key set and can be reached from here."
+)
 
 
 def find_key_problem() -> CheckMessage | None:
@@ -59,7 +62,14 @@ def find_start_problem() -> CheckMessage | None:
 
     Gunicorn stops the whole server when one worker fails to boot. Without the wait, a worker that
     is replaced during an outage of the store would have that effect.
+
+    A service that only verifies starts in any case, and answers 503 to requests with a token until
+    it has the keys. An outage of the issuer must not stop other services.
     """
+    if conf.jwks_url is not None:
+        if (failure := _find_failure(cache.get_ring)) is not None:
+            logger.error("The server starts without the issuer's keys: %s", failure)
+        return None
     deadline, said = monotonic() + START_PATIENCE, ""
     while isinstance(failure := _find_failure(cache.get_ring), KeyStoreUnavailable):
         if monotonic() >= deadline:
@@ -76,6 +86,8 @@ def _load() -> KeyRing:
 
 
 def _judge(ring: KeyRing) -> None:
+    if ring.is_verify_only:
+        return  # each key was tried when it was read, and none has to sign
     signer = ring.signing_key(datetime.now(UTC)).signer
     if signer is not None:
         get_signer_of(signer)  # asks nothing of it: while it is down, a server can still verify
@@ -84,8 +96,6 @@ def _judge(ring: KeyRing) -> None:
 
 
 def _find_failure(load: Callable[[], KeyRing]) -> KeyFailure | None:
-    if conf.jwks_url is not None:
-        return None
     try:
         _judge(load())
     except ImproperlyConfigured:
@@ -100,12 +110,17 @@ def _problem(failure: KeyFailure | None) -> CheckMessage | None:
 
 
 def _hint(failure: KeyFailure) -> str:
+    if conf.jwks_url is not None:
+        return _AT_THE_ISSUER
     return _HINTS.get(type(failure), _AS_THE_SERVER)
 
 
 def check_keys(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
-    """Warn only, because other commands and a build without secrets may need no keys."""
-    if this_process().command in _WITHOUT_KEYS:
+    """Warn only, because other commands and a build without secrets may need no keys.
+
+    Another service isn't asked for its keys by every command.
+    """
+    if this_process().command in _WITHOUT_KEYS or conf.jwks_url is not None:
         return []
     failure = _find_failure(_load)
     return [] if failure is None else [warning("W030", str(failure), _hint(failure))]

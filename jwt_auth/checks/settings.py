@@ -24,7 +24,11 @@ from jwt_auth.checks.cookies import check_cookie_types, check_cookies_together
 from jwt_auth.checks.cross_origin import check_cross_origin
 from jwt_auth.checks.durations import check_durations, check_durations_together
 from jwt_auth.conf import ALGORITHMS, DEFAULTS, NAMES, PREFIX, conf
+from jwt_auth.fetching import find_fault
 from jwt_auth.http.throttling import parse_rate
+
+#: What the hint shows as the address of a key set.
+_KEY_SET: Final = "https://auth.example.com/.well-known/jwks.json"
 
 
 def check_settings(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
@@ -114,10 +118,21 @@ def _check_throttles() -> Iterator[CheckMessage]:
             )
 
 
-def _check_planned() -> Iterator[CheckMessage]:
-    # To accept it silently would promise a feature that does not exist yet.
-    if conf.jwks_url is not None:
-        yield setting_error("E023", "JWKS_URL", "has no effect in this version and must be None.")
+def _check_jwks_url() -> Iterator[CheckMessage]:
+    if conf.jwks_url is None:
+        return
+    if fault := find_fault(conf.jwks_url):
+        yield setting_error("E080", "JWKS_URL", f"{fault}.", f'"{_KEY_SET}"')
+        return
+    for setting in ("KEY_STORE", "KEY_SIGNER"):
+        # An error: a service that issues tokens must not stop doing so because of one line.
+        if getattr(settings, PREFIX + setting, None) is not None:
+            yield error(
+                "E081",
+                f"JWT_AUTH_JWKS_URL and JWT_AUTH_{setting} are both set, but a service either"
+                " verifies with the issuer's public keys or has private keys.",
+                f"Write {PREFIX}{setting} = None here, or {PREFIX}JWKS_URL = None at the issuer",
+            )
 
 
 #: In each group, the others run only if the first has found nothing: they rely on its types.
@@ -134,5 +149,5 @@ _CHECKS: Final = (
     (check_databases,),
     (_check_numbers,),
     (_check_throttles,),
-    (_check_planned,),
+    (_check_jwks_url,),
 )

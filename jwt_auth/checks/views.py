@@ -76,9 +76,15 @@ def check_views(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
 
 
 def _check_endpoints(views: list[MountedView]) -> Iterator[CheckMessage]:
-    if conf.jwks_url is not None:
-        return  # another service gives out the tokens
-    if not any(view.is_endpoint and view.cls.route in _TOKEN_ROUTES for view in views):
+    gives_tokens = any(view.is_endpoint and view.cls.route in _TOKEN_ROUTES for view in views)
+    if gives_tokens and conf.jwks_url is not None:
+        yield warning(
+            "W081",
+            "The URLs lead to login/ or refresh/, which answer 503: this service only verifies"
+            " tokens (JWT_AUTH_JWKS_URL).",
+            f'Remove include("jwt_auth.urls") from urlpatterns in {settings.ROOT_URLCONF}',
+        )
+    if not gives_tokens and conf.jwks_url is None:
         yield warning(
             "W071",
             "No URL leads to the endpoints of jwt_auth: clients can neither log in nor refresh.",

@@ -19,6 +19,10 @@ An unknown ``kid`` starts a load when the store says that its ring has changed. 
 say, the pauses between such loads double, so that invented kids cause neither reads nor waits.
 
 A planned change, such as the activation of a key, needs no load: each request asks the clock.
+
+Another service's keys (``JWT_AUTH_JWKS_URL``) are used for ``JWT_AUTH_JWKS_MAX_STALENESS`` after
+the last load that succeeded. Such a process starts without keys if it has to. It then tries to load
+them at growing intervals, so that requests neither wait for the issuer nor flood it.
 """
 
 from __future__ import annotations
@@ -35,11 +39,11 @@ from django.core.signals import setting_changed
 from django.db import connections
 
 from jwt_auth.conf import conf
-from jwt_auth.exceptions import KeyFailure, KeyStoreError, UnknownKey
+from jwt_auth.exceptions import KeyFailure, KeyStoreError, KeyStoreUnavailable, UnknownKey
 from jwt_auth.forks import after_fork_in_child
 from jwt_auth.keys import jwk
 from jwt_auth.keys.bounded_call import BoundedExecutor, StillWaiting
-from jwt_auth.keys.cache_limits import StoreTrouble, UnknownKidPauses
+from jwt_auth.keys.cache_limits import GrowingPauses, StoreTrouble
 from jwt_auth.keys.jwk import JWK, SigningKey, VerificationKey
 from jwt_auth.keys.loaded_ring import LoadedRing, prepare_ring
 from jwt_auth.keys.older_rings import OlderRing, find_refused
@@ -61,7 +65,10 @@ _LONGEST_LOAD: Final = 30.0
 _MOST_LOADS: Final = 4
 
 #: The issuer is a part of the default store's path.
-_SETTINGS: Final = frozenset({"JWT_AUTH_KEY_STORE", "JWT_AUTH_ISSUER"})
+_SETTINGS: Final = frozenset({"JWT_AUTH_KEY_STORE", "JWT_AUTH_ISSUER", "JWT_AUTH_JWKS_URL"})
+
+#: Seconds between two attempts to get the first copy from another service.
+_LONGEST_FIRST_PAUSE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,6 +76,8 @@ class _Copy:
     """All that the process knows after a load. The next load replaces it as a whole."""
 
     loaded: LoadedRing
+    #: When the last load that succeeded began, by the monotonic clock.
+    loaded_at: float
     #: When the last load ended, by the monotonic clock and by the time of day.
     tried_at: float
     told_at: datetime
@@ -77,6 +86,12 @@ class _Copy:
     #: The store's stamp at the last load, if that load failed or its ring was not taken.
     refused_stamp: object | None = None
     older: OlderRing | None = None
+
+    def is_stale(self) -> bool:
+        """Whether these are another service's keys, and nobody knows whether they still hold."""
+        age = monotonic() - self.loaded_at
+        is_old = age > conf.jwks_max_staleness.total_seconds()
+        return is_old and self.loaded.ring.is_verify_only
 
 
 class _Load:
@@ -111,13 +126,29 @@ class _Cache:
 
     def _forget(self) -> None:
         self._copy: _Copy | None = None
-        self._pauses, self._trouble = UnknownKidPauses(), StoreTrouble()
+        self._pauses, self._trouble = GrowingPauses(), StoreTrouble()
+        self._first_pauses = GrowingPauses()
+        self._first_failure: KeyFailure = KeyStoreError()
 
     def find(self) -> LoadedRing | None:
         copy = self._copy
         return None if copy is None else copy.loaded
 
     def get(self) -> _Copy:
+        """Give the copy, unless it is too old to be used.
+
+        Raises:
+            KeyFailure: there is none, or it is too old.
+        """
+        copy = self._get()
+        if copy.is_stale():
+            raise KeyStoreUnavailable(
+                f"The keys of {copy.loaded.origin} are not used any more, because they could not be"
+                " loaded for longer than JWT_AUTH_JWKS_MAX_STALENESS."
+            )
+        return copy
+
+    def _get(self) -> _Copy:
         """Give the copy; start a load from half the interval on, wait for it from the whole on."""
         copy = self._copy
         if copy is None:
@@ -169,7 +200,7 @@ class _Cache:
             load = self._load
         if seen is not None and lasts > interval:
             reason = f"it has not answered for {lasts:.0f} seconds"
-            self._trouble.failed(now, seen.loaded.origin, reason)
+            self._trouble.failed(now, seen.loaded.origin, reason, is_stale=seen.is_stale())
         return load
 
     def _get_first(self) -> _Copy:
@@ -182,6 +213,8 @@ class _Cache:
         with self._lock:
             if (copy := self._copy) is not None:
                 return copy
+            if self._load is None and not self._may_load_first():
+                raise anew(self._first_failure)
             load = self._load = self._load or mine
         if load is mine:
             self._run(load)
@@ -192,10 +225,17 @@ class _Cache:
         copy, failure = self._copy or load.copy, load.failure
         if copy is not None:
             return copy
-        if load is mine and failure is not None:
-            raise failure
         # A new instance: a traceback must not grow from thread to thread.
-        raise anew(failure) if isinstance(failure, KeyFailure) else KeyStoreError
+        told = anew(failure) if isinstance(failure, KeyFailure) else KeyStoreError()
+        if load is mine and failure is not None:
+            self._first_failure = told
+            raise failure
+        raise told
+
+    def _may_load_first(self) -> bool:
+        return conf.jwks_url is None or self._first_pauses.may_load(
+            monotonic(), limit=_LONGEST_FIRST_PAUSE
+        )
 
     def _load_in_background(self, load: _Load) -> None:
         try:
@@ -240,7 +280,8 @@ class _Cache:
         else:
             # Only our own errors are known to quote no secret.
             reason = str(failure) if isinstance(failure, KeyFailure) else type(failure).__name__
-            self._trouble.failed(copy.tried_at, copy.loaded.origin, reason)
+            origin, is_stale = copy.loaded.origin, copy.is_stale()
+            self._trouble.failed(copy.tried_at, origin, reason, is_stale=is_stale)
         before = states(former.loaded.ring, former.told_at)
         after = states(copy.loaded.ring, copy.told_at)
         for event, kid in arrivals(before, after, new_keys=False):
@@ -261,6 +302,7 @@ def _load_copy(load: _Load, former: _Copy | None) -> _Copy:
     now = monotonic()
     copy = _Copy(
         loaded=loaded,
+        loaded_at=load.started,
         tried_at=now,
         told_at=datetime.now(UTC),
         is_quick=now - load.started < PATIENCE,

@@ -1,4 +1,4 @@
-"""How often the key cache loads the ring for unknown kids, and logs that the store fails.
+"""How often the key cache loads the ring for unknown kids or without a copy, and logs failures.
 
 Neither asks a clock: the cache passes the time, by the monotonic clock.
 """
@@ -17,11 +17,12 @@ _FIRST_PAUSE: Final = 1.0
 _LOG_INTERVAL: Final = 60.0
 
 
-class UnknownKidPauses:
-    """How often an unknown ``kid`` may start a load when the store can't say that it has changed.
+class GrowingPauses:
+    """How often a load may start that is likely to be in vain: for an unknown ``kid`` when the
+    store can't say that it has changed, or when it has just failed to give the first copy.
 
-    At first immediately, then after one second, two, four and so on, up to ``limit`` seconds. An
-    unknown ``kid`` that comes after a quiet pause is a first one again.
+    At first immediately, then after one second, two, four and so on, up to ``limit`` seconds. A
+    load that is asked for after a quiet pause is a first one again.
     """
 
     def __init__(self) -> None:
@@ -44,13 +45,14 @@ class StoreTrouble:
         self._next = float("-inf")
         self._lasts = False
 
-    def failed(self, now: float, origin: str, reason: str) -> None:
+    def failed(self, now: float, origin: str, reason: str, *, is_stale: bool) -> None:
         self._lasts = True
         if now >= self._next:
             self._next = now + _LOG_INTERVAL
             logger.error(
-                "The key ring could not be reloaded from %s, the former copy stays in use: %s",
+                "The key ring could not be reloaded from %s, the former copy %s: %s",
                 origin,
+                "is too old to be used" if is_stale else "stays in use",
                 reason,
             )
 

@@ -90,7 +90,9 @@ def prepare_ring(
         return replace(former, origin=origin, stamp=stamp)
     return LoadedRing(
         ring=ring,
-        signing={key.kid: prepare_ring_key(key) for key in ring.keys},
+        signing={}
+        if ring.is_verify_only
+        else {key.kid: prepare_ring_key(key) for key in ring.keys},
         verification={key.kid: (key, jwk.prepare_verification_key(key.jwk)) for key in ring.keys},
         origin=origin,
         stamp=stamp,

@@ -12,13 +12,13 @@ The ring is pure: each method takes the time as an aware datetime.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from jwt_auth.exceptions import NoSigningKey
+from jwt_auth.exceptions import NoSigningKey, VerifyOnly
 from jwt_auth.keys import ring_document
 from jwt_auth.keys.jwk import JWK
 from jwt_auth.keys.jwk_format import is_same_key, is_symmetric
@@ -61,6 +61,8 @@ class KeyRing:
 
     version: int
     keys: tuple[RingKey, ...] = ()
+    #: Whether these are the public keys of another service, which alone knows the key that signs.
+    is_verify_only: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> KeyRing:
@@ -84,7 +86,10 @@ class KeyRing:
 
         Raises:
             NoSigningKey: every key has expired, or the ring is empty.
+            VerifyOnly: another service signs.
         """
+        if self.is_verify_only:
+            raise VerifyOnly
         living = self.verifying_keys(now)
         active = [key for key in living if not key.is_waiting(now)]
         if active:
@@ -119,7 +124,7 @@ class KeyRing:
     def state_of(self, key: RingKey, now: datetime) -> KeyState:
         if key.is_expired(now):
             return KeyState.EXPIRED
-        if key == self.signing_key(now):
+        if not self.is_verify_only and key == self.signing_key(now):
             return KeyState.SIGNING
         return KeyState.PUBLISHED if key.is_waiting(now) else KeyState.VERIFYING
 
@@ -132,6 +137,21 @@ class KeyRing:
     def of_unknown_age(cls, jwk: JWK) -> KeyRing:
         """Make a ring of one key, which signs, although nobody knows when it was made."""
         return cls(version=0).with_next_key(jwk, UNKNOWN_AGE, UNKNOWN_AGE, timedelta(0))
+
+    @classmethod
+    def of_public_keys(cls, jwks: Iterable[JWK]) -> KeyRing:
+        """Make a ring of another service's keys, whose age and plans only that service knows."""
+        keys = (
+            RingKey(
+                kid=jwk["kid"],
+                algorithm=jwk["alg"],
+                jwk=jwk,
+                created_at=UNKNOWN_AGE,
+                activates_at=UNKNOWN_AGE,
+            )
+            for jwk in jwks
+        )
+        return cls(version=0, keys=tuple(keys), is_verify_only=True)
 
     def with_next_key(
         self,

@@ -26,7 +26,10 @@ class SignerReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RingKey:
-    """A JWK and its times. The JWK is private, unless the key has a signer."""
+    """A JWK and its times.
+
+    The JWK is private, unless the key has a signer or is another service's (``JWT_AUTH_JWKS_URL``).
+    """
 
     kid: str
     algorithm: str

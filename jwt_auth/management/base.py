@@ -20,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import Error as DatabaseError
 
+from jwt_auth.conf import conf
 from jwt_auth.database_errors import explain
 from jwt_auth.exceptions import KeyFailure
 
@@ -35,6 +36,12 @@ _OPTION: Final = re.compile(r"--?[a-z][a-z-]{0,30}")
 _VALUE: Final = re.compile(r"""[:'"]""")
 
 
+_AT_THE_ISSUER: Final = (
+    "This service only verifies tokens and has no private keys (JWT_AUTH_JWKS_URL): run this"
+    " command at the issuer."
+)
+
+
 class WrongOptions(CommandError):
     """The command was given options or arguments that it doesn't take."""
 
@@ -43,6 +50,9 @@ class JWTAuthCommand(BaseCommand):
     """Says in one sentence why it failed. ``handle`` may let errors of keys, settings and the
     database pass.
     """
+
+    #: Whether it needs the private keys, which a service that only verifies doesn't have.
+    needs_private_keys = False
 
     #: Whether the process ends with this command.
     _is_last = False
@@ -71,6 +81,8 @@ class JWTAuthCommand(BaseCommand):
         output = _Output(options.get("stdout") or standard)
         try:
             with _explained():
+                if self.needs_private_keys and conf.jwks_url is not None:
+                    raise CommandError(_AT_THE_ISSUER)
                 result = super().execute(*args, **options | {"stdout": output})
         finally:
             output.finish(is_last=self._is_last)

@@ -46,7 +46,8 @@ def next_step(ring: KeyRing, key: RingKey, now: datetime) -> str:
         case KeyState.VERIFYING if key.expires_at is not None:
             return f"expires {timestamp(key.expires_at)}"
         case KeyState.VERIFYING:
-            return "gets its expiry at the next rotation"
+            is_ours = not ring.is_verify_only
+            return "gets its expiry at the next rotation" if is_ours else "see the issuer"
         case _:
             return "run `manage.py rotate_keys --retire`"
 

@@ -227,3 +227,14 @@ def test_all_databases_that_django_passes_by_itself_are_not_taken_for_asked(no_t
     """Django 6.1 passes them to the checks of a deployment, and runs no others on them."""
     assert check_databases(None, ["default"])
     assert _only(check_deployed_databases(None, ["default"])).id == "jwt_auth.W073"
+
+
+def test_service_that_only_verifies_may_have_no_database(
+    no_table: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that it has is checked. The settings DATABASES = {} mean an engine that does nothing."""
+    settings.JWT_AUTH_JWKS_URL = "https://auth.example.com/.well-known/jwks.json"
+    assert len(check_deployed_databases(None)) == 1
+    engine = "django.db.backends.dummy"
+    monkeypatch.setitem(connections.settings["default"], "ENGINE", engine)
+    assert check_deployed_databases(None) == []

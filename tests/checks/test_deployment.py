@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from jwt_auth.checks.deployment import check_deployment
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.encoding import base64url_encode
 from tests.checks.scene import advice_of, change_key, ids_of
+from tests.keys.issuer import Issuer
+from tests.keys.remote.service import Answer
 
 pytestmark = pytest.mark.smoke
 
@@ -171,3 +174,23 @@ def test_check_command_runs_them(db: None, settings: Settings) -> None:
         call_command("check", deploy=deploy, tags=["jwt_auth"], stderr=stream, stdout=stream)
     assert "jwt_auth.W011" in shown[True].getvalue()
     assert "jwt_auth.W011" not in shown[False].getvalue()
+
+
+def test_service_that_only_verifies_has_no_message(issuer: Issuer, settings: Settings) -> None:
+    """It has no key to rotate, and counts no logins."""
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    assert check_deployment(None) == []
+
+
+def test_key_that_cannot_be_used_is_warned_of(issuer: Issuer) -> None:
+    """Tokens of it are refused, and only the log would say why."""
+    keys = [*issuer.key_set(), {**issuer.key_set()[0], "kid": "other", "use": "enc"}]
+    issuer.service.always = Answer(body=json.dumps({"keys": keys}).encode())
+    (message,) = check_deployment(None)
+    assert message.id == "jwt_auth.W080"
+    assert "Key 2 of the set: A key whose use is not sig" in message.msg
+
+
+def test_issuer_that_is_down_is_one_message(issuer: Issuer) -> None:
+    with issuer.service.being_away():
+        assert ids_of(check_deployment(None)) == ["E030"]

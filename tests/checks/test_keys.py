@@ -18,7 +18,9 @@ from jwt_auth.keys import cache
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import get_key_store
 from tests.checks.scene import advice_of, change_key
+from tests.keys.issuer import Issuer
 from tests.keys.reloading import signing_key
+from tests.keys.remote.service import Answer
 
 
 def _problem() -> CheckMessage:
@@ -163,10 +165,33 @@ def test_wrong_store_is_left_to_the_check_of_settings(settings: Settings) -> Non
     assert find_key_problem() is None
 
 
-def test_verify_only_install_needs_no_ring(no_ring: Path, settings: Settings) -> None:
-    """Its keys would come from another service."""
-    settings.JWT_AUTH_JWKS_URL = "https://auth.example.com/.well-known/jwks.json"
+def test_service_that_only_verifies_needs_no_ring(no_ring: Path, issuer: Issuer) -> None:
+    """It starts with the issuer's keys, for its first request. No command asks for them."""
+    assert check_keys(None) == []
+    assert issuer.fetches == 0
+    assert checks.start_problems(serving=True) == []
+    assert cache.find_loaded_ring() is not None
+    assert issuer.fetches == 1
+
+
+@pytest.mark.parametrize("answer", [Answer(status=503), Answer(body=b"<html>")])
+def test_service_that_only_verifies_starts_without_the_issuer(
+    issuer: Issuer, answer: Answer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An outage of the issuer must not keep other services from starting, or from restarting."""
+    issuer.service.always = answer
+    assert checks.start_problems(serving=True) == []
+    assert f"The server starts without the issuer's keys: {issuer.url}" in caplog.text
+    assert issuer.fetches == 1
+
+
+def test_deployment_asks_the_issuer(issuer: Issuer) -> None:
+    """There the address is a good one, or somebody is told."""
     assert find_key_problem() is None
+    issuer.service.always = Answer(body=b"<html>")
+    message = _problem()
+    assert message.msg.startswith(f"{issuer.url}: The answer is not a JSON object")
+    assert "JWT_AUTH_JWKS_URL" in advice_of(message)
 
 
 def test_problem_quotes_no_private_key(ring: Path) -> None:

@@ -19,6 +19,7 @@ from tests.keys.remote.libraries import require
 AWS_KMS = "jwt_auth.keys.signers.aws.AWSKMSSigner"
 FILE_STORE = "jwt_auth.keys.stores.file.FileKeyStore"
 DATABASE = "jwt_auth.revocation.database.DatabaseRevocation"
+KEY_SET = "https://auth.example.com/.well-known/jwks.json"
 STATELESS = "jwt_auth.revocation.stateless.NoRevocation"
 
 
@@ -32,6 +33,7 @@ DURATIONS = [
     ("E017", "KEY_ROTATION_INTERVAL", timedelta(hours=1), timedelta(days=3650)),
     ("E018", "KEY_PUBLISH_AHEAD", timedelta(0), timedelta(days=30)),
     ("E019", "KEY_RELOAD_INTERVAL", timedelta(seconds=1), timedelta(days=1)),
+    ("E082", "JWKS_MAX_STALENESS", timedelta(minutes=10), timedelta(days=30)),
 ]
 
 WRONG: list[tuple[str, str, Any]] = [
@@ -86,8 +88,10 @@ WRONG: list[tuple[str, str, Any]] = [
     *(("E022", "ROLES", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
     *(("E085", "LOCAL_USER", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
     *(("E075", "TENANT", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
-    ("E023", "JWKS_URL", "https://auth.example.com/.well-known/jwks.json"),
-    ("E023", "JWKS_URL", "https://[/jwks.json"),
+    ("E080", "JWKS_URL", "https://[/jwks.json"),
+    ("E080", "JWKS_URL", "http://auth.example.com/.well-known/jwks.json"),
+    ("E080", "JWKS_URL", "https://user:password@auth.example.com/.well-known/jwks.json"),
+    *(("E080", "JWKS_URL", value) for value in ("", "file:///etc/keys", 5, {"URL": "https://a"})),
     *(("E024", "MAX_SESSIONS_PER_USER", value) for value in (0, -1, "1", True, 1.5)),
     *(("E025", "THROTTLE_RATES", value) for value in (None, "5/min", 5)),
     ("E025", "THROTTLE_RATES", []),
@@ -130,6 +134,8 @@ def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None
         "LOCAL_USER",
     }:  # the example's path is the project's own to make
         good = "tests.users.models.roles_of"
+    if name == "JWKS_URL":
+        settings.JWT_AUTH_KEY_STORE = None  # keys of its own would be another error
     assert not [left for left in messages_of(settings, **{name: good}) if isinstance(left, Error)]
 
 
@@ -282,10 +288,36 @@ def test_setting_of_another_package_is_none_of_ours(settings: Settings) -> None:
     assert check_settings(None) == []
 
 
-def test_key_store_is_not_checked_if_keys_come_from_an_url(settings: Settings) -> None:
-    """The server would not load from it."""
-    wrong = {"JWKS_URL": "https://auth.example.com/.well-known/jwks.json", "KEY_STORE": "nothing"}
-    assert ids_of(messages_of(settings, **wrong)) == ["E023"]
+@pytest.mark.parametrize("url", [KEY_SET, "http://127.0.0.1:8000/jwks.json", f"{KEY_SET}?p=1"])
+def test_service_that_only_verifies_has_no_message(url: str, settings: Settings) -> None:
+    """On the same machine the key set may come over plain HTTP."""
+    assert messages_of(settings, JWKS_URL=url, KEY_STORE=None) == []
+
+
+@pytest.mark.parametrize("setting", ["KEY_STORE", "KEY_SIGNER"])
+def test_private_keys_of_a_service_that_only_verifies_are_an_error(
+    settings: Settings, setting: str
+) -> None:
+    """The line may be meant for another service: the issuer would stop giving out tokens."""
+    settings.JWT_AUTH_KEY_STORE = None
+    value = {"BACKEND": AWS_KMS if setting == "KEY_SIGNER" else "nothing"}
+    if setting == "KEY_SIGNER":
+        require("boto3", "django-jwt-sessions[aws]")
+    (message,) = messages_of(settings, **{"JWKS_URL": KEY_SET, setting: value})
+    assert message.id == "jwt_auth.E081"
+    assert advice_of(message).startswith(f"Write JWT_AUTH_{setting} = None here, or ")
+
+
+def test_staleness_must_be_longer_than_the_reload_interval(settings: Settings) -> None:
+    """Otherwise requests fail although the issuer is up."""
+    day, second = timedelta(days=1), timedelta(seconds=1)
+    good = {"JWKS_URL": KEY_SET, "KEY_STORE": None, "JWKS_MAX_STALENESS": 2 * day}
+    assert messages_of(settings, **good, KEY_RELOAD_INTERVAL=day) == []
+    (message,) = messages_of(settings, JWKS_MAX_STALENESS=2 * day - second)
+    assert message.id == "jwt_auth.E083"
+    assert advice_of(message) == "Write JWT_AUTH_JWKS_MAX_STALENESS = timedelta(seconds=172800)"
+    settings.JWT_AUTH_KEY_PUBLISH_AHEAD = 2 * day
+    assert messages_of(settings, JWKS_URL=None) == []
 
 
 def test_service_that_only_verifies_must_say_that_it_revokes_nothing(settings: Settings) -> None:

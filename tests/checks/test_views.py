@@ -112,6 +112,8 @@ def test_tokens_from_another_service_need_no_endpoints(settings: Settings) -> No
     """The login is there."""
     settings.JWT_AUTH_JWKS_URL = "https://auth.example.com/.well-known/jwks.json"
     assert _mounted(settings) == []
+    assert _mounted(settings, path("", include("jwt_auth.urls"))) == ["W081"]
+    assert _mounted(settings, path("", include("jwt_auth.urls.well_known"))) == []
 
 
 @pytest.mark.parametrize("urlconf", [None, "", "no.such.module", "jwt_auth.conf", "tests.jobs.ALL"])

@@ -155,7 +155,7 @@ _WITHOUT: dict[str, list[tuple[object, str, object]]] = {
     "bound_on_threads": [(cache._cache._executor, "_places", 100)],
     "abandoning": [(cache, "_LONGEST_LOAD", float("inf"))],
     "refusing_older_rings": [(cache, "find_refused", _nothing)],
-    "pauses": [(cache_limits.UnknownKidPauses, "may_load", _always)],
+    "pauses": [(cache_limits.GrowingPauses, "may_load", _always)],
     "refused_stamps": [(cache, "replace", _forget_stamp)],
     "log_interval": [(cache_limits, "_LOG_INTERVAL", 0.0)],
     "remembered_trouble": [(cache_limits.StoreTrouble, "ended", _say_that_it_ended)],

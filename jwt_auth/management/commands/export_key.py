@@ -22,6 +22,7 @@ _FORMATS: Final = ("pem", "jwk")
 
 class Command(JWTAuthCommand):
     help = "Writes a key of the ring as PEM or JWK: the public key, or the private one if asked."
+    needs_private_keys = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("kid", metavar="KID")

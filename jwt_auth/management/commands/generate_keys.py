@@ -15,6 +15,7 @@ from jwt_auth.management.base import JWTAuthCommand
 
 class Command(JWTAuthCommand):
     help = "Makes the key ring with its first key, which signs at once."
+    needs_private_keys = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--algorithm", metavar="A", help=", ".join(ALGORITHMS))

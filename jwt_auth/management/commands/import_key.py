@@ -27,6 +27,7 @@ class Command(JWTAuthCommand):
         "Publishes a key from a PEM or JWK file as the next key, which signs after"
         " JWT_AUTH_KEY_PUBLISH_AHEAD. Makes the key ring with this key if it doesn't exist yet."
     )
+    needs_private_keys = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", nargs="?", metavar="FILE", help="a PEM or JWK, - for stdin")

@@ -15,6 +15,7 @@ from jwt_auth.management.base import JWTAuthCommand
 
 class Command(JWTAuthCommand):
     help = "Encrypts the key ring in the database under the first of the key-encryption keys."
+    needs_private_keys = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="say what would be done")

@@ -28,6 +28,7 @@ _END_SESSIONS: Final = "run `manage.py revoke_tokens --all`"
 
 class Command(JWTAuthCommand):
     help = "Publishes the next key, which signs after JWT_AUTH_KEY_PUBLISH_AHEAD."
+    needs_private_keys = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--now", action="store_true", help="the new key signs at once")

@@ -1,0 +1,64 @@
+"""The endpoints of a service that only verifies: tokens are accepted, and none is given out."""
+
+from __future__ import annotations
+
+import pytest
+
+from jwt_auth.keys import cache
+from tests.http.site import Session, Site, everything
+from tests.keys.issuer import Issuer
+
+UNAVAILABLE = {
+    "detail": "The service is not available at the moment.",
+    "code": "unavailable",
+}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_token_of_the_issuer_is_accepted_without_sql(issuer: Issuer) -> None:
+    """The test allows no database. The user is made from the claims."""
+    answer = Site().get("/api/hello/", headers=bearer(issuer.token(sub="42")))
+    assert (answer.status_code, answer.json()["hello"]) == (200, "42")
+    forged = issuer.token()[:-4] + "AAAA"
+    assert Site().get("/api/hello/", headers=bearer(forged)).status_code == 401
+
+
+def test_tokens_are_unavailable_without_keys(
+    issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503, so that clients try again; the reason is in the log."""
+    with issuer.service.being_away():
+        answer = Site().get("/api/hello/", headers=bearer(issuer.token()))
+    assert answer.status_code == 503
+    assert f"Access tokens can't be verified: {issuer.url} can't be fetched" in caplog.text
+
+
+def test_login_and_refresh_are_unavailable(
+    session: Session,
+    credentials: dict[str, str],
+    issuer: Issuer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They are mounted by mistake, which W081 reports. No session changes."""
+    before = everything()
+    for path, body, headers in (("login/", credentials, {}), ("refresh/", {}, session.cookie)):
+        answer = Site().post(path, body, headers=headers)
+        assert (answer.status_code, answer.json()) == (503, UNAVAILABLE)
+        assert not answer.cookies
+        assert "This service only verifies tokens (JWT_AUTH_JWKS_URL)" in caplog.text
+        caplog.clear()
+    after = everything()
+    assert [len(table) for table in before] == [len(table) for table in after]
+    assert before[0] == after[0]
+
+
+def test_mounted_key_set_is_the_issuers(issuer: Issuer) -> None:
+    """A service behind this one can verify with it, for as long as this one does."""
+    answer = Site().get("/.well-known/jwks.json")
+    assert (answer.status_code, answer.json()) == (200, {"keys": issuer.key_set()})
+    cache.reset()
+    with issuer.service.being_away():
+        assert Site().get("/.well-known/jwks.json").status_code == 503
