@@ -59,6 +59,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "KEY_PUBLISH_AHEAD": timedelta(minutes=10),
     "KEY_RELOAD_INTERVAL": timedelta(seconds=60),
     "REVOCATION": {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"},
+    "DENY_FEED": False,
     "CLAIMS": None,
     "ROLES": None,
     "TENANT": None,
@@ -224,6 +225,11 @@ class Conf:
         """
         is_default = not hasattr(settings, f"{PREFIX}REVOCATION")
         return NO_REVOCATION if is_default and self.jwks_url else self._read("REVOCATION")
+
+    @property
+    def deny_feed(self) -> bool:
+        """Whether revocations are recorded, for ``denials/`` to tell other services."""
+        return self._read("DENY_FEED")
 
     @property
     def claims(self) -> str | None:

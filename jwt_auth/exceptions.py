@@ -10,6 +10,7 @@
     ├── OldPasswordRefused        the current password given for a change is wrong
     ├── NewPasswordRefused        the password validators object (carries their messages)
     ├── SessionNotFound           this user has no live session with that id
+    ├── RevocationUnknown         whether the token is revoked can't be found out at the moment
     ├── ServiceClientRefused      the client doesn't exist, is inactive or has another secret
     ├── ServiceNameTaken          a service client with that name exists, active or not
     ├── HasherMissing             the secrets of service clients can't be hashed
@@ -157,6 +158,13 @@ class HasherMissing(JWTAuthError):
         "Service clients need argon2-cffi: run"
         ' `python -m pip install "django-jwt-sessions[argon2]"`.'
     )
+
+
+class RevocationUnknown(JWTAuthError):
+    """A verify-only service has to ask the issuer about a token, and can't."""
+
+    code = "revocation_unknown"
+    message = "Whether the access token is revoked can't be found out at the moment."
 
 
 class ClaimsInvalid(JWTAuthError):

@@ -251,6 +251,55 @@ class RevokedToken(models.Model):
         return f"revoked access token of user {self.user_id}"
 
 
+class RecordedDenialQuerySet(models.QuerySet["RecordedDenial"]):
+    """All statements on recorded denials, in the database of the sessions that they concern."""
+
+    def deciding(self) -> Self:
+        return self.using(write_database(RefreshTokenFamily))
+
+    def in_force(self, since: datetime) -> Self:
+        """Those committed after ``since``, or at an unknown time: the latest commits first."""
+        committed = Q(committed_at__gt=since) | Q(committed_at=None)
+        return self.deciding().filter(committed).order_by(F("committed_at").desc(nulls_first=True))
+
+    def expired(self, before: datetime) -> Self:
+        return self.deciding().filter(recorded_at__lt=before)
+
+
+class RecordedDenial(models.Model):
+    """A revocation, as ``denials/`` tells it to the services that share no database with us.
+
+    It is written in the transaction of the revocation (``JWT_AUTH_DENY_FEED``). It refers to no
+    other row, because it must outlive the user and the session that it is about.
+    """
+
+    class Kind(models.TextChoices):
+        SESSIONS = "sessions"  #: ``value``: their ids, separated by spaces
+        TOKEN = "token"  #: ``value``: its ``jti``
+        USER = "user"  #: ``value``: the ``sub``
+        EVERYONE = "everyone"  #: ``value``: the last ``iat`` that is refused
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=8)
+    value = models.TextField()
+    #: The user's lowest version that isn't refused; ``None`` for a user who has been deleted.
+    token_version = models.PositiveIntegerField(null=True)
+    recorded_at = InstantField()
+    #: A time after the commit. Until the commit, other requests could issue tokens that are refused
+    #: after it. ``None`` if the process died between its commit and the UPDATE that sets this.
+    committed_at = InstantField(null=True, db_index=True)
+
+    objects = RecordedDenialQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("recorded denial")
+        verbose_name_plural = _("recorded denials")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"recorded denial {self.pk}"
+
+
 class StoredKeyRing(models.Model):
     """The key ring of :class:`jwt_auth.keys.stores.database.DatabaseKeyStore`: one row, encrypted.
 

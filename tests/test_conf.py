@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "KEY_PUBLISH_AHEAD": timedelta(minutes=10),
     "KEY_RELOAD_INTERVAL": timedelta(seconds=60),
     "REVOCATION": {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"},
+    "DENY_FEED": False,
     "CLAIMS": None,
     "ROLES": None,
     "TENANT": None,

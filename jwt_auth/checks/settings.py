@@ -87,6 +87,8 @@ def _check_numbers() -> Iterator[CheckMessage]:
         yield setting_error(
             "E024", "MAX_SESSIONS_PER_USER", "must be a whole number from 1 on, or None."
         )
+    if type(conf.deny_feed) is not bool:
+        yield setting_error("E098", "DENY_FEED", "must be True or False.")
 
 
 def _check_throttles() -> Iterator[CheckMessage]:

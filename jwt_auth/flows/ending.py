@@ -1,15 +1,15 @@
 """End sessions and deny access tokens: every revocation goes through here.
 
 Each revocation is committed before the request is answered. The revocation backend is told before
-and after the write to the database (:func:`jwt_auth.revocation.base.revoking`). A session that has
-ended can't be revived.
+and after the write to the database (:mod:`jwt_auth.revocation.revoking`). A session that has ended
+can't be revived.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,7 +21,8 @@ from jwt_auth.exceptions import AccessTokenRefused, KeyFailure, RefreshTokenRefu
 from jwt_auth.flows.presented import verify_refresh_token
 from jwt_auth.models import Client, Reason, RefreshTokenFamily, RevokedToken, TokenVersion
 from jwt_auth.retries import retried
-from jwt_auth.revocation.base import Denial, revoking
+from jwt_auth.revocation.base import Denial
+from jwt_auth.revocation.revoking import write_revocation
 from jwt_auth.tokens import access, refresh
 from jwt_auth.tokens.claims import AccessToken
 
@@ -126,8 +127,11 @@ def end_session(
     owner_id = sessions.filter(revoked_at=None).values_list("user_id", flat=True).first()
     if owner_id is None:
         return False
-    with revoking(Denial(user_id=owner_id, session_ids=[session_id])):
-        ended = sessions.end(reason=reason, ip_address=_address(client), now=now)
+    ended = write_revocation(
+        Denial(user_id=owner_id, session_ids=[session_id]),
+        lambda: sessions.end(reason=reason, ip_address=_address(client), now=now),
+        now=now,
+    )
     if ended:
         _announce(owner_id, [session_id], reason=reason, client=client)
     return bool(ended)
@@ -161,30 +165,40 @@ def _end_whole_user(
             sessions.end(reason=reason, ip_address=_address(client), now=now)
         return session_ids
 
-    with revoking(Denial(user_id=user_id, whole_user=True)):
-        return retried(end, using=sessions.db)
+    denial = Denial(user_id=user_id, whole_user=True)
+    return write_revocation(denial, lambda: retried(end, using=sessions.db), now=now)
 
 
 def end_deleted_user(user_id: Any) -> None:
     """Refuse all tokens of a user who is about to be deleted, and their sessions with them."""
     sessions = RefreshTokenFamily.objects.deciding().filter(user_id=user_id, revoked_at=None)
     session_ids = list(sessions.values_list("pk", flat=True))
-    with revoking(Denial(user_id=user_id, whole_user=True)):
-        _announce(user_id, session_ids, reason=Reason.USER_DEACTIVATED, client=None)
+    denial = Denial(user_id=user_id, whole_user=True, deletes_user=True)
+    # The deletion itself ends the sessions: their rows go with the user's.
+    write_revocation(denial, lambda: None, now=datetime.now(UTC))
+    _announce(user_id, session_ids, reason=Reason.USER_DEACTIVATED, client=None)
 
 
 def end_all_sessions(*, reason: Reason, client: Client | None, now: datetime) -> int:
     """End every session of every user; returns how many there were."""
-    with revoking(Denial(user_id=None)):
-        ended = RefreshTokenFamily.objects.end(reason=reason, ip_address=_address(client), now=now)
+    sessions, address = RefreshTokenFamily.objects, _address(client)
+    ended = write_revocation(
+        Denial(user_id=None),
+        lambda: sessions.end(reason=reason, ip_address=address, now=now),
+        now=now,
+    )
     _announce(None, None, reason=reason, client=client)
     return ended
 
 
 def deny_token(jti: str, *, user_id: Any | None, expires_at: datetime, now: datetime) -> None:
     """Refuse one access token until ``expires_at``, when it expires anyway."""
-    with revoking(Denial(user_id=user_id, jtis=[jti])):
-        RevokedToken.objects.deny(jti, user_id=user_id, expires_at=expires_at, now=now)
+    denied = RevokedToken.objects
+    write_revocation(
+        Denial(user_id=user_id, jtis=[jti]),
+        lambda: denied.deny(jti, user_id=user_id, expires_at=expires_at, now=now),
+        now=now,
+    )
     signals.token_denied.send_robust(sender=RevokedToken, jti=jti, user_id=user_id)
 
 

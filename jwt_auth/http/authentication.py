@@ -16,7 +16,7 @@ from rest_framework.request import Request
 
 from jwt_auth import flows
 from jwt_auth.conf import conf
-from jwt_auth.exceptions import AccessTokenRefused, KeyFailure
+from jwt_auth.exceptions import AccessTokenRefused, KeyFailure, RevocationUnknown
 from jwt_auth.http.addresses import client_of
 from jwt_auth.http.api_exceptions import CHALLENGE, Unavailable, refuse_token
 from jwt_auth.http.credentials import find_access_token
@@ -53,7 +53,7 @@ class JWTAuthentication(BaseAuthentication):
             )
         except AccessTokenRefused as refused:
             refuse_token(refused)
-        except KeyFailure as failure:
+        except (KeyFailure, RevocationUnknown) as failure:
             logger.error("Access tokens can't be verified: %s", failure)
             raise Unavailable from None
         refuse_with(user, refuse_token)

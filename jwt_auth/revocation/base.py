@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.checks import CheckMessage
-from django.db import transaction
 
 from jwt_auth.backend_settings import BackendSetting
 from jwt_auth.conf import conf
-from jwt_auth.models import RefreshTokenFamily, write_database
 from jwt_auth.revocation.token_user import TokenUser
 from jwt_auth.tokens.claims import AccessToken
 from jwt_auth.users import current_tenant
@@ -40,6 +36,8 @@ class Denial:
     session_ids: Sequence[UUID] = ()
     jtis: Sequence[str] = ()
     whole_user: bool = False
+    #: Whether the user is about to be deleted, so that no later version can be valid either.
+    deletes_user: bool = field(default=False, compare=False)
     #: The tenant of the users (:func:`jwt_auth.users.current_tenant`), or ``None`` for all tenants.
     #: It is fixed here because a thread that writes the denial later has no tenant.
     tenant: str | None = field(default_factory=current_tenant)
@@ -101,18 +99,3 @@ def get_backend() -> RevocationBackend:
         ImproperlyConfigured: the backend does not exist, or does not accept its options.
     """
     return _setting.get_instance(conf.revocation)
-
-
-@contextmanager
-def revoking(denial: Denial) -> Iterator[None]:
-    """Write a revocation to the database between the two steps of the backend.
-
-    The second step waits for the commit. The caller may be in an atomic block (the admin, a signal
-    receiver), whose writes other connections can't see before the commit.
-    """
-    backend = get_backend()
-    backend.deny(denial)
-    yield
-    transaction.on_commit(
-        partial(backend.confirm, denial), using=write_database(RefreshTokenFamily)
-    )

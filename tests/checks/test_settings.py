@@ -92,6 +92,7 @@ WRONG: list[tuple[str, str, Any]] = [
     ("E080", "JWKS_URL", "http://auth.example.com/.well-known/jwks.json"),
     ("E080", "JWKS_URL", "https://user:password@auth.example.com/.well-known/jwks.json"),
     *(("E080", "JWKS_URL", value) for value in ("", "file:///etc/keys", 5, {"URL": "https://a"})),
+    *(("E098", "DENY_FEED", value) for value in (None, 1, "yes")),
     *(("E024", "MAX_SESSIONS_PER_USER", value) for value in (0, -1, "1", True, 1.5)),
     *(("E025", "THROTTLE_RATES", value) for value in (None, "5/min", 5)),
     ("E025", "THROTTLE_RATES", []),

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from jwt_auth import flows
-from jwt_auth.models import RefreshTokenFamily, RevokedToken
+from jwt_auth.models import RecordedDenial, RefreshTokenFamily, RevokedToken
 from jwt_auth.stored_times import latest_past
 from tests.flows.scene import BROWSER, log_in
 from tests.management.commands import output_of
@@ -62,6 +62,15 @@ def test_session_that_has_ended_is_kept_as_long(user: AbstractBaseUser) -> None:
     flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC))
     assert "sessions: 0 deleted in all" in _run()
     assert RefreshTokenFamily.objects.filter(pk=family.pk).exists()
+
+
+def test_recorded_denial_is_kept_for_two_days(user: AbstractBaseUser, settings: Settings) -> None:
+    """A day for the longest transaction, and another one for the tokens that it left behind."""
+    settings.JWT_AUTH_DENY_FEED = True
+    for age in (2 * DAY - MINUTE, 2 * DAY + 10 * MINUTE):
+        flows.log_out_everywhere(user.pk, client=BROWSER, now=datetime.now(UTC) - age)
+    assert "recorded denials: 1 deleted in all" in _run()
+    assert RecordedDenial.objects.count() == 1
 
 
 def test_denial_is_kept_until_its_token_is_over(db: None, settings: Settings) -> None:
@@ -136,5 +145,9 @@ def test_second_run_finds_nothing(user: AbstractBaseUser) -> None:
     log_in(user)
     _session(user, over_for=2 * DAY)
     _run()
-    assert _run() == ["sessions: 0 deleted in all", "denials: 0 deleted in all"]
+    assert _run() == [
+        "sessions: 0 deleted in all",
+        "denials: 0 deleted in all",
+        "recorded denials: 0 deleted in all",
+    ]
     assert RefreshTokenFamily.objects.count() == 1

@@ -5,16 +5,19 @@ It deletes in small transactions, so that requests can go on while it runs.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import QuerySet
 
 from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME
 from jwt_auth.management.base import JWTAuthCommand
-from jwt_auth.models import RefreshTokenFamily, RevokedToken
+from jwt_auth.models import RecordedDenial, RefreshTokenFamily, RevokedToken
 from jwt_auth.stored_times import latest_past
+
+#: How long a transaction that revokes something is assumed to last at most.
+_LONGEST_TRANSACTION: Final = timedelta(hours=24)
 
 
 class Command(JWTAuthCommand):
@@ -35,6 +38,9 @@ class Command(JWTAuthCommand):
         ended_before = past - MAX_ACCESS_TOKEN_LIFETIME
         self._clear("sessions", RefreshTokenFamily.objects.expired(ended_before), size)
         self._clear("denials", RevokedToken.objects.expired(past), size)
+        # Its tokens expire a lifetime after the commit, which may be long after the row was made.
+        recorded_before = ended_before - _LONGEST_TRANSACTION
+        self._clear("recorded denials", RecordedDenial.objects.expired(recorded_before), size)
 
     def _clear(self, what: str, expired: QuerySet[Any], size: int) -> None:
         deleted = 0
