@@ -266,7 +266,7 @@ class Site:
                 workers=self.workers,
             )
         finally:
-            _stop(process)
+            stop(process)
 
     def _command(self, listener: int) -> list[str]:
         return [
@@ -294,7 +294,8 @@ def copy_keys(site: Site, folder: Path) -> Site:
     return site.using(JWT_AUTH_KEY_STORE=json.dumps(store))
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server and its workers, whatever they are doing."""
     # All at once: a worker that is told to end takes a second, one that waits at its start more.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
