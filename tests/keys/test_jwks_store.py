@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from threading import Event
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import (
+    InvalidKey,
     KeyRingTorn,
     KeyStoreReadOnly,
     KeyStoreUnavailable,
@@ -33,7 +33,7 @@ OTHER = jwk.public_jwk(jwk.generate("EdDSA"))
 
 
 @pytest.fixture
-def store(issuer: Issuer) -> Iterator[JWKSKeyStore]:
+def store(issuer: Issuer) -> JWKSKeyStore:
     store = get_key_store()
     assert isinstance(store, JWKSKeyStore)
     return store
@@ -138,7 +138,7 @@ def test_key_of_either_name_of_eddsa_is_used() -> None:
 def test_ring_of_ours_still_needs_private_keys() -> None:
     """A public key without a signer in a ring that is to sign is a mistake."""
     ring = KeyRing.of_unknown_age(GOOD)
-    with pytest.raises(signers.InvalidKey):
+    with pytest.raises(InvalidKey):
         signers.prepare_ring_key(ring.keys[0])
 
 

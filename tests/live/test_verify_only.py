@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -147,8 +148,8 @@ def rotate(issuer: Server, site: Site, service: Server) -> None:
     store = FileKeyStore(PATH=folder_of(site))
     ring = store.load()
     new = ring.keys[-1].kid
-    for server in (issuer, service):
-        wait_until(lambda server=server: server.uses_everywhere(new), "all have the next key")
+    wait_until(lambda: issuer.uses_everywhere(new), "the issuer publishes the next key")
+    wait_until(lambda: service.uses_everywhere(new), "the service has the next key")
     moved = tuple(earlier(key, timedelta(minutes=10) - timedelta(seconds=1)) for key in ring.keys)
     store.save(KeyRing(version=ring.version + 1, keys=moved), expected_version=ring.version)
 
@@ -237,8 +238,8 @@ def test_copy_stays_in_use_whatever_the_issuer_answers(
         site = VerifyOnlySite.create(tmp_path / "one", issuer_site, key_set, *FAST)
         with site.serve() as service, traffic(service, [token_of(issuer)]) as statuses:
             for name, front.always in ANSWERS.items():
-                asked = len(front.requests)
-                wait_until(lambda asked=asked: len(front.requests) > asked + 3, f"{name} was seen")
+                end = len(front.requests) + 3
+                wait_until(partial(has_been_asked, front, end), f"{name} was seen")
                 live_on(statuses)
             front.always = None
             wait_until(lambda: "was loaded from" in service.read_log(), "the issuer is back")
@@ -246,6 +247,10 @@ def test_copy_stays_in_use_whatever_the_issuer_answers(
     report(record_property, {"statuses": dict(statuses), "fetches": len(front.requests)})
     assert statuses.keys() == {200}, service.errors()
     assert relayed[True] > relayed[False]
+
+
+def has_been_asked(front: Service, times: int) -> bool:
+    return len(front.requests) > times
 
 
 def test_service_starts_without_the_issuer_and_recovers(
