@@ -10,10 +10,10 @@
     ├── OldPasswordRefused        the current password given for a change is wrong
     ├── NewPasswordRefused        the password validators object (carries their messages)
     ├── SessionNotFound           this user has no live session with that id
-    ├── RevocationUnknown         whether the token is revoked can't be found out at the moment
     ├── ServiceClientRefused      the client doesn't exist, is inactive or has another secret
     ├── ServiceNameTaken          a service client with that name exists, active or not
     ├── HasherMissing             the secrets of service clients can't be hashed
+    ├── RevocationUnknown         whether the token is revoked can't be found out at the moment
     ├── ClaimsInvalid             the project's claims or roles callable returned unusable values
     └── KeyFailure
         ├── InvalidKey            the key material is malformed, weak or of the wrong kind
@@ -70,6 +70,7 @@ class Refusal(StrEnum):
     TOKEN_VERSION = "token_version"
     SESSION_ENDED = "session_ended"
     TOKEN_REVOKED = "token_revoked"
+    REFUSED_BY_ISSUER = "refused_by_issuer"
 
 
 class JWTAuthError(Exception):

@@ -25,11 +25,12 @@ def authenticate(
     Raises:
         AccessTokenRefused: with the reason; the signal ``token_refused`` has reported it before.
         KeyFailure: the keys are not available.
+        RevocationUnknown: the issuer, which has to be asked, doesn't answer.
     """
     token: AccessToken | None = None
     try:
         token = access.verify(text, now=now)
-        return _get_user(token), token
+        return _get_user(token, text), token
     except AccessTokenRefused as refused:
         signals.token_refused.send_robust(
             sender=AccessToken, reason=refused.reason, token=token, client=client
@@ -37,9 +38,10 @@ def authenticate(
         raise
 
 
-def _get_user(token: AccessToken) -> AbstractBaseUser | TokenUser:
+@sensitive_variables()
+def _get_user(token: AccessToken, text: str) -> AbstractBaseUser | TokenUser:
     backend = get_backend()
-    user = backend.get_user(token)
+    user = backend.get_presented_user(token, text)
     # Databases and model fields accept several spellings: " 2" finds user 2, and a UUID is found in
     # capitals. Only the spelling that we issue is accepted.
     if not backend.maps_users and str(user.pk) != token.subject:

@@ -66,6 +66,17 @@ class RevocationBackend(ABC):
                 ``SESSION_ENDED`` or ``TOKEN_REVOKED``.
         """
 
+    def get_presented_user(self, token: AccessToken, text: str) -> AbstractBaseUser | TokenUser:
+        """Do the same for a request that presented the token as ``text``.
+
+        Only a backend that shows the token to another service needs the text.
+
+        Raises:
+            AccessTokenRefused: as :meth:`get_user`, or ``REFUSED_BY_ISSUER``.
+            RevocationUnknown: nobody could be asked.
+        """
+        return self.get_user(token)
+
     def deny(self, denial: Denial) -> None:  # noqa: B027  a backend without a copy has nothing to do
         """Refuse from now on what is being denied. The database isn't written yet."""
 

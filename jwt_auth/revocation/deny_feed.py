@@ -53,6 +53,8 @@ class DenyFeed(RevocationBackend):
     answer is no longer used, both in seconds.
     """
 
+    maps_users = True
+
     def __init__(
         self,
         URL: str,  # noqa: N803  options are written as Django writes them

@@ -18,6 +18,12 @@ outage
 fail-over
     The same with a fail-over to a replica that has missed the revocation, and back to the server
     that was the primary before and has missed it, too.
+shared
+    The same for a service that only reads the hash, and asks the issuer where it can't believe it.
+    Its request takes two steps, and anything may happen in between. Where it asks, the issuer
+    answers as above.
+shared outage
+    The same with Redis unreachable for a while.
 """
 
 from __future__ import annotations
@@ -36,6 +42,9 @@ RULES: Final = (
     "additive_fill",
     "distrust_after_outage",
     "write_what_was_kept",
+    "reader_checks_run",
+    "reader_distrusts",
+    "reader_asks_anew",
 )
 
 #: The identity of a server: its process, and how many promotions there were before its own.
@@ -64,6 +73,19 @@ class Filler:
 
 
 @dataclass(frozen=True)
+class Reader:
+    """A service that shares Redis with the issuer, and can't write to it."""
+
+    #: "idle", or "ask" with a token that it can't judge by the hash.
+    step: str = "idle"
+    #: The present request began after the revoker had answered, so it must be refused.
+    is_late: bool = False
+    #: An earlier answer of the issuer was good.
+    remembers: bool = False
+    has_admitted: bool = False
+
+
+@dataclass(frozen=True)
 class State:
     """The world, and how many events may still happen in it."""
 
@@ -81,7 +103,7 @@ class State:
     db_revoked: bool = False
     #: "deny", "commit", "confirm", "done", or "dead" after the commit.
     revoker: str = "deny"
-    fillers: tuple[Filler, Filler] = (Filler(), Filler())
+    fillers: tuple[Filler, ...] = (Filler(), Filler())
     evictions: int = 0
     restarts: int = 0
     outages: int = 0
@@ -94,6 +116,9 @@ class State:
     old_hash: bool = False
     #: A denial that could not be written yet.
     kept: bool = False
+    reader: Reader = Reader()
+    #: Requests at the reader.
+    requests: int = 0
 
 
 CASES: Final = {
@@ -101,6 +126,8 @@ CASES: Final = {
     "death": State(may_die=True),
     "outage": State(outages=1, evictions=1),
     "fail-over": State(fail_overs=2),
+    "shared": State(evictions=1, restarts=1, requests=2, fillers=(Filler(),)),
+    "shared outage": State(outages=1, requests=1, fillers=(Filler(),)),
 }
 
 
@@ -112,14 +139,18 @@ class Protocol:
 
     def violation(self, s: State) -> str | None:
         """Whether the revoked session is accepted."""
-        if s.revoker not in {"done", "dead"}:
-            return None
+        if s.reader.has_admitted:
+            return "a revoked session gets in at the reader"
+        if _is_revoked(s) and self._admits(s):
+            return "a revoked session gets in"
+        return None
+
+    def _admits(self, s: State) -> bool:
+        """Whether the issuer accepts the session."""
         if s.up and not s.distrust and self._is_believed(s):
             assert s.hash is not None
-            admitted = not s.hash.denied
-        else:
-            admitted = not s.db_revoked
-        return "a revoked session gets in" if admitted else None
+            return not s.hash.denied
+        return not s.db_revoked
 
     def steps(self, s: State) -> Iterator[tuple[str, State]]:
         """List the possible next events."""
@@ -127,6 +158,7 @@ class Protocol:
         if s.up:
             for number in range(len(s.fillers)):
                 yield from self._fill(s, number)
+        yield from self._read(s)
         yield from self._environment(s)
         yield from self._fail_over(s)
 
@@ -196,6 +228,27 @@ class Protocol:
             then = replace(_put(s, number, Filler()), hash=full, old_hash=False)
             yield f"filler {number} completes", then
 
+    # ---- A reader: read the hash, and ask the issuer unless the hash can be believed
+
+    def _read(self, s: State) -> Iterator[tuple[str, State]]:
+        me = s.reader
+        if me.step == "ask":
+            remembered = me.remembers and "reader_asks_anew" not in self._rules
+            yield "the reader asks the issuer", _answer(s, admitted=remembered or self._admits(s))
+        elif s.requests:
+            begun = replace(me, is_late=_is_revoked(s))
+            then = replace(s, requests=s.requests - 1, reader=begun)
+            distrusts = s.distrust and "reader_distrusts" in self._rules
+            if s.up and not distrusts and s.hash is not None and self._reader_believes(s):
+                yield "the reader believes the hash", _answer(then, admitted=not s.hash.denied)
+            else:
+                yield "the reader reads", replace(then, reader=replace(begun, step="ask"))
+
+    def _reader_believes(self, s: State) -> bool:
+        if "reader_checks_run" in self._rules:
+            return self._is_believed(s)
+        return s.hash is not None and s.hash.complete
+
     # ---- What happens to the server
 
     def _environment(self, s: State) -> Iterator[tuple[str, State]]:
@@ -240,7 +293,18 @@ class Protocol:
 _NEW: Final = (_NOBODY, _NOBODY)
 
 
+def _is_revoked(s: State) -> bool:
+    return s.revoker in {"done", "dead"}
+
+
+def _answer(s: State, *, admitted: bool) -> State:
+    me = s.reader
+    has_admitted = me.has_admitted or (admitted and me.is_late)
+    reader = Reader(remembers=me.remembers or admitted, has_admitted=has_admitted)
+    return replace(s, reader=reader)
+
+
 def _put(s: State, number: int, filler: Filler) -> State:
     fillers = list(s.fillers)
     fillers[number] = filler
-    return replace(s, fillers=(fillers[0], fillers[1]))
+    return replace(s, fillers=tuple(fillers))

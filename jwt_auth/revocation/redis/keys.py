@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db import DEFAULT_DB_ALIAS
 
 from jwt_auth.conf import conf
 from jwt_auth.users import current_tenant
@@ -30,11 +31,18 @@ class Keys:
         The subject has the form of the user model's key: a denial may bring a UUID, and a token
         brings its text. A subject that can't be a key of the user model gets a key here, too.
         """
-        with suppress(ValidationError):
-            subject = get_user_model()._meta.pk.to_python(subject)
-        name = _quoted(current_tenant() if tenant is None else tenant)
+        name = _quoted(self._current_tenant() if tenant is None else tenant)
+        key = self._as_key(subject)
         # The braces put all keys of a user into one slot of a cluster.
-        return f"{self._namespace()}{name}:{{{subject}}}".encode("utf-8", "surrogatepass")
+        return f"{self._namespace()}{name}:{{{key}}}".encode("utf-8", "surrogatepass")
+
+    def _as_key(self, subject: Any) -> Any:
+        with suppress(ValidationError):
+            return get_user_model()._meta.pk.to_python(subject)
+        return subject
+
+    def _current_tenant(self) -> str:
+        return current_tenant()
 
     def pattern(self, tenant: str | None) -> bytes:
         """The glob pattern of every user's hash; ``None`` means those of all tenants."""
@@ -50,6 +58,19 @@ class Keys:
         # Two projects that share a server have two issuers.
         prefix = self._prefix or f"jwt_auth:{sha256(conf.issuer.encode()).hexdigest()[:8]}"
         return f"{prefix}:{LAYOUT}:"
+
+
+class IssuerKeys(Keys):
+    """The same names in a service that has another user model, and other databases or none."""
+
+    def _as_key(self, subject: Any) -> Any:
+        # A token brings the key in the issuer's own spelling. Read as a key of this service's user
+        # model, it could get another one.
+        return subject
+
+    def _current_tenant(self) -> str:
+        # The issuer's database is "default", unless JWT_AUTH_TENANT says otherwise.
+        return DEFAULT_DB_ALIAS if conf.tenant is None else super()._current_tenant()
 
 
 def _quoted(tenant: str) -> str:

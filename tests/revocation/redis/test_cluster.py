@@ -13,13 +13,13 @@ import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.cache import caches
 from django_redis import get_redis_connection
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 from redis.cluster import RedisCluster
 from redis.exceptions import MovedError, RedisError
 
-from jwt_auth.exceptions import Refusal
+from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.revocation.cluster import ClusterConnectionFactory
-from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis import RedisRevocation, SharedRedis
 from jwt_auth.revocation.redis.circuit_breaker import State
 from tests.conftest import MakeUser
 from tests.flows.scene import authenticate, log_in, refusal_of
@@ -70,6 +70,22 @@ def test_moved_slot_is_followed(
     end(valid)
     assert refusal_of(valid) is Refusal.SESSION_ENDED
     assert backend.circuit.state is State.CLOSED
+
+
+def test_service_that_only_reads_finds_each_user(
+    backend: RedisRevocation, make_user: MakeUser, settings: Settings
+) -> None:
+    """On the node that has the user's slot; the probe asks all nodes."""
+    options = settings.JWT_AUTH_REVOCATION["OPTIONS"]
+    service = SharedRedis(VERIFY_URL="http://127.0.0.1:1/", **options)
+    for number in range(6):
+        issued = known(log_in(make_user(f"user{number}")))
+        assert service.get_user(token_of(issued)).pk == str(issued.family.user_id)
+        end(issued)
+        with pytest.raises(AccessTokenRefused):
+            service.get_user(token_of(issued))
+    service._probe()
+    assert service.circuit.state is State.CLOSED
 
 
 def test_node_that_is_gone_fails_no_request(

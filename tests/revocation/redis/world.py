@@ -1,5 +1,7 @@
 """Two nodes, one Redis and one database, whose steps a test takes one at a time.
 
+A service that may only read that Redis is there, too; the first node answers its questions.
+
 The steps are the real ones of RedisRevocation; only who takes them when is the test's. A node's
 clock and its connection can be stopped.
 """
@@ -17,10 +19,11 @@ from django.db import transaction
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from jwt_auth.exceptions import AccessTokenRefused, RevocationUnknown
 from jwt_auth.models import Reason, RefreshTokenFamily, TokenVersion
 from jwt_auth.revocation.base import Denial
 from jwt_auth.revocation.lookup import Standing, find_standing
-from jwt_auth.revocation.redis import RedisRevocation
+from jwt_auth.revocation.redis import RedisRevocation, SharedRedis
 from jwt_auth.revocation.redis.circuit_breaker import State
 from jwt_auth.revocation.redis.client import RedisClient
 from jwt_auth.tokens.claims import AccessToken
@@ -54,11 +57,7 @@ class Node(RedisRevocation):
 
     def __init__(self, world: World) -> None:
         super().__init__("revocation", TTL=TTL, TIMEOUT=PATIENT, PREFIX=world.prefix)
-        self.client.__class__ = _Client
-        self.client.world = world  # type: ignore[attr-defined]  # one line above
-        # The test calls tick().
-        self.circuit.watch = lambda: None  # type: ignore[method-assign]
-        self.circuit._clock = lambda: world.clock
+        _put_into(world, self)
         self.only_looks = False
         self.has_seen_outage = True
 
@@ -71,6 +70,15 @@ class Node(RedisRevocation):
         self.has_seen_outage = True
         super()._fail(error)
 
+    @property
+    def knows_of_outage(self) -> bool:
+        return self.has_seen_outage
+
+    @property
+    def may_notice(self) -> bool:
+        """Whether a request would find out that Redis is unreachable."""
+        return self.circuit.state is State.CLOSED
+
     def admits(self, token: AccessToken, *, only_looks: bool = False) -> bool:
         """Answer a request. With `only_looks`, the hash stays as it is."""
         self.only_looks = only_looks
@@ -78,6 +86,50 @@ class Node(RedisRevocation):
             return admits(self, token)
         finally:
             self.only_looks = False
+
+
+class Reader(SharedRedis):
+    """Another service."""
+
+    def __init__(self, world: World) -> None:
+        nowhere = "http://127.0.0.1:1/"
+        super().__init__(nowhere, "revocation", TTL=TTL, TIMEOUT=PATIENT, PREFIX=world.prefix)
+        _put_into(world, self)
+        self._node = world.nodes[0]
+        self.has_seen_outage = True
+
+    def _fail(self, error: RedisError) -> None:
+        self.has_seen_outage = True
+        super()._fail(error)
+
+    def admits(self, token: AccessToken, *, only_looks: bool = False) -> bool:
+        """Answer a request; the node may complete the hash unless `only_looks`."""
+        try:
+            self.get_user(token)
+        except AccessTokenRefused:
+            return False
+        except RevocationUnknown:
+            return self._node.admits(token, only_looks=only_looks)
+        return True
+
+    @property
+    def knows_of_outage(self) -> bool:
+        """Whether it and the node that it asks have noticed."""
+        return self.has_seen_outage and self._node.has_seen_outage
+
+    @property
+    def may_notice(self) -> bool:
+        """Whether a request would find out that Redis is unreachable."""
+        return State.CLOSED in (self.circuit.state, self._node.circuit.state)
+
+
+def _put_into(world: World, backend: Node | Reader) -> None:
+    """Let the test control the network and the clock of a backend."""
+    backend.client.__class__ = _Client
+    backend.client.world = world  # type: ignore[attr-defined]  # one line above
+    # The test calls tick().
+    backend.circuit.watch = lambda: None  # type: ignore[method-assign]
+    backend.circuit._clock = lambda: world.clock
 
 
 @dataclass(slots=True)
@@ -117,6 +169,7 @@ class World:
         self.user = user
         self.client = server.client()
         self.nodes = [Node(self), Node(self)]
+        self.reader = Reader(self)
         self.sessions = [token_of(log_in(user)), token_of(log_in(user))]
         self.revokers: list[Revoker] = []
         self._snapshot: tuple[bytes, int] | None = None
@@ -124,8 +177,12 @@ class World:
     def close(self) -> None:
         self.client.flushall()
         self.client.close()
-        for node in self.nodes:
-            node.client.renew()
+        for each in self.everyone:
+            each.client.renew()
+
+    @property
+    def everyone(self) -> list[Node | Reader]:
+        return [*self.nodes, self.reader]
 
     # ---- Requests
 
@@ -232,8 +289,8 @@ class World:
         self._disturb()
         self.client.delete(self.key)
         self.epoch += 1
-        for node in self.nodes:
-            node.client.renew()
+        for each in self.everyone:
+            each.client.renew()
 
     def go_away(self) -> None:
         """Be unreachable."""
@@ -241,8 +298,8 @@ class World:
             return
         self._disturb()
         self.is_up = False
-        for node in self.nodes:
-            node.has_seen_outage = False
+        for each in self.everyone:
+            each.has_seen_outage = False
 
     def come_back(self) -> None:
         """Be reachable, as the same process as before."""
@@ -252,11 +309,11 @@ class World:
         """Be reachable for so long that every node trusts it again."""
         self.come_back()
         for _ in range(2):
-            for node in self.nodes:
-                node.circuit.tick()
+            for each in self.everyone:
+                each.circuit.tick()
             self.pass_ttl()
-        for node in self.nodes:
-            node.circuit.tick()
+        for each in self.everyone:
+            each.circuit.tick()
 
     def pass_ttl(self) -> None:
         """Let every hash expire."""
@@ -274,15 +331,15 @@ class World:
     # ---- What must hold
 
     def check(self) -> None:
-        """On every node, revoked tokens are refused and valid ones accepted."""
-        for node in self.nodes:
-            if not self.is_up and node.circuit.state is State.CLOSED:
+        """On every node and at the reader, revoked tokens are refused and valid ones accepted."""
+        for each in self.everyone:
+            if not self.is_up and each.may_notice:
                 continue  # its next request will see it
             for token in self.sessions[-3:]:
-                must = self._must_admit(node, token)
-                assert must is None or node.admits(token, only_looks=True) is must
+                must = self._must_admit(each, token)
+                assert must is None or each.admits(token, only_looks=True) is must
 
-    def _must_admit(self, node: Node, token: AccessToken) -> bool | None:
+    def _must_admit(self, node: Node | Reader, token: AccessToken) -> bool | None:
         revokers = [revoker for revoker in self.revokers if token in revoker.ended]
         if not revokers:
             return True
@@ -290,10 +347,10 @@ class World:
             return False
         return None
 
-    def _is_certain(self, revoker: Revoker, node: Node) -> bool:
+    def _is_certain(self, revoker: Revoker, node: Node | Reader) -> bool:
         if revoker.has_answered:
             # A node without an outage learns of it when the revoker's node can write.
-            return node.has_seen_outage or not any(other.denials.kept for other in self.nodes)
+            return node.knows_of_outage or not any(other.denials.kept for other in self.nodes)
         return revoker.has_died and not revoker.is_disturbed
 
     def __iter__(self) -> Iterator[Revoker]:
