@@ -80,6 +80,15 @@ def test_method_makes_no_difference(method: str, site: Site, session: Session) -
     assert everything() == before
 
 
+def test_envoy_gets_the_200_that_it_asks_for(site: Site, session: Session) -> None:
+    """With the same headers; a refusal stays one, and other values change nothing."""
+    answer = site.get("verify/?status=200", headers=session.bearer)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer["X-Auth-Session"] == str(session.id)
+    assert _is_refused(site.get("verify/?status=200"))
+    assert site.get("verify/?status=500", headers=session.bearer).status_code == 204
+
+
 def test_announced_body_is_not_read(site: Site, session: Session) -> None:
     """A gateway may leave the original Content-Length in a request without a body."""
     answer = site.get("verify/", headers=session.bearer, CONTENT_LENGTH="1000000000")

@@ -160,6 +160,7 @@ class Site:
     settings: Mapping[str, str] = field(default_factory=dict)
     workers: int = WORKERS
     threads: int = THREADS
+    has_tls: bool = True
 
     @classmethod
     def create(cls, folder: Path, database: str, *users: str, **settings: str) -> Site:
@@ -256,7 +257,7 @@ class Site:
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
-        address = f"https://{HOST}:{port}"
+        address = f"{'https' if self.has_tls else 'http'}://{HOST}:{port}"
         try:
             yield Server(
                 process=process,
@@ -269,12 +270,13 @@ class Site:
             stop(process)
 
     def _command(self, listener: int) -> list[str]:
+        tls = ["--certfile", str(self.certificate), "--keyfile", str(self.certificate_key)]
         return [
             *(sys.executable, "-m", "gunicorn", "example_project.wsgi"),
             *("--bind", f"fd://{listener}"),
             *("--workers", str(self.workers), "--threads", str(self.threads)),
             *("--config", str(Path(__file__).with_name("gunicorn_conf.py"))),
-            *("--certfile", str(self.certificate), "--keyfile", str(self.certificate_key)),
+            *(tls if self.has_tls else []),
         ]
 
 
