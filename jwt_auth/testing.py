@@ -7,8 +7,10 @@ by :mod:`jwt_auth.contrib.pytest`, and settings for tests by naming :class:`Memo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import uuid4
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -27,9 +29,16 @@ from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import KeyStore
 from jwt_auth.models import Client as Origin
 from jwt_auth.startup import this_process
+from jwt_auth.tokens import access
 from jwt_auth.users import key_of
 
-__all__ = ["JWTAuthMixin", "MemoryKeyStore", "access_token_for", "api_client_for"]
+__all__ = [
+    "JWTAuthMixin",
+    "MemoryKeyStore",
+    "access_token_for",
+    "api_client_for",
+    "issue_access_token",
+]
 
 #: The throttles are off because they count across tests: a sixth login of the same user within a
 #: minute would be refused.
@@ -115,6 +124,28 @@ def access_token_for(user: AbstractBaseUser) -> str:
         TypeError: ``user`` is not an instance of ``AUTH_USER_MODEL``.
     """
     return _open_session(user).access_token.text
+
+
+def issue_access_token(subject: str, *, roles: Sequence[str] = (), **claims: Any) -> str:
+    """Sign an access token as the issuer does, in a test of a service that only verifies tokens.
+
+    ``subject`` is the user's key at the issuer; ``claims`` are the issuer's own. There is no
+    session, so a service that looks for sessions in its database refuses the token.
+
+    Raises:
+        ClaimsInvalid: a claim takes a reserved name, or can't be written as JSON.
+    """
+    now = datetime.now(UTC)
+    issued = access.issue(
+        subject=subject,
+        session_id=uuid4(),
+        token_version=0,
+        roles=roles,
+        own_claims=claims,
+        expires_at=now + conf.access_token_lifetime,
+        now=now,
+    )
+    return issued.text
 
 
 def api_client_for(user: AbstractBaseUser) -> APIClient:

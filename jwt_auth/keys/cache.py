@@ -89,9 +89,9 @@ class _Copy:
 
     def is_stale(self) -> bool:
         """Whether these are another service's keys, and nobody knows whether they still hold."""
-        age = monotonic() - self.loaded_at
-        is_old = age > conf.jwks_max_staleness.total_seconds()
-        return is_old and self.loaded.ring.is_verify_only
+        if not self.loaded.ring.is_verify_only:
+            return False
+        return monotonic() - self.loaded_at > conf.jwks_max_staleness.total_seconds()
 
 
 class _Load:

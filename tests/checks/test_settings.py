@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.checks import Error
 from pytest_django import Settings
 
-from jwt_auth import checks
+from jwt_auth import checks, startup
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.conf import NAMES
 from tests.checks.scene import advice_of, ids_of, messages_of
@@ -307,6 +308,17 @@ def test_private_keys_of_a_service_that_only_verifies_are_an_error(
     (message,) = messages_of(settings, **{"JWKS_URL": KEY_SET, setting: value})
     assert message.id == "jwt_auth.E081"
     assert advice_of(message).startswith(f"Write JWT_AUTH_{setting} = None here, or ")
+
+
+def test_keys_in_memory_have_no_message_to_the_tests_of_a_service(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`manage.py test` runs the checks first."""
+    settings.JWT_AUTH_KEY_STORE = {"BACKEND": "jwt_auth.testing.MemoryKeyStore"}
+    assert ids_of(messages_of(settings, JWKS_URL=KEY_SET)) == ["E081"]
+    monkeypatch.setattr(startup, "_started_as", "command")
+    monkeypatch.setattr(sys, "argv", ["manage.py", "test"])
+    assert messages_of(settings) == []
 
 
 def test_staleness_must_be_longer_than_the_reload_interval(settings: Settings) -> None:

@@ -235,6 +235,13 @@ def test_store_can_not_be_changed(store: JWKSKeyStore, issuer: Issuer) -> None:
         store.save(issuer.ring, expected_version=0)
 
 
+def test_check_leaves_an_issuer_that_is_down_to_another_one(
+    store: JWKSKeyStore, issuer: Issuer
+) -> None:
+    with issuer.service.being_away():
+        assert store.check_server() == []
+
+
 def test_skipped_keys_are_logged_once_for_each_set(
     store: JWKSKeyStore, issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:

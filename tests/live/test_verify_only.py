@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import secrets
 import signal
 import time
@@ -29,7 +30,7 @@ from jwt_auth.encoding import base64url_encode
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.keys.remote.service import Answer, Request, Service
-from tests.live.site import Server, Site, copy_keys
+from tests.live.site import ROOT, Server, Site, copy_keys
 from tests.live.test_emergency import folder_of
 from tests.live.test_key_traffic import earlier
 from tests.live.test_transcript import kid_of, log_in
@@ -48,6 +49,8 @@ FAST = ("from datetime import timedelta", "JWT_AUTH_KEY_RELOAD_INTERVAL = timede
 
 OUTAGE = 10.0
 STORM = 10_000
+
+PAGE = ROOT / "docs/how-to/verify-only.md"
 
 logger = logging.getLogger(__name__)
 
@@ -276,8 +279,14 @@ def test_service_starts_without_the_issuer_and_recovers(
     report(record_property, {"seconds until the first token was good": round(took, 2)})
 
 
-def test_recipe_is_what_the_page_shows() -> None:
-    """The files that run here are the ones that the page includes."""
-    page = (Path(__file__).parents[2] / "docs/how-to/verify-only.md").read_text()
+def test_page_shows_what_runs_here(site: Site, tmp_path: Path) -> None:
+    """It includes the service's files, and its test of the service passes."""
+    page = PAGE.read_text()
     for name in ("settings.py", "urls.py"):
         assert f"```{{literalinclude}} recipes/verify-only/{name}" in page
+    (test,) = re.findall(r"```python\n(from django.test .*?)```", page, re.DOTALL)
+    service = VerifyOnlySite.create(tmp_path / "one", site, f"https://127.0.0.1:9{KEY_SET}")
+    (service.folder / "service/tests.py").write_text(test)
+    ran = service.manage("test")
+    assert ran.returncode == 0, ran.stderr
+    assert "Ran 1 test" in ran.stderr
