@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -177,14 +179,24 @@ def test_burst_of_requests_costs_one_run_of_the_hasher(
 class Forking(nullcontext[None]):
     """Forks while the hasher is about to run, and has the child verify something."""
 
-    holds: bool
+    def __init__(self, fork: Callable[[], int]) -> None:
+        super().__init__()
+        self.fork = fork
+        self.holds = False
 
     def __enter__(self) -> None:
-        self.holds = holds_in_child(lambda: is_refused("no SQL for this", "secret"))
+        def check() -> bool:
+            return is_refused("no SQL for this", "secret")
+
+        self.holds = holds_in_child(check, fork=self.fork)
 
 
-def test_child_waits_for_no_thread_of_its_parent(service: Service) -> None:  # noqa: F811
-    """Which may have been verifying a secret at the fork."""
-    forking = Forking()
+@pytest.mark.parametrize("fork", [os.fork, ctypes.CDLL(None).fork], ids=["Python", "C"])
+def test_child_waits_for_no_thread_of_its_parent(
+    fork: Callable[[], int],
+    service: Service,  # noqa: F811
+) -> None:
+    """Which may have been verifying a secret at the fork, even if it is uWSGI that forks."""
+    forking = Forking(fork)
     verify(service.client.pk, service.secret, attempt=forking)
     assert forking.holds
