@@ -23,10 +23,13 @@ def find_path(is_wanted: Callable[[Any], bool]) -> str | None:
 
 
 def _named_views(patterns: Iterable[Any], namespaces: tuple[str, ...] = ()) -> Iterator[Any]:
-    """The views with their names for ``reverse()``, in the order of the URLconf."""
+    """What ``reverse()`` takes for each view, and the view, in the order of the URLconf."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             inner = (*namespaces, pattern.namespace) if pattern.namespace else namespaces
             yield from _named_views(pattern.url_patterns, inner)
+        elif not namespaces:
+            # By the view itself, because the project may have given another one the same name.
+            yield pattern.callback, pattern.callback
         elif pattern.name:
             yield ":".join((*namespaces, pattern.name)), pattern.callback

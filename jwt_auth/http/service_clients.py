@@ -73,5 +73,5 @@ def _find_credentials(request: Request) -> tuple[str, str] | None:
         text = base64.b64decode(encoded.strip(" "), validate=True).decode("ascii")
     except ValueError:
         return None
-    client_id, separator, secret = text.partition(":")
-    return (unquote_plus(client_id), unquote_plus(secret)) if separator else None
+    client_id, _, secret = text.partition(":")
+    return unquote_plus(client_id), unquote_plus(secret)

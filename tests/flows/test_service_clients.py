@@ -8,10 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
+from threading import Semaphore
 from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.db import connection
 from pytest_django import Settings
 
 from jwt_auth import flows
@@ -169,26 +171,49 @@ def test_memory_is_bounded(
 def test_burst_of_requests_costs_one_run_of_the_hasher(
     service: Service,  # noqa: F811
     runs: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each run takes 100 MB, and after a start every thread gets its first request at once."""
-    call = partial(verify, service.client.pk, service.secret)
-    assert at_once([call] * 8) == [service.client] * 8
+    threads, found, verify_really = 4, Semaphore(0), Argon2PasswordHasher.verify
+
+    def announce(*execution: Any) -> Any:
+        execute, *query = execution
+        rows = execute(*query)
+        found.release()
+        return rows
+
+    def verify_when_all_have_found_the_row(*given: Any) -> bool:
+        assert all(found.acquire(timeout=60) for _ in range(threads))
+        found.release(threads)
+        return verify_really(*given)
+
+    def call() -> ServiceClient:
+        with connection.execute_wrapper(announce):
+            return verify(service.client.pk, service.secret)
+
+    monkeypatch.setattr(Argon2PasswordHasher, "verify", verify_when_all_have_found_the_row)
+    assert at_once([call] * threads) == [service.client] * threads
     assert runs == ["verify"]
 
 
-class Forking(nullcontext[None]):
-    """Forks while the hasher is about to run, and has the child verify something."""
+class Meanwhile(nullcontext[None]):
+    """Does something while a secret is about to be hashed."""
 
-    def __init__(self, fork: Callable[[], int]) -> None:
+    def __init__(self, act: Callable[[], object]) -> None:
         super().__init__()
-        self.fork = fork
-        self.holds = False
+        self._act = act
 
     def __enter__(self) -> None:
-        def check() -> bool:
-            return is_refused("no SQL for this", "secret")
+        self._act()
 
-        self.holds = holds_in_child(check, fork=self.fork)
+
+@pytest.mark.django_db(transaction=True)
+def test_remembered_client_waits_for_no_hasher(service: Service) -> None:  # noqa: F811
+    """Otherwise an attacker's wrong secrets would hold up every service."""
+    call = partial(verify, service.client.pk, service.secret)
+    call()
+    with pytest.raises(ServiceClientRefused):
+        verify("nobody", "secret", attempt=Meanwhile(lambda: at_once([call])))
 
 
 @pytest.mark.parametrize("fork", [os.fork, ctypes.CDLL(None).fork], ids=["Python", "C"])
@@ -197,6 +222,11 @@ def test_child_waits_for_no_thread_of_its_parent(
     service: Service,  # noqa: F811
 ) -> None:
     """Which may have been verifying a secret at the fork, even if it is uWSGI that forks."""
-    forking = Forking(fork)
-    verify(service.client.pk, service.secret, attempt=forking)
-    assert forking.holds
+    held: list[bool] = []
+
+    def have_a_child_verify() -> None:
+        check = partial(is_refused, "no SQL for this", "secret")
+        held.append(holds_in_child(check, fork=fork))
+
+    verify(service.client.pk, service.secret, attempt=Meanwhile(have_a_child_verify))
+    assert held == [True]

@@ -28,5 +28,6 @@ urlpatterns = [
     path("t/<str:tenant>/", include("jwt_auth.urls.services", namespace="tenant")),
     path("outer/", include(inner)),
     path("public/", include("jwt_auth.urls.well_known")),
+    path("mine/too/", other, name="jwks"),
     path("again/", include("jwt_auth.urls.services", namespace="again")),
 ]

@@ -97,6 +97,16 @@ def test_credentials_may_be_form_encoded(site: Site, service: Service) -> None:
         assert _send(site, "introspect/", **header).status_code == 200
 
 
+@pytest.mark.parametrize(("good", "bad"), [("Basic", "Bearer"), ("Basic ", "Basic !"), ("=", "")])
+def test_credentials_are_read_strictly(good: str, bad: str, site: Site, service: Service) -> None:
+    """Of another scheme, with a character that isn't base64's, or without its padding."""
+    header = basic(str(service.client.pk), service.secret)["Authorization"]
+    assert _send(site, "introspect/", Authorization=header).status_code == 200
+    changed = header.replace(good, bad)
+    assert changed != header
+    assert _send(site, "introspect/", Authorization=changed).status_code == 401
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_no_other_credential_lets_in(
     path: str, site: Site, service: Service, session: Session, user: Any
