@@ -4,7 +4,7 @@ They don't depend on a request or on REST framework. ``now`` is an aware datetim
 where the request came from.
 """
 
-from jwt_auth.flows.bearer import authenticate
+from jwt_auth.flows.bearer import aauthenticate, authenticate
 from jwt_auth.flows.ending import (
     deny_token,
     end_all_sessions,
@@ -28,6 +28,7 @@ from jwt_auth.flows.service_clients import (
 
 __all__ = [
     "Issued",
+    "aauthenticate",
     "authenticate",
     "change_password",
     "create_service_client",

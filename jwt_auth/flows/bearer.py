@@ -30,7 +30,8 @@ def authenticate(
     token: AccessToken | None = None
     try:
         token = access.verify(text, now=now)
-        return _get_user(token, text), token
+        user = get_backend().get_presented_user(token, text)
+        return _verify_subject(user, token), token
     except AccessTokenRefused as refused:
         signals.token_refused.send_robust(
             sender=AccessToken, reason=refused.reason, token=token, client=client
@@ -39,11 +40,29 @@ def authenticate(
 
 
 @sensitive_variables()
-def _get_user(token: AccessToken, text: str) -> AbstractBaseUser | TokenUser:
-    backend = get_backend()
-    user = backend.get_presented_user(token, text)
+async def aauthenticate(
+    text: str, *, client: Client, now: datetime
+) -> tuple[AbstractBaseUser | TokenUser, AccessToken]:
+    """Do the same without blocking the event loop. The user may not be read from the database yet:
+    :func:`jwt_auth.revocation.lazy.aload` does that.
+    """
+    token: AccessToken | None = None
+    try:
+        token = await access.averify(text, now=now)
+        user = await get_backend().aget_presented_user(token, text)
+        return _verify_subject(user, token), token
+    except AccessTokenRefused as refused:
+        await signals.token_refused.asend_robust(
+            sender=AccessToken, reason=refused.reason, token=token, client=client
+        )
+        raise
+
+
+def _verify_subject(
+    user: AbstractBaseUser | TokenUser, token: AccessToken
+) -> AbstractBaseUser | TokenUser:
     # Databases and model fields accept several spellings: " 2" finds user 2, and a UUID is found in
     # capitals. Only the spelling that we issue is accepted.
-    if not backend.maps_users and str(user.pk) != token.subject:
+    if not get_backend().maps_users and str(user.pk) != token.subject:
         raise AccessTokenRefused(Refusal.USER_UNKNOWN)
     return user

@@ -7,20 +7,18 @@ user and the :class:`~jwt_auth.tokens.claims.AccessToken`. Any other token raise
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from jwt_auth import flows
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import AccessTokenRefused, KeyFailure, RevocationUnknown
-from jwt_auth.http.addresses import client_of
 from jwt_auth.http.api_exceptions import CHALLENGE, Unavailable, refuse_token
 from jwt_auth.http.credentials import find_access_token
 from jwt_auth.http.csrf import require_own_page, vary_on_cookie
+from jwt_auth.http.judgement import judgement_of
 from jwt_auth.revocation.lazy import refuse_with
 from jwt_auth.revocation.token_user import TokenUser
 from jwt_auth.tokens.claims import AccessToken
@@ -48,9 +46,7 @@ class JWTAuthentication(BaseAuthentication):
                 vary_on_cookie(request)
                 # Before the token is verified, so that another site's page learns nothing about it.
                 require_own_page(request, sender=type(self))
-            user, token = flows.authenticate(
-                credential.value, client=client_of(request), now=datetime.now(UTC)
-            )
+            user, token = judgement_of(request, credential).get()
         except AccessTokenRefused as refused:
             refuse_token(refused)
         except (KeyFailure, RevocationUnknown) as failure:

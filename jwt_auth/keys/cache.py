@@ -94,6 +94,10 @@ class _Copy:
         return monotonic() - self.loaded_at > conf.jwks_max_staleness.total_seconds()
 
 
+class WouldWait(Exception):
+    """The answer may need a load of the ring, and the caller must not wait for one."""
+
+
 class _Load:
     """One load of the ring, which any number of requests may wait for."""
 
@@ -134,13 +138,14 @@ class _Cache:
         copy = self._copy
         return None if copy is None else copy.loaded
 
-    def get(self) -> _Copy:
+    def get(self, *, may_wait: bool = True) -> _Copy:
         """Give the copy, unless it is too old to be used.
 
         Raises:
             KeyFailure: there is none, or it is too old.
+            WouldWait: ``may_wait`` is false, and the ring has to be loaded first.
         """
-        copy = self._get()
+        copy = self._get(may_wait=may_wait)
         if copy.is_stale():
             raise KeyStoreUnavailable(
                 f"The keys of {copy.loaded.origin} are not used any more, because they could not be"
@@ -148,15 +153,19 @@ class _Cache:
             )
         return copy
 
-    def _get(self) -> _Copy:
+    def _get(self, *, may_wait: bool) -> _Copy:
         """Give the copy; start a load from half the interval on, wait for it from the whole on."""
         copy = self._copy
         if copy is None:
+            if not may_wait:
+                raise WouldWait
             return self._get_first()
         interval = conf.key_reload_interval.total_seconds()
         age = monotonic() - copy.tried_at
         if age < interval / 2:
             return copy
+        if age >= interval and not may_wait:
+            raise WouldWait
         load = self._start_load(copy)
         if age >= interval:
             _wait(load)
@@ -330,16 +339,19 @@ def get_signing_key_and_end(now: datetime) -> tuple[SigningKey | RemoteSigningKe
     return _cache.get().loaded.get_signing_key_and_end(now)
 
 
-def get_verification_key(kid: str, now: datetime) -> VerificationKey:
+def get_verification_key(kid: str, now: datetime, *, may_wait: bool = True) -> VerificationKey:
     """Give the key of that ``kid``.
 
     Raises:
         UnknownKey: the ring has no such key, or it has expired.
         KeyFailure: the ring is missing, or can't be loaded.
+        WouldWait: ``may_wait`` is false, and the ring may have to be loaded first.
     """
-    copy = _cache.get()
+    copy = _cache.get(may_wait=may_wait)
     key = copy.loaded.find_verification_key(kid, now)
     if key is None:
+        if not may_wait:
+            raise WouldWait
         newer = _cache.get_for_unknown_kid(copy)
         key = newer.loaded.find_verification_key(kid, now)
     if key is None:
@@ -352,13 +364,14 @@ def find_loaded_ring() -> LoadedRing | None:
     return _cache.find()
 
 
-def get_loaded_ring() -> LoadedRing:
+def get_loaded_ring(*, may_wait: bool = True) -> LoadedRing:
     """Give the ring that requests work with, its keys ready for use.
 
     Raises:
         KeyFailure: the ring is missing, or can't be loaded.
+        WouldWait: ``may_wait`` is false, and the ring has to be loaded first.
     """
-    return _cache.get().loaded
+    return _cache.get(may_wait=may_wait).loaded
 
 
 def get_ring() -> KeyRing:

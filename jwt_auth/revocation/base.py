@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.checks import CheckMessage
 
@@ -76,6 +77,14 @@ class RevocationBackend(ABC):
             RevocationUnknown: nobody could be asked.
         """
         return self.get_user(token)
+
+    async def aget_presented_user(
+        self, token: AccessToken, text: str
+    ) -> AbstractBaseUser | TokenUser:
+        """Do the same without blocking the event loop: in the thread that has the request's
+        database connections.
+        """
+        return await sync_to_async(self.get_presented_user)(token, text)
 
     def deny(self, denial: Denial) -> None:  # noqa: B027  a backend without a copy has nothing to do
         """Refuse from now on what is being denied. The database isn't written yet."""

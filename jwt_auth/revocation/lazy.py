@@ -69,6 +69,16 @@ def refuse_with(user: object, refuse: Callable[[AccessTokenRefused], NoReturn]) 
         setattr(user, _UNREAD, refuse)
 
 
+async def aload(user: object) -> None:
+    """Load an unread user's fields without blocking the event loop.
+
+    Raises:
+        AccessTokenRefused: the user has been deleted or deactivated meanwhile.
+    """
+    if isinstance(user, AbstractBaseUser) and _UNREAD in vars(user):
+        await user.arefresh_from_db()
+
+
 def _observe_loads(user_model: type[AbstractBaseUser]) -> None:
     """Make the first access to a deferred field of an unread user load all of its fields.
 

@@ -15,10 +15,13 @@ from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
+from asgiref.sync import sync_to_async
+
 from jwt_auth.conf import conf
 from jwt_auth.encoding import base64url_encode
 from jwt_auth.exceptions import AccessTokenRefused, ClaimsInvalid, Refusal, UnknownKey
 from jwt_auth.keys import cache
+from jwt_auth.keys.cache import WouldWait
 from jwt_auth.keys.jwk import VerificationKey
 from jwt_auth.keys.loaded_ring import LoadedRing
 from jwt_auth.tokens import jws
@@ -98,12 +101,13 @@ def issue(
     return IssuedAccessToken(text=text, expires_in=over_at - issued_at)
 
 
-def verify(token: str, *, now: datetime) -> AccessToken:
+def verify(token: str, *, now: datetime, may_wait: bool = True) -> AccessToken:
     """Give the token's claims if everything is in order. Its revocation is not judged here.
 
     Raises:
         AccessTokenRefused: with the reason.
         KeyFailure: the keys are not available, so nothing can be judged.
+        WouldWait: ``may_wait`` is false, and the keys may have to be loaded first.
     """
     if len(token) > jws.MAX_LENGTH:
         raise AccessTokenRefused(Refusal.TOO_LONG)
@@ -111,39 +115,55 @@ def verify(token: str, *, now: datetime) -> AccessToken:
     # memory must not get a signature that was verified with an older one.
     loaded = cache.find_loaded_ring()
     digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
-    remembered = None if loaded is None else _find_remembered(digest, loaded, now=now)
+    remembered = None
+    if loaded is not None:
+        remembered = _find_remembered(digest, loaded, now=now, may_wait=may_wait)
     if remembered is not None:
         judge_claims(remembered, now=now)
         return remembered
-    access_token = _verify_signature(token, now=now)
+    access_token = _verify_signature(token, now=now, may_wait=may_wait)
     judge_claims(access_token, now=now)
     if loaded is not None:
         loaded.verified.add(digest, access_token)
     return access_token
 
 
-def _find_remembered(digest: bytes, loaded: LoadedRing, *, now: datetime) -> AccessToken | None:
+async def averify(token: str, *, now: datetime) -> AccessToken:
+    """Do the same without blocking the event loop.
+
+    A signature is verified in place, which takes less time than a change of threads. If the keys
+    may have to be loaded first, all of it is done in a thread, and only this request waits.
+    """
+    try:
+        return verify(token, now=now, may_wait=False)
+    except WouldWait:
+        return await sync_to_async(verify)(token, now=now)
+
+
+def _find_remembered(
+    digest: bytes, loaded: LoadedRing, *, now: datetime, may_wait: bool
+) -> AccessToken | None:
     remembered: AccessToken | None = loaded.verified.get(digest)
     if remembered is None:
         return None
     # This may load a ring without the key, and the ring's keys also expire by the clock. In both
     # cases the signature proves nothing.
-    current = cache.get_loaded_ring()
+    current = cache.get_loaded_ring(may_wait=may_wait)
     is_same_memory = current.verified is loaded.verified
     if not is_same_memory or current.find_verification_key(remembered.kid, now) is None:
         return None
     return remembered
 
 
-def _verify_signature(token: str, *, now: datetime) -> AccessToken:
+def _verify_signature(token: str, *, now: datetime, may_wait: bool) -> AccessToken:
     parsed = jws.parse(token)
-    key = _key_of(parsed.header, now=now)
+    key = _key_of(parsed.header, now=now, may_wait=may_wait)
     if not key.verify(parsed.signing_input, parsed.signature):
         raise AccessTokenRefused(Refusal.SIGNATURE)
     return read_claims(parsed.payload, kid=key.kid)
 
 
-def _key_of(header: dict[str, Any], *, now: datetime) -> VerificationKey:
+def _key_of(header: dict[str, Any], *, now: datetime, may_wait: bool) -> VerificationKey:
     if "crit" in header:
         raise AccessTokenRefused(Refusal.HEADER_CRIT)
     if not _FORBIDDEN.isdisjoint(header):
@@ -155,7 +175,7 @@ def _key_of(header: dict[str, Any], *, now: datetime) -> VerificationKey:
         raise AccessTokenRefused(Refusal.HEADER_KID)
     if not isinstance(algorithm, str):
         raise AccessTokenRefused(Refusal.HEADER_ALG)
-    key = _verification_key(kid, now=now)
+    key = _verification_key(kid, now=now, may_wait=may_wait)
     # The key determines the algorithm, and the token has to agree before any cryptography
     # (CVE-2022-29217).
     if not key.accepts(algorithm):
@@ -163,8 +183,8 @@ def _key_of(header: dict[str, Any], *, now: datetime) -> VerificationKey:
     return key
 
 
-def _verification_key(kid: str, *, now: datetime) -> VerificationKey:
+def _verification_key(kid: str, *, now: datetime, may_wait: bool) -> VerificationKey:
     try:
-        return cache.get_verification_key(kid, now)
+        return cache.get_verification_key(kid, now, may_wait=may_wait)
     except UnknownKey:
         raise AccessTokenRefused(Refusal.UNKNOWN_KEY) from None

@@ -42,6 +42,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import Final
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.checks import CheckMessage
@@ -107,17 +108,37 @@ class RedisRevocation(HashReader):
     # ---- Answering a request
 
     def get_user(self, token: AccessToken) -> AbstractBaseUser:
-        asked = self._ask(token)
+        user, incomplete = self._judge(token, self._ask(token))
+        return self._ask_database(token, incomplete) if user is None else user
+
+    async def aget_presented_user(self, token: AccessToken, text: str) -> AbstractBaseUser:
+        user, incomplete = self._judge(token, await self._aask(token))
+        if user is None:
+            # In the thread that has the request's database connections.
+            user = await sync_to_async(self._ask_database)(token, incomplete)
+        return user
+
+    def _judge(
+        self, token: AccessToken, asked: tuple[UserHash, bytes] | None
+    ) -> tuple[AbstractBaseUser | None, UserHash | None]:
+        """Judge by Redis's answer, without any query. Without a user, the database has to be asked.
+
+        The hash is returned if it is incomplete.
+        """
         if asked is None:
-            return self._database.get_user(token)
+            return None, None
         found, run = asked
         match found.judge(token, run=run):
             case Verdict.INCOMPLETE:
-                return self._complete(token, found)
+                return None, found
             case Verdict.UNDECIDED:
-                return self._database.get_user(token)
-        user = lazy_user(get_user_model(), token.subject)
-        return self._database.get_user(token) if user is None else user
+                return None, None
+        return lazy_user(get_user_model(), token.subject), None
+
+    def _ask_database(self, token: AccessToken, incomplete: UserHash | None) -> AbstractBaseUser:
+        if incomplete is None:
+            return self._database.get_user(token)
+        return self._complete(token, incomplete)
 
     # ---- Completing a hash
 

@@ -66,6 +66,8 @@ class RedisClient:
     def renew(self) -> None:
         """Forget all connections, so that the next commands open new ones."""
         self._idle: dict[str, IdleConnections] = {}
+        #: Another object after each call. Connections elsewhere are forgotten when it changes.
+        self.epoch = object()
 
     def call(self, name: str, key: bytes, *arguments: Any) -> tuple[Any, bytes]:
         """Run one command on the server of ``key``; return its answer and the run of that server.
@@ -133,6 +135,23 @@ class RedisClient:
                     arguments = (cursor or b"0", "MATCH", pattern, "COUNT", _SCAN_COUNT)
                     cursor, keys = self._ask(server, "SCAN", *arguments, away=away)
                     yield from keys
+
+    def find_pool(self) -> Any:
+        """Find the pool of the only server; ``None`` if Sentinel or a cluster names the server."""
+        client = self._client()
+        if isinstance(client, RedisCluster):
+            return None
+        pool = client.connection_pool
+        return None if isinstance(pool, SentinelConnectionPool) else pool
+
+    def connection_options(self, pool: Any) -> dict[str, Any]:
+        """Give the arguments for a connection: those of the cache, with the time-outs of ours."""
+        options = {
+            name: value
+            for name, value in pool.connection_kwargs.items()
+            if not name.startswith(_NOTIFICATIONS)
+        }
+        return {**options, **self._options}
 
     def server_version(self, key: bytes) -> str:
         connection = self._open(self._server_of(key), IdleConnections())
@@ -268,14 +287,10 @@ class RedisClient:
         )
 
     def _connection(self, pool: Any) -> Any:
-        options = {
-            name: value
-            for name, value in pool.connection_kwargs.items()
-            if not name.startswith(_NOTIFICATIONS)
-        }
+        options = self.connection_options(pool)
         if isinstance(pool, SentinelConnectionPool):
             options["connection_pool"] = BoundedSentinels(pool, self._options)
-        return pool.connection_class(**{**options, **self._options})
+        return pool.connection_class(**options)
 
 
 class _Run:

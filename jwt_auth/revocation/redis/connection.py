@@ -24,7 +24,7 @@ _RUN_LENGTH: Final = 16
 
 #: Seconds after which a connection asks for the server's run again. A server that was demoted may
 #: continue to answer, and be promoted again, without closing a connection.
-_KNOWN_FOR: Final = 1.0
+KNOWN_FOR: Final = 1.0
 
 #: Seconds after which an idle connection is closed.
 _IDLE_FOR: Final = 60.0
@@ -44,7 +44,7 @@ class Connection:
         try:
             connection.connect()
             info = self.call("INFO", "server")
-            self._process = _field(info, b"run_id")
+            self._process = read_process(info)
             self.version = _field(info, b"redis_version").decode()
             self._learn()
         except BaseException:
@@ -57,7 +57,7 @@ class Connection:
 
         Returns false if that fails; then the connection must not be used again.
         """
-        if monotonic() < self.known_at + _KNOWN_FOR:
+        if monotonic() < self.known_at + KNOWN_FOR:
             return True
         with suppress(Exception):
             self._learn()
@@ -68,10 +68,9 @@ class Connection:
         # The moment before the question: a change while it is being answered is learned next time.
         self.known_at = monotonic()
         info = self.call("INFO", "replication")
-        if _field(info, b"role") != b"master" and not self._is_of_cluster:
+        if is_replica(info) and not self._is_of_cluster:
             raise exceptions.ReadOnlyError("The server is a replica.")
-        known_by = self._process + _field(info, b"master_replid")
-        self.run = sha256(known_by).hexdigest()[:_RUN_LENGTH].encode()
+        self.run = read_run(self._process, info)
 
     def call(self, *command: Any) -> Any:
         connection = self._connection
@@ -134,6 +133,21 @@ class IdleConnections:
         with suppress(IndexError):
             while monotonic() > self._idle[0].known_at + _IDLE_FOR:
                 self._idle.popleft().close()
+
+
+def read_process(info: bytes) -> bytes:
+    """Read from ``INFO server`` which process answers."""
+    return _field(info, b"run_id")
+
+
+def is_replica(info: bytes) -> bool:
+    """Read from ``INFO replication`` whether the server is one."""
+    return _field(info, b"role") != b"master"
+
+
+def read_run(process: bytes, info: bytes) -> bytes:
+    """Make the run of a server from its process and its ``INFO replication``."""
+    return sha256(process + _field(info, b"master_replid")).hexdigest()[:_RUN_LENGTH].encode()
 
 
 def _field(info: bytes, name: bytes) -> bytes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from asgiref.sync import sync_to_async
 from redis.exceptions import RedisError
 
 from jwt_auth.revocation.base import RevocationBackend
 from jwt_auth.revocation.redis.circuit_breaker import Circuit, State
 from jwt_auth.revocation.redis.client import RedisClient
 from jwt_auth.revocation.redis.keys import Keys
+from jwt_auth.revocation.redis.loop_client import LoopClient, NotHere
 from jwt_auth.revocation.redis.user_hash import UserHash
 from jwt_auth.tokens.claims import AccessToken
 
@@ -27,6 +29,7 @@ class HashReader(RevocationBackend):
         self._cache = cache
         self.keys = keys
         self.client = RedisClient(cache, timeout=timeout)
+        self._loop_client = LoopClient(self.client)
         self.circuit = Circuit(self._probe, distrust=ttl, authority=authority)
 
     @abstractmethod
@@ -50,6 +53,18 @@ class HashReader(RevocationBackend):
             self._fail(error)
             return None
         # While this request waited, another one or a revocation may have failed.
+        return (UserHash(*values), run) if self._is_closed() else None
+
+    async def _aask(self, token: AccessToken) -> tuple[UserHash, bytes] | None:
+        """Do the same without blocking the event loop."""
+        if not self._is_closed():
+            return self._ask(token)  # without asking
+        try:
+            values, run = await self._loop_client.call(
+                "HMGET", self.keys.of_user(token.subject), *UserHash.fields_for(token)
+            )
+        except NotHere:
+            return await sync_to_async(self._ask, thread_sensitive=False)(token)
         return (UserHash(*values), run) if self._is_closed() else None
 
     def _is_closed(self) -> bool:
