@@ -287,7 +287,7 @@ def test_error_in_a_flow_that_a_project_calls_shows_no_secret(
 ) -> None:
     """Nothing around the call hides what it is given, as our views do."""
     settings.JWT_AUTH_CLAIMS = f"{__name__}.fail"
-    monkeypatch.setattr("jwt_auth.revocation.base.get_backend", fail)
+    monkeypatch.setattr("jwt_auth.revocation.revoking.get_backend", fail)
     with pytest.raises(Fault) as raised:
         call(user, session, credentials["password"])
     frames: Any = raised.tb
