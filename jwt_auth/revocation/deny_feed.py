@@ -15,6 +15,7 @@ from urllib.parse import quote_plus
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.checks import CheckMessage
+from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth.check_messages import error, warning
 from jwt_auth.conf import CLOCK_DIFFERENCE, conf
@@ -81,6 +82,7 @@ class DenyFeed(RevocationBackend):
             raise AccessTokenRefused(refusal)
         return user_of(token)
 
+    @sensitive_variables()
     def _fetch(self) -> Denials:
         credentials = ":".join(map(quote_plus, self._credentials))  # RFC 6749 §2.3.1
         encoded = base64.b64encode(credentials.encode()).decode()

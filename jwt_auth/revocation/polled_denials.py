@@ -2,8 +2,8 @@
 
 A background thread fetches it while requests come, as in :mod:`jwt_auth.keys.cache`: from half of
 the interval on, a request starts a fetch and goes on with the copy it has. From the whole interval
-on it waits for the fetch, for ``PATIENCE`` at most. So what an issuer that answers has revoked is
-refused after the interval at the latest, in a process that was idle as well.
+on it waits for the fetch, for ``PATIENCE`` seconds at most. So a revocation takes effect after the
+interval at the latest if the issuer answers, also in a process that was idle.
 
 The key cache uses its copy for as long as the store is away. A copy of denials is worth nothing
 once it is old: after ``max_staleness`` seconds without an answer, nothing can be accepted.
@@ -29,6 +29,9 @@ logger: Final = logging.getLogger("jwt_auth")
 #: Seconds after the start of a fetch until which requests wait for it.
 PATIENCE: Final = 2.0
 
+#: The same for the first one, without which a new process can't accept any token.
+FIRST_PATIENCE: Final = 10.0
+
 #: Seconds after which a fetch that has not ended is left alone, and another one is started.
 _LONGEST_FETCH: Final = 15.0
 
@@ -48,8 +51,8 @@ class _Fetch:
         self.started = monotonic()
         self.ended = Event()
 
-    def wait(self) -> None:
-        self.ended.wait(max(0.0, self.started + PATIENCE - monotonic()))
+    def wait(self, patience: float) -> None:
+        self.ended.wait(max(0.0, self.started + patience - monotonic()))
 
 
 class PolledDenials:
@@ -87,7 +90,8 @@ class PolledDenials:
             # An issuer that fails costs a request no time while the copy can still be used.
             is_failing = self._failed_at != _NEVER
             if fetch is not None and age >= (self._max_staleness if is_failing else self._interval):
-                fetch.wait()
+                is_first = self._copy[0] is None and not is_failing
+                fetch.wait(FIRST_PATIENCE if is_first else PATIENCE)
         denials, begun = self._copy
         if denials is None or monotonic() - begun >= self._max_staleness:
             raise RevocationUnknown

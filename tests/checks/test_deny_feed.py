@@ -8,7 +8,7 @@ import pytest
 from django.core.checks import CheckMessage
 from pytest_django import Settings
 
-from jwt_auth.checks.backends import check_revocation
+from jwt_auth.checks.backends import check_local_user, check_revocation
 from tests.checks.scene import advice_of, ids_of, messages_of
 
 OPTIONS: dict[str, Any] = {
@@ -79,6 +79,13 @@ def test_no_message_quotes_the_secret(settings: Settings) -> None:
     messages = _messages(settings, URL="x", CLIENT_ID="", INTERVAL=0)
     assert ids_of(messages) == ["E095", "E096", "E097"]
     assert "s3cret" not in str([(message.msg, message.hint) for message in messages])
+
+
+def test_local_users_may_have_any_key(settings: Settings) -> None:
+    """The project's callable finds them, so nothing compares their keys with the ``sub``."""
+    settings.JWT_AUTH_LOCAL_USER = "tests.users.models.roles_of"
+    settings.JWT_AUTH_REVOCATION = _revocation()
+    assert list(check_local_user()) == []
 
 
 def test_issuer_that_reads_a_feed_is_warned(settings: Settings) -> None:

@@ -64,6 +64,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(polled_denials, "monotonic", clock)
     # A slow machine may take its time; a test of an issuer that hangs waits for it in vain.
     monkeypatch.setattr(polled_denials, "PATIENCE", 60.0)
+    monkeypatch.setattr(polled_denials, "FIRST_PATIENCE", 60.0)
     return clock
 
 
@@ -136,6 +137,20 @@ def test_copy_is_as_old_as_the_question(
     assert _number(polled) == 2
 
 
+def test_first_copy_is_waited_for_longer(
+    polled: PolledDenials, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new process has nothing else. After a failure, its requests wait no longer than others."""
+    monkeypatch.setattr(polled_denials, "PATIENCE", 0.0)
+    issuer.error = RevocationUnknown("The deny feed is away.")
+    assert _number(polled) is None
+    issuer.lets_go.clear()
+    clock.time += INTERVAL
+    assert _number(polled) is None
+    wait_until(lambda: issuer.fetches == 2, "another fetch was begun")
+    issuer.lets_go.set()
+
+
 def test_issuer_that_hangs_delays_a_request_for_a_short_while(
     polled: PolledDenials, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +168,7 @@ def test_fetch_that_does_not_end_is_left_alone(
     polled: PolledDenials, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another one takes its place, and a late result doesn't replace a newer one."""
-    monkeypatch.setattr(polled_denials, "PATIENCE", 0.01)
+    monkeypatch.setattr(polled_denials, "FIRST_PATIENCE", 0.01)
     first_goes, issuer.lets_go = Event(), Event()
     issuer.on_fetch = lambda: first_goes.wait(60) if issuer.fetches == 1 else None
     issuer.lets_go.set()
