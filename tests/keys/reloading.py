@@ -126,14 +126,14 @@ class Process:
         with self.store.held(), ThreadPoolExecutor(REQUESTS, thread_name_prefix="request") as pool:
             outcomes = [pool.submit(request) for _ in range(REQUESTS)]
             end = time.monotonic() + HELD
-            while _count_waiting("request") < REQUESTS:
+            while count_waiting("request") < REQUESTS:
                 assert time.monotonic() < end
                 time.sleep(0.002)
             self.store.answer.set()
         return outcomes
 
 
-def _count_waiting(prefix: str) -> int:
+def count_waiting(prefix: str) -> int:
     """How many threads of that name stand in an event's wait."""
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(prefix)]
     frames = sys._current_frames()

@@ -18,8 +18,9 @@ from jwt_auth.exceptions import (
 from jwt_auth.keys import cache
 from jwt_auth.tokens import access
 from tests.keys.issuer import Issuer
-from tests.keys.reloading import Clock, finish_reloads, knows, said
+from tests.keys.reloading import Clock, count_waiting, finish_reloads, knows, said
 from tests.keys.remote.service import Answer
+from tests.live.waiting import wait_until
 from tests.tokens.forging import refusal_of
 
 HOUR = 3600.0
@@ -231,6 +232,19 @@ def test_service_without_keys_asks_at_growing_intervals(issuer: Issuer, clock: C
     issuer.service.always = None
     clock.time += 10
     assert is_good(token)
+
+
+def test_requests_wait_for_the_first_load_that_is_under_way(issuer: Issuer) -> None:
+    """The pause is for loads that have failed."""
+    token = issuer.token()
+    with issuer.service.holding(), ThreadPoolExecutor(4, thread_name_prefix="request") as pool:
+        requests = [pool.submit(access.verify, token, now=datetime.now(UTC)) for _ in range(4)]
+        assert issuer.service.asked.wait(30)
+        # The one that loads waits for the executor's thread, the others for that load.
+        wait_until(lambda: count_waiting("request") == 4, "all wait")
+        issuer.service.release()
+        assert {request.result().kid for request in requests} == set(issuer.kids)
+    assert issuer.fetches == 1
 
 
 def test_pause_shares_the_reason_and_not_the_error(issuer: Issuer, clock: Clock) -> None:
