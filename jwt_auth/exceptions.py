@@ -198,7 +198,7 @@ class VerifyOnly(NoSigningKey):
 
     code = "verify_only"
     message = (
-        "This service only verifies tokens (JWT_AUTH_JWKS_URL): log in and refresh at the issuer."
+        "This service only verifies tokens (JWT_AUTH_JWKS_URL): users log in and out at the issuer."
     )
 
 

@@ -21,13 +21,14 @@ from rest_framework.test import APIClient
 
 from jwt_auth import flows
 from jwt_auth.check_messages import FILE_STORE, error, setting_line
-from jwt_auth.conf import DEFAULTS, conf
+from jwt_auth.conf import DEFAULTS, NO_REVOCATION, conf
 from jwt_auth.exceptions import KeyRingConflict, KeyRingExists, LogInRefused
 from jwt_auth.flows import Issued
 from jwt_auth.keys import cache, jwk
 from jwt_auth.keys.ring import KeyRing
 from jwt_auth.keys.stores.base import KeyStore
 from jwt_auth.models import Client as Origin
+from jwt_auth.revocation.base import keeps_sessions
 from jwt_auth.startup import this_process
 from jwt_auth.tokens import access
 from jwt_auth.users import key_of
@@ -107,6 +108,11 @@ def _for_tests_only() -> CheckMessage:
     )
 
 
+def settings_for_tests() -> dict[str, Any]:
+    """Return the settings that a project's tests override, so that they ask no other service."""
+    return SETTINGS if keeps_sessions() else {**SETTINGS, "JWT_AUTH_REVOCATION": NO_REVOCATION}
+
+
 def put_first_keys_back() -> None:
     """Undo what the commands of a test have done to the keys."""
     saved = [key for key in _rings if key[1] is not None]
@@ -169,7 +175,7 @@ class JWTAuthMixin(SimpleTestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.enterClassContext(override_settings(**SETTINGS))
+        cls.enterClassContext(override_settings(**settings_for_tests()))
         super().setUpClass()
 
     def setUp(self) -> None:

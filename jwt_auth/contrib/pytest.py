@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def _jwt_auth_in_memory() -> Iterator[None]:
     from django.test import override_settings
 
-    from jwt_auth.testing import SETTINGS
+    from jwt_auth.testing import settings_for_tests
 
-    with override_settings(**SETTINGS):
+    with override_settings(**settings_for_tests()):
         yield
 
 

@@ -23,6 +23,7 @@ from django.db import Error as DatabaseError
 from jwt_auth.conf import conf
 from jwt_auth.database_errors import explain
 from jwt_auth.exceptions import KeyFailure
+from jwt_auth.revocation.base import keeps_sessions
 
 _LOGGER: Final = "jwt_auth"
 #: The events of the security log that the sentence of a command replaces, and ``None`` for records
@@ -41,6 +42,11 @@ _AT_THE_ISSUER: Final = (
     " command at the issuer."
 )
 
+_SESSIONS_AT_THE_ISSUER: Final = (
+    "This service only verifies tokens and has no sessions (JWT_AUTH_JWKS_URL): run this command"
+    " at the issuer."
+)
+
 
 class WrongOptions(CommandError):
     """The command was given options or arguments that it doesn't take."""
@@ -53,6 +59,9 @@ class JWTAuthCommand(BaseCommand):
 
     #: Whether it needs the private keys, which a service that only verifies doesn't have.
     needs_private_keys = False
+
+    #: Whether it needs the tables of sessions, which such a service doesn't use either.
+    needs_sessions = False
 
     #: Whether the process ends with this command.
     _is_last = False
@@ -83,6 +92,8 @@ class JWTAuthCommand(BaseCommand):
             with _explained():
                 if self.needs_private_keys and conf.jwks_url is not None:
                     raise CommandError(_AT_THE_ISSUER)
+                if self.needs_sessions and not keeps_sessions():
+                    raise CommandError(_SESSIONS_AT_THE_ISSUER)
                 result = super().execute(*args, **options | {"stdout": output})
         finally:
             output.finish(is_last=self._is_last)

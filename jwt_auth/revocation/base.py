@@ -119,3 +119,11 @@ def get_backend() -> RevocationBackend:
         ImproperlyConfigured: the backend does not exist, or does not accept its options.
     """
     return _setting.get_instance(conf.revocation)
+
+
+def keeps_sessions() -> bool:
+    """Whether the sessions and their users are in a database of this project.
+
+    A service that only verifies may share the issuer's database. Otherwise they are at the issuer.
+    """
+    return conf.jwks_url is None or not get_backend().maps_users

@@ -53,6 +53,11 @@ class TokenUser:
         name = self._own_claims.get("username")
         return name if isinstance(name, str) else self.pk
 
+    @classmethod
+    def get_email_field_name(cls) -> str:
+        """Name the claim with the address; a token may not have it."""
+        return "email"
+
     # ---- Django's permissions, which are in the issuer's database
 
     def has_perm(self, perm: str, obj: object = None) -> bool:

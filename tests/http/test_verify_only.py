@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from pytest_django import Settings
 
 from jwt_auth.keys import cache
+from jwt_auth.models import RefreshTokenFamily
 from tests.http.site import Session, Site, everything
 from tests.keys.issuer import Issuer
+from tests.tokens.forging import SESSION
 
 UNAVAILABLE = {
     "detail": "The service is not available at the moment.",
@@ -53,6 +56,49 @@ def test_login_and_refresh_are_unavailable(
     after = everything()
     assert [len(table) for table in before] == [len(table) for table in after]
     assert before[0] == after[0]
+
+
+def test_profile_is_what_the_token_says(issuer: Issuer) -> None:
+    """Without a database, and with empty texts for what isn't in the token."""
+    token = issuer.token(sub="42", roles=["editor"], username="alice")
+    answer = Site().get("me/", headers=bearer(token))
+    expected = {"id": "42", "username": "alice", "email": "", "roles": ["editor"]}
+    assert (answer.status_code, answer.json()) == (200, expected)
+    answer = Site().get("me/", headers=bearer(issuer.token(email="alice@example.com")))
+    assert answer.json()["email"] == "alice@example.com"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("post", "login/"),
+        ("post", "refresh/"),
+        ("post", "logout/"),
+        ("post", "logout-all/"),
+        ("get", "sessions/"),
+        ("delete", f"sessions/{SESSION}/"),
+        ("post", "password/change/"),
+        ("post", "introspect/"),
+    ],
+)
+def test_endpoint_that_needs_sessions_is_unavailable(
+    issuer: Issuer, method: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A 204 of logout/ or an empty list of sessions would be a lie. No database is asked."""
+    answer = getattr(Site(), method)(path, headers=bearer(issuer.token()))
+    assert (answer.status_code, answer.json()) == (503, UNAVAILABLE)
+    assert "users log in and out at the issuer" in caplog.text
+
+
+def test_service_that_shares_the_database_lists_sessions(
+    session: Session, issuer: Issuer, settings: Settings
+) -> None:
+    """It says so by naming a backend that looks there."""
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"}
+    row = RefreshTokenFamily.objects.get(pk=session.id)
+    claims = {"sub": str(row.user_id), "sid": str(row.pk)}
+    answer = Site().get("sessions/", headers=bearer(issuer.token(**claims)))
+    assert [each["id"] for each in answer.json()] == [str(row.pk)]
 
 
 def test_mounted_key_set_is_the_issuers(issuer: Issuer) -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from tests.keys.issuer import Issuer
 from tests.management.commands import output_of
@@ -59,3 +60,34 @@ def test_command_that_needs_private_keys_says_where_to_run_it(
         " command at the issuer."
     )
     assert issuer.fetches == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["revoke_tokens", "--all"],
+        ["revoke_tokens", "--jti", "a-jti"],
+        ["clear_expired_tokens"],
+        ["create_service_client", "gateway"],
+        ["deactivate_service_client", "gateway"],
+    ],
+    ids=" ".join,
+)
+def test_command_that_needs_sessions_says_where_to_run_it(
+    issuer: Issuer, command: list[str]
+) -> None:
+    """No database is asked, and nobody is told that zero sessions have ended."""
+    with pytest.raises(CommandError) as refused:
+        call_command(*command)
+    assert str(refused.value) == (
+        "This service only verifies tokens and has no sessions (JWT_AUTH_JWKS_URL): run this"
+        " command at the issuer."
+    )
+
+
+def test_command_runs_in_a_service_that_shares_the_database(
+    issuer: Issuer, settings: Settings, db: None
+) -> None:
+    """There it ends sessions as at the issuer."""
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"}
+    assert output_of("revoke_tokens", "--all") == "Ended 0 sessions of all users.\n"

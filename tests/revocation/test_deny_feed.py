@@ -18,8 +18,10 @@ from jwt_auth.revocation.base import get_backend
 from jwt_auth.revocation.denials import Denials, serialize
 from jwt_auth.revocation.token_user import TokenUser
 from jwt_auth.tokens.claims import AccessToken
+from tests.conftest import MakeUser
 from tests.keys.remote.service import Answer, Request, Service
 from tests.live.waiting import wait_until
+from tests.revocation.mapping import everyone_is
 from tests.revocation.test_denials import TOKEN as A_TOKEN
 
 BACKEND = "jwt_auth.revocation.deny_feed.DenyFeed"
@@ -72,6 +74,17 @@ def test_user_is_made_from_the_claims(issuer: Service, token: AccessToken) -> No
     user = get_backend().get_user(token)
     assert isinstance(user, TokenUser)
     assert user.pk == token.subject
+
+
+def test_user_may_be_a_local_one(
+    issuer: Service, token: AccessToken, settings: Settings, make_user: MakeUser
+) -> None:
+    """Whose key needn't be the issuer's."""
+    settings.JWT_AUTH_LOCAL_USER = "tests.revocation.mapping.local_user"
+    local = make_user("local")
+    with everyone_is(local):
+        assert get_backend().get_user(token) == local
+    assert get_backend().maps_users
 
 
 def test_denied_token_is_refused(issuer: Service, token: AccessToken) -> None:

@@ -19,6 +19,7 @@ from jwt_auth.http.credentials import find_retry_key
 from jwt_auth.http.serializers import PasswordChangeSerializer, SessionSerializer
 from jwt_auth.http.views.base import BearerView
 from jwt_auth.models import Reason
+from jwt_auth.revocation.base import keeps_sessions
 
 #: How many sessions a list shows at most; longer lists are of no use to a person.
 _MOST_SESSIONS: Final = 200
@@ -41,15 +42,17 @@ class LogoutAllView(BearerView):
 
 class MeView(BearerView):
     route = "me/"
+    needs_sessions = False
 
     def get(self, request: Request, **kwargs: Any) -> Response:
         user: Any = request.user
+        token: Any = request.auth
         return Response(
             {
                 "id": user.pk,
                 "username": user.get_username(),
                 "email": getattr(user, user.get_email_field_name(), ""),
-                "roles": roles_of(user),
+                "roles": roles_of(user) if keeps_sessions() else token.roles,
             }
         )
 

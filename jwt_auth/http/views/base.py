@@ -19,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from jwt_auth.exceptions import VerifyOnly
 from jwt_auth.flows import Issued
 from jwt_auth.http.authentication import JWTAuthentication
 from jwt_auth.http.csrf import refuse_cross_site
@@ -28,6 +29,7 @@ from jwt_auth.http.origins import is_cross_site
 from jwt_auth.http.parsers import PARSERS, Utf8FormParser, refuse_large_body
 from jwt_auth.http.service_clients import ServiceClientAuthentication
 from jwt_auth.http.transports import CookieTransport, Transport
+from jwt_auth.revocation.base import keeps_sessions
 
 
 class AlwaysJSON(BaseContentNegotiation):
@@ -50,6 +52,8 @@ class AuthView(APIView):
 
     #: The endpoint's path below its mount.
     route: ClassVar[str]
+    #: Whether it has no use in a service that only verifies tokens, which has no sessions.
+    needs_sessions: ClassVar[bool] = True
     #: Whether requests that another site's page makes a browser send are refused.
     refuses_cross_site: ClassVar[bool] = False
     #: Whether the endpoint must work without an authentication class (the deployment checks ask).
@@ -78,6 +82,8 @@ class AuthView(APIView):
         return exception_handler
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if self.needs_sessions and not keeps_sessions():
+            raise VerifyOnly
         if self.refuses_cross_site and self.transport.is_ambient and is_cross_site(request):
             refuse_cross_site(request, sender=type(self))
         self.check_body(request)

@@ -41,6 +41,7 @@ class HeaderAuthentication(JWTAuthentication):
 
 class VerifyView(BearerView):
     route = "verify/"
+    needs_sessions = False
     authentication_classes = (HeaderAuthentication,)
 
     def get(self, request: Request, **kwargs: Any) -> Response:

@@ -22,6 +22,7 @@ _LONGEST_TRANSACTION: Final = timedelta(hours=24)
 
 class Command(JWTAuthCommand):
     help = "Deletes expired sessions and denials that no token can need any more."
+    needs_sessions = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -18,6 +18,7 @@ _FORMATS: Final = ("text", "json")
 
 class Command(JWTAuthCommand):
     help = "Creates a service client and prints its secret, which can't be shown again."
+    needs_sessions = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help="a name for the service, such as gateway")

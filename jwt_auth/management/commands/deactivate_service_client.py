@@ -14,6 +14,7 @@ from jwt_auth.models import ServiceClient
 
 class Command(JWTAuthCommand):
     help = "Refuses a service client from now on, for good."
+    needs_sessions = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help="the name that it was created with")

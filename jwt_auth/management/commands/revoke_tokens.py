@@ -19,6 +19,7 @@ from jwt_auth.models import JTI_LENGTH, Reason, write_database
 
 class Command(JWTAuthCommand):
     help = "Ends sessions at once, or refuses one access token by its jti."
+    needs_sessions = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group(required=True)

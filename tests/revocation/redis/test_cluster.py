@@ -88,6 +88,18 @@ def test_service_that_only_reads_finds_each_user(
     assert service.circuit.state is State.CLOSED
 
 
+def test_probe_of_a_service_that_only_reads_asks_all_nodes(
+    backend: RedisRevocation, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them may answer while the cluster as a whole is unknown."""
+    options = settings.JWT_AUTH_REVOCATION["OPTIONS"]
+    service = SharedRedis(VERIFY_URL="http://127.0.0.1:1/", **options)
+    client: Any = get_redis_connection("revocation")
+    monkeypatch.setattr(client.nodes_manager, "startup_nodes", {})
+    with pytest.raises(RedisError):
+        service._probe()
+
+
 def test_node_that_is_gone_fails_no_request(
     nodes: list[RedisServer], user: AbstractBaseUser, backend: RedisRevocation
 ) -> None:

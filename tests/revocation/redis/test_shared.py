@@ -13,10 +13,14 @@ import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from pytest_django import DjangoAssertNumQueries, Settings
 from redis import exceptions
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
 
 from jwt_auth import flows
 from jwt_auth.exceptions import AccessTokenRefused, Refusal, RevocationUnknown
 from jwt_auth.flows import Issued
+from jwt_auth.http.api_exceptions import Unavailable
+from jwt_auth.http.authentication import JWTAuthentication
 from jwt_auth.models import Reason
 from jwt_auth.revocation.base import Denial
 from jwt_auth.revocation.redis import RedisRevocation, SharedRedis
@@ -24,9 +28,11 @@ from jwt_auth.revocation.redis.circuit_breaker import State
 from jwt_auth.revocation.redis.keys import IssuerKeys, Keys
 from jwt_auth.revocation.token_user import TokenUser
 from tests.checks.scene import advice_of, ids_of
-from tests.flows.scene import log_in
+from tests.conftest import MakeUser
+from tests.flows.scene import authenticate, log_in
 from tests.http.site import Site
 from tests.keys.remote.service import Answer, Service
+from tests.revocation.mapping import everyone_is
 from tests.revocation.redis.issuer import serving_verify
 from tests.revocation.redis.scene import (
     cache_at,
@@ -277,6 +283,29 @@ def test_answer_is_503_while_nobody_knows(
     assert "answered 500 instead of 204 or 401" in log.text
     assert text not in log.text
     assert text not in answer.content.decode()
+
+
+def test_views_of_other_exception_handlers_answer_503_as_well(
+    user: AbstractBaseUser, settings: Settings, issuer: Service
+) -> None:
+    """REST framework's own handler knows only its own exceptions."""
+    text = log_in(user).access_token.text
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": SHARED, "OPTIONS": options_of(settings, issuer)}
+    request = APIRequestFactory().get("/", headers={"Authorization": f"Bearer {text}"})
+    with issuer.being_away(), pytest.raises(Unavailable):
+        JWTAuthentication().authenticate(Request(request))
+
+
+def test_local_user_may_have_another_key(
+    user: AbstractBaseUser, make_user: MakeUser, settings: Settings, issuer: Service
+) -> None:
+    """The issuer vouches for the token; the project's callable finds the user."""
+    issued, local = log_in(user), make_user("local")
+    issuer.always = Answer(status=204)
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": SHARED, "OPTIONS": options_of(settings, issuer)}
+    settings.JWT_AUTH_LOCAL_USER = "tests.revocation.mapping.local_user"
+    with everyone_is(local):
+        assert authenticate(issued)[0] == local
 
 
 def test_token_without_its_text_can_only_be_judged_by_redis(
