@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from tests.live.databases import dump, scratch_database
 from tests.live.site import Server, Site
+from tests.programs import need
 
 USERS = ("alice", "bob", "carol", "dave")
 
@@ -44,3 +48,16 @@ def client(server: Server) -> Iterator[requests.Session]:
 def dump_database(site: Site, django_db_blocker: DjangoDbBlocker) -> Callable[[], list[Any]]:
     """Read every value that the site's database holds."""
     return lambda: dump(site.database, django_db_blocker)
+
+
+@pytest.fixture(scope="session")
+def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which Node finds the libraries, of the versions that package-lock.json pins."""
+    need("node")
+    npm = need("npm")
+    folder = tmp_path_factory.mktemp("node")
+    for name in ("package.json", "package-lock.json", "verify.js"):
+        shutil.copy(Path(__file__).with_name(name), folder)
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+    subprocess.run([npm, "ci", *quiet], cwd=folder, capture_output=True, timeout=250, check=True)
+    return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,11 +20,9 @@ import requests
 from tests.live.site import Site, copy_keys
 from tests.live.test_transcript import log_in, refresh
 from tests.live.waiting import wait_until
-from tests.programs import need
 
 pytestmark = [pytest.mark.live, pytest.mark.example]
 
-HERE = Path(__file__).parent
 ISSUER, AUDIENCE = "https://auth.example.test", "example-api"
 
 #: HS256 has no public key to publish.
@@ -64,19 +61,6 @@ def refresh_until_signed_by(client: requests.Session, algorithm: str) -> str:
 
     wait_until(is_taken_up, f"a worker signs with the key for {algorithm}")
     return tokens[-1]
-
-
-@pytest.fixture(scope="module")
-def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which Node finds `jose`, of the version that package-lock.json pins."""
-    need("node")
-    npm = need("npm")
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json", "verify.js"):
-        shutil.copy(HERE / name, folder)
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
-    run(command, folder)
-    return folder
 
 
 def run(command: list[str], folder: Path, stdin: str = "") -> str:
