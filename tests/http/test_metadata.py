@@ -88,6 +88,15 @@ def test_service_that_only_verifies_lists_its_own(site: Site, settings: Settings
     assert answer.json()["revocation_endpoint"] == "https://testserver/api/auth/revoke/"
 
 
+def test_endpoints_without_sessions_are_left_out(site: Site, settings: Settings) -> None:
+    """They would answer 503; the keys are published again."""
+    settings.JWT_AUTH_JWKS_URL = "https://auth.example.test/.well-known/jwks.json"
+    settings.JWT_AUTH_REVOCATION = {"BACKEND": "jwt_auth.revocation.stateless.NoRevocation"}
+    said = site.get(URL).json()
+    assert said["jwks_uri"] == "https://testserver/.well-known/jwks.json"
+    assert not [name for name in said if name.startswith(("introspection", "revocation"))]
+
+
 @pytest.mark.parametrize(
     ("issuer", "path"),
     [

@@ -15,6 +15,7 @@ from jwt_auth.http.mounts import find_path
 from jwt_auth.http.public_documents import document, refusal, refuse_other_methods
 from jwt_auth.http.views.jwks import jwks
 from jwt_auth.http.views.services import IntrospectView, RevokeView
+from jwt_auth.revocation.base import keeps_sessions
 
 _MAX_AGE: Final = timedelta(minutes=5)
 
@@ -62,7 +63,8 @@ def _members(origin: str) -> dict[str, Any]:
     members: dict[str, Any] = {"issuer": conf.issuer}
     if (path := find_path(lambda view: view is jwks)) is not None:
         members["jwks_uri"] = origin + path
-    for name, endpoint in _ENDPOINTS.items():
+    # A service that only verifies has no sessions, and its endpoints for services answer 503.
+    for name, endpoint in _ENDPOINTS.items() if keeps_sessions() else ():
         if (path := _find_endpoint(endpoint)) is not None:
             members[name] = f"{origin}{path.rstrip('/')}/"
             members[f"{name}_auth_methods_supported"] = ["client_secret_basic"]
