@@ -99,4 +99,4 @@ def _find_user(user_id: Any) -> tuple[str, int | None]:
     has_field = has_version_field(model)
     column = "token_version" if has_field else "jwt_auth_token_version__token_version"
     found = users.values_list("pk", column).first()
-    return (str(user_id), None) if found is None else (str(found[0]), found[1] or 0)
+    return (str(user_id), None) if found is None else (str(found[0]), found[1])

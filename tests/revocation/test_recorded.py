@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 from unittest.mock import Mock
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.management import call_command
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
@@ -150,6 +151,26 @@ def test_record_that_fails_takes_the_revocation_with_it(
     with pytest.raises(DatabaseError):
         _log_out(issued)
     assert refusal_of(issued) is None
+
+
+def test_deadlock_of_the_record_is_retried(
+    user: AbstractBaseUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The revocation and its record are one transaction, which can be repeated as a whole."""
+    issued = log_in(user)
+    deadlock = OperationalError()
+    deadlock.__cause__ = Exception(1213)
+    write = mock.Mock(
+        wraps=_QUERYSET.bulk_create, side_effect=[deadlock, mock.DEFAULT, mock.DEFAULT]
+    )
+
+    def write_at_the_second_attempt(queryset: Any, rows: Any) -> Any:
+        return write(queryset, rows)
+
+    monkeypatch.setattr(_QUERYSET, "bulk_create", write_at_the_second_attempt)
+    _log_out(issued)
+    assert refusal_at_service(issued) is Refusal.SESSION_ENDED
+    assert write.call_count == 3  # the session twice, and the token
 
 
 def test_session_that_is_opened_after_a_change_goes_on(user: AbstractBaseUser) -> None:

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import django
@@ -133,6 +134,17 @@ def change_from_other() -> list[str] | None:
     return outcomes
 
 
+def denied() -> list[list[str]]:
+    """Tell which users the deny feed of each tenant names."""
+    from jwt_auth.revocation.published import find_denials
+
+    named = []
+    for tenant in ("a", "b"):
+        with inside(tenant):
+            named.append(sorted(find_denials(datetime.now(UTC)).users))
+    return named
+
+
 def play() -> dict[str, Any]:
     """Let the tenants' users meet, and tell what they were answered."""
     a, b, at_home = Visitor("a"), Visitor("b"), Visitor("b")
@@ -145,6 +157,7 @@ def play() -> dict[str, Any]:
     told["foreign_logout"] = [b.send("post", "logout/").status_code, a.visit()]
     told["logout_all_of_other"] = [at_home.send("post", "logout-all/").status_code, a.visit()]
     told["ended"] = at_home.visit()
+    told["denied"] = denied()
     told["read_in_other"] = read_in_other(a.token)
     told["changed_from_other"] = change_from_other()
     told["after_change"] = [Visitor("a").log_in(), a.visit()]
@@ -164,5 +177,6 @@ def play() -> dict[str, Any]:
 if __name__ == "__main__":
     django.setup()
     settings.JWT_AUTH_REVOCATION = BACKENDS[sys.argv[1]]
+    settings.JWT_AUTH_DENY_FEED = True
     set_up_tenants()
     print(json.dumps(play()))  # noqa: T201

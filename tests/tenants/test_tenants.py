@@ -71,6 +71,7 @@ def _assert_apart(told: dict[str, Any], backend: str, *, by_schema: bool) -> Non
         "foreign_logout": [204, 200],
         "logout_all_of_other": [204, 200],
         "ended": at_once,
+        "denied": [[], ["1"]],
         "read_in_other": "a@example.com",
         "changed_from_other": None if by_schema else ["refused, True"] * 2,
         "after_change": [200, 200],
