@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 
 from benchmarks.load import Load, Target, send
@@ -70,7 +71,7 @@ def main() -> int:
         site = Site.create(folder, stack.enter_context(_scratch(found.url)), *USERS)
         service = stack.enter_context(_service(_make(folder, "service")))
         print(f"{arguments.rate} requests per second for {arguments.seconds} s")
-        print(f"{'':24}{'held':>8}{'p50 ms':>10}{'p99 ms':>10}{'errors':>8}")
+        print(f"{'':24}{'held':>8}{'p50 ms':>10}{'p99 ms':>10}{'errors':>8}{'auth CPU ms':>14}")
         for name, (kind, settings, options) in CONTENDERS.items():
             if arguments.only and name not in arguments.only:
                 continue
@@ -80,8 +81,9 @@ def main() -> int:
                 with _gateway(kind, _make(folder, name), auth, service, options) as (port, tls):
                     target = Target(port=port, tls=tls, requests=[_request(t) for t in tokens])
                     send(target, rate=100, seconds=2)  # opens connections, fills caches
+                    before = _cpu_seconds(auth)
                     load = send(target, rate=arguments.rate, seconds=arguments.seconds)
-            _show(name, load)
+                    _show(name, load, _cpu_seconds(auth) - before)
     return 0
 
 
@@ -167,10 +169,18 @@ def _request(token: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-def _show(name: str, load: Load) -> None:
+def _cpu_seconds(auth: Server) -> float:
+    """Give the time that the auth service has had a processor: other load doesn't change it."""
+    master = psutil.Process(auth.process.pid)
+    times = [process.cpu_times() for process in (master, *master.children())]
+    return sum(each.user + each.system for each in times)
+
+
+def _show(name: str, load: Load, cpu_seconds: float) -> None:
+    per_request = cpu_seconds / len(load.latencies) * 1000
     print(
         f"{name:24}{load.rate:8.0f}{load.percentile(50):10.1f}{load.percentile(99):10.1f}"
-        f"{load.errors:8}",
+        f"{load.errors:8}{per_request:14.2f}",
         flush=True,
     )
 
