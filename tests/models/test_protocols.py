@@ -1,4 +1,4 @@
-"""The two protocols hold in every history of a small world, and need each of their rules."""
+"""The protocols hold in every history of a small world, and need each of their rules."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
-from tests.models import revocation, rotation
+from tests.models import deny_feed, revocation, rotation
 from tests.models.walking import find_history
 
-MODELS = (revocation, rotation)
+MODELS = (deny_feed, revocation, rotation)
 
 
 def _histories(model: ModuleType, *, without: str | None = None) -> Iterator[str]:
