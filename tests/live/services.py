@@ -22,6 +22,7 @@ from tests.programs import need, need_file
 
 PAGES = ROOT / "docs" / "how-to" / "verify"
 GO_LIBRARY = Path("/usr/share/gocode/src/github.com/golang-jwt/jwt")
+_GO_MODULE = GO_LIBRARY / "go.mod"
 _MAVEN = Path.home() / ".m2" / "repository"
 JARS = (
     _MAVEN / "org/bitbucket/b_c/jose4j/0.9.6/jose4j-0.9.6.jar",
@@ -100,7 +101,7 @@ def need_toolchain(name: str) -> None:
             need("npm")
         case "go":
             need("go")
-            need_file(GO_LIBRARY / "go.mod", "golang-github-golang-jwt-jwt-dev")
+            need_file(_GO_MODULE, "golang-github-golang-jwt-jwt-dev")
         case "java":
             need("javac")
             if not _has_jars():
@@ -115,7 +116,7 @@ def is_available(name: str) -> bool:
         case "node":
             return bool(shutil.which("node") and shutil.which("npm"))
         case "go":
-            return bool(shutil.which("go")) and GO_LIBRARY.exists()
+            return bool(shutil.which("go")) and _GO_MODULE.exists()
         case "java":
             return bool(shutil.which("javac")) and _has_jars()
     return True
