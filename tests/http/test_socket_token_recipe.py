@@ -1,0 +1,27 @@
+"""The view of docs/how-to/websockets.md that gives a page the token for its WebSocket."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+from django.test import override_settings
+from django.urls import include, path
+
+from tests.http.site import Session, Site
+
+_RECIPE = Path(__file__).parents[2] / "docs/how-to/recipes/websockets/views.py"
+
+urlpatterns = [
+    path("api/auth/", include("jwt_auth.urls")),
+    path("api/socket-token/", runpy.run_path(str(_RECIPE))["socket_token"]),
+]
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_page_gets_the_token_that_it_has_come_with(site: Site, session: Session) -> None:
+    """And nobody keeps a copy of the answer."""
+    answer = site.post("/api/socket-token/", headers=session.bearer)
+    assert answer.json() == {"access_token": session.access_token}
+    assert answer["Cache-Control"] == "no-store"
+    assert site.post("/api/socket-token/").status_code == 401

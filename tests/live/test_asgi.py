@@ -1,0 +1,190 @@
+"""An ASGI project under uvicorn, whose event loop is in debug mode and must not be blocked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from jwt_auth.contrib.channels import SUBPROTOCOL, UNAUTHORIZED
+from tests.live.certificate import HOST
+from tests.live.site import PASSWORD, ROOT, Server, Site, bearer, stop
+from tests.revocation.redis.servers import RedisServer, running
+
+pytestmark = [pytest.mark.live, pytest.mark.example]
+
+RecordProperty = Callable[[str, object], None]
+
+SOCKETS = 200
+
+#: Seconds. Only a failure takes as long.
+PATIENCE = 240
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"), "--save", "")
+    with running(server):
+        yield server
+
+
+@pytest.fixture(scope="module", params=["database", "Redis"])
+def asgi(
+    request: pytest.FixtureRequest,
+    site: Site,
+    redis_server: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
+    """The project under uvicorn. Whatever it is asked, its log shows no error."""
+    site = site.using(
+        DJANGO_SETTINGS_MODULE="tests.live.asgi_settings",
+        CONN_MAX_AGE="0",
+        PYTHONASYNCIODEBUG="1",
+        SESSION_COOKIE_SECURE="",
+    )
+    if request.param == "Redis":
+        site = site.using(REDIS_URL=redis_server.url)
+    log = tmp_path_factory.mktemp("asgi") / "log"
+    with socket.socket() as listener, log.open("wb") as output:
+        listener.bind((HOST, 0))
+        listener.listen(SOCKETS)
+        listener.set_inheritable(True)
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "uvicorn", "tests.live.asgi_app:application"),
+                *("--fd", str(listener.fileno()), "--loop", "asyncio", "--no-access-log"),
+            ],
+            cwd=ROOT,
+            env=site.environment,
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+        address = f"http://{HOST}:{listener.getsockname()[1]}"
+    server = Server(process=process, address=address, certificate=Path(), log=log, workers=1)
+    try:
+        server.wait_until_up()
+        yield server
+    finally:
+        stop(process)
+    # In debug mode the loop also names slow callbacks, which a busy machine has.
+    text = server.read_log()
+    for sign in ("Traceback", "BlockingError", "never awaited", "never retrieved"):
+        assert sign not in text, text
+
+
+def _log_in(client: requests.Session, name: str = "alice") -> str:
+    answer = client.post("/api/auth/login/", json={"username": name, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    token: str = answer.json()["access_token"]
+    return token
+
+
+@pytest.fixture
+def client(asgi: Server) -> Iterator[requests.Session]:
+    with asgi.session() as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/whoami/", "/adrf/", "/api/hello/"])
+def test_views_of_every_kind_know_the_user(path: str, client: requests.Session) -> None:
+    """Several times, since the first request of a token is another one than those after it."""
+    token = _log_in(client)
+    for _ in range(4):
+        answer = client.get(path, headers=bearer(token))
+        assert (answer.status_code, "alice" in answer.text) == (200, True), answer.text
+
+
+def test_async_view_sees_nobody_after_a_logout(client: requests.Session) -> None:
+    """At once."""
+    token = _log_in(client)
+    assert client.get("/whoami/", headers=bearer(token)).json()["user"] == "alice"
+    assert client.post("/api/auth/logout/", headers=bearer(token)).status_code == 204
+    assert client.get("/whoami/", headers=bearer(token)).json() == {"user": "", "sid": None}
+    assert client.get("/adrf/", headers=bearer(token)).status_code == 401
+
+
+async def _open(asgi: Server, token: str, *, as_message: bool) -> ClientConnection:
+    address = f"{asgi.address.replace('http', 'ws', 1)}/ws/"
+    if not as_message:
+        return await connect(
+            address, subprotocols=[SUBPROTOCOL, token], proxy=None, open_timeout=PATIENCE
+        )
+    connection = await connect(address, proxy=None, open_timeout=PATIENCE)
+    await connection.send(json.dumps({"access_token": token}))
+    return connection
+
+
+async def _is_alive(connection: ClientConnection) -> bool:
+    word = secrets.token_hex(4)
+    await connection.send(json.dumps(word))
+    async with asyncio.timeout(PATIENCE):
+        return json.loads(await connection.recv()) == {"user": "alice", "said": word}
+
+
+async def _closing(connection: ClientConnection) -> tuple[float, int | None]:
+    """Wait for the end; give its time and its code."""
+    async with asyncio.timeout(PATIENCE):
+        try:
+            while True:
+                await connection.recv()
+        except ConnectionClosed:
+            return time.monotonic(), connection.close_code
+
+
+def test_socket_is_closed_soon_after_its_session_ends(
+    asgi: Server, client: requests.Session, record_property: RecordProperty
+) -> None:
+    """200 at once, whose sessions end one by one; the others don't notice."""
+    tokens = [_log_in(client) for _ in range(SOCKETS)]
+    ended: list[float] = []
+
+    def end(token: str) -> None:
+        answer = client.post("/api/auth/logout/", headers=bearer(token), cookies={})
+        assert answer.status_code == 204
+        ended.append(time.monotonic())
+
+    async def run() -> list[Any]:
+        client.cookies.clear()  # of the last login: each logout ends its own session only
+        sockets = [await _open(asgi, t, as_message=bool(n % 2)) for n, t in enumerate(tokens)]
+        assert all([await _is_alive(each) for each in sockets])
+        closings = [asyncio.create_task(_closing(each)) for each in sockets[:-1]]
+        for token in tokens[:-1]:
+            await asyncio.to_thread(end, token)
+        closed = await asyncio.gather(*closings)
+        assert await _is_alive(sockets[-1])
+        await sockets[-1].close()
+        return closed
+
+    closed = asyncio.run(run())
+    assert {code for _, code in closed} == {UNAUTHORIZED}
+    delays = [moment - since for (moment, _), since in zip(closed, ended, strict=True)]
+    record_property("sockets", len(delays))
+    record_property("closed_after_median", f"{statistics.median(delays):.2f} s")
+    record_property("closed_after_worst", f"{max(delays):.2f} s")
+
+
+@pytest.mark.parametrize("as_message", [True, False])
+def test_socket_with_a_bad_token_is_closed(asgi: Server, as_message: bool) -> None:
+    """With the code that tells a page to get another token."""
+
+    async def run() -> int | None:
+        connection = await _open(asgi, "forged", as_message=as_message)
+        return (await _closing(connection))[1]
+
+    assert asyncio.run(run()) == UNAUTHORIZED
