@@ -6,5 +6,5 @@ from rest_framework.response import Response
 
 @api_view(["POST"])
 def socket_token(request):
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return Response({"access_token": token.strip()}, headers={"Cache-Control": "no-store"})
+    token = request.headers["Authorization"].removeprefix("Bearer ")
+    return Response({"access_token": token}, headers={"Cache-Control": "no-store"})
