@@ -33,7 +33,7 @@ async def whoami(request: Any) -> JsonResponse:
     return JsonResponse({"user": user.get_username(), "sid": token and str(token.session_id)})
 
 
-class Adrf(APIView):
+class Adrf(APIView):  # type: ignore[misc]  # adrf has no types
     """A view of adrf's."""
 
     async def get(self, request: HttpRequest) -> Response:
@@ -41,7 +41,7 @@ class Adrf(APIView):
         return Response({"user": request.user.get_username()})
 
 
-class Echo(AsyncJsonWebsocketConsumer):
+class Echo(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # Channels has no types
     """A consumer of Channels', which knows nothing of tokens."""
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:

@@ -18,6 +18,7 @@ import pytest
 import requests
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from jwt_auth.contrib.channels import SUBPROTOCOL, UNAUTHORIZED
 from tests.live.certificate import HOST
@@ -123,7 +124,10 @@ async def _open(asgi: Server, token: str, *, as_message: bool) -> ClientConnecti
     address = f"{asgi.address.replace('http', 'ws', 1)}/ws/"
     if not as_message:
         return await connect(
-            address, subprotocols=[SUBPROTOCOL, token], proxy=None, open_timeout=PATIENCE
+            address,
+            subprotocols=[Subprotocol(SUBPROTOCOL), Subprotocol(token)],
+            proxy=None,
+            open_timeout=PATIENCE,
         )
     connection = await connect(address, proxy=None, open_timeout=PATIENCE)
     await connection.send(json.dumps({"access_token": token}))
@@ -134,7 +138,8 @@ async def _is_alive(connection: ClientConnection) -> bool:
     word = secrets.token_hex(4)
     await connection.send(json.dumps(word))
     async with asyncio.timeout(PATIENCE):
-        return json.loads(await connection.recv()) == {"user": "alice", "said": word}
+        answer = json.loads(await connection.recv())
+    return bool(answer == {"user": "alice", "said": word})
 
 
 async def _closing(connection: ClientConnection) -> tuple[float, int | None]:
