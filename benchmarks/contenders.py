@@ -23,14 +23,14 @@ Round = Callable[[int], float]
 
 def requests_to_a_view(client: Client, user: Any) -> dict[str, Round]:
     """The bare view, simplejwt, and ours, both with a known token and with new ones."""
-    session = _log_in(user)
+    session = log_in(user)
     simple = str(SimpleJWTRefreshToken.for_user(user).access_token)
 
     def same(path: str, token: str | None = None) -> Round:
         return lambda number: client.total(get(path, token) for _ in range(number))
 
     def new(number: int) -> float:
-        tokens = [_new_token(session, user) for _ in range(number)]
+        tokens = [new_token(session, user) for _ in range(number)]
         return client.total(get("/ours/", token) for token in tokens)
 
     ours = same("/ours/", session.access_token.text)
@@ -41,13 +41,13 @@ def requests_to_a_view(client: Client, user: Any) -> dict[str, Round]:
         "ours_first": new,
     }
     if settings.REDIS_IS_THERE:
-        contenders |= {"ours_redis": _with_redis(ours), "ours_redis_first": _with_redis(new)}
+        contenders |= {"ours_redis": with_redis(ours), "ours_redis_first": with_redis(new)}
     return contenders
 
 
 def requests_with_one_token(client: Client, user: Any) -> Round:
     """Ours, with a token that the process has verified before."""
-    token = _log_in(user).access_token.text
+    token = log_in(user).access_token.text
     return lambda number: client.total(get("/ours/", token) for _ in range(number))
 
 
@@ -55,11 +55,11 @@ def refreshes(client: Client, user: Any) -> dict[str, Round]:
     """Refreshes by both packages: each refresh uses the token that the previous one returned."""
     return {
         "simplejwt": _SimpleJWTRefreshes(client, str(SimpleJWTRefreshToken.for_user(user))),
-        "ours": _OurRefreshes(client, _log_in(user).refresh_token.text),
+        "ours": _OurRefreshes(client, log_in(user).refresh_token.text),
     }
 
 
-def _with_redis(run: Round) -> Round:
+def with_redis(run: Round) -> Round:
     """The same requests, with Redis answering whether the token is revoked."""
 
     def measured(number: int) -> float:
@@ -98,12 +98,12 @@ class _OurRefreshes:
         return answer.seconds
 
 
-def _log_in(user: Any) -> flows.Issued:
+def log_in(user: Any) -> flows.Issued:
     origin = Origin(ip_address="192.0.2.7", user_agent="bench")
     return flows.log_in(user, client=origin, now=datetime.now(UTC))
 
 
-def _new_token(session: flows.Issued, user: Any) -> str:
+def new_token(session: flows.Issued, user: Any) -> str:
     now = datetime.now(UTC)
     return access.issue(
         subject=str(user.pk),

@@ -16,7 +16,7 @@ from django.db import connection
 
 from benchmarks.measure import Samples
 
-PARTS = ("views", "keys", "refreshes")
+PARTS = ("views", "keys", "refreshes", "services", "plain_views")
 
 #: The time that each contender may add to a request, divided by the time that simplejwt adds.
 MAX_ADDED_RATIOS = {"ours": 0.6, "ours_redis": 0.35, "ours_redis_first": 0.55}
@@ -112,6 +112,18 @@ def of_refreshes(samples: Samples, statements: Mapping[str, tuple[int, int]]) ->
     ratio = round(median(theirs / ours for theirs, ours in pairs), 2)
     bound = f"ours >= {MIN_REFRESH_RATIO:g} times as many a second"
     return {"contenders": rows, "bounds": [_bound(bound, ratio, met=ratio >= MIN_REFRESH_RATIO)]}
+
+
+def of_services(samples: Samples) -> dict[str, Any]:
+    """Compare each with the bare view, within each round; no bounds."""
+    rows: dict[str, Any] = {}
+    for name in samples.seconds:
+        rows[name] = {"us": _us(samples.median(name)), "us_quartiles": _noise(samples, name)}
+        if name != "bare":
+            rows[name]["added_us"] = _us(median(samples.added(name, "bare")))
+            pairs = zip(samples.seconds[name], samples.seconds["bare"], strict=True)
+            rows[name]["ratio"] = round(median(mine / bare for mine, bare in pairs), 2)
+    return {"contenders": rows, "bounds": []}
 
 
 def is_met(results: Mapping[str, Any]) -> bool:

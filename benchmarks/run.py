@@ -20,6 +20,7 @@ from benchmarks import report, settings
 from benchmarks.contenders import refreshes, requests_to_a_view
 from benchmarks.keys import requests_by_ring
 from benchmarks.measure import count_statements, interleave
+from benchmarks.services import requests_of_services, requests_to_plain_views
 from benchmarks.wsgi_client import Client
 
 #: Per round. A refresh writes to the database and takes ten times as long as a request.
@@ -62,6 +63,12 @@ def measure(user: Any, *, rounds: int, to: Path | None) -> bool:
         "refreshes": report.of_refreshes(
             interleave(exchanges, rounds=rounds, requests=REFRESHES),
             {name: count_statements(run) for name, run in exchanges.items()},
+        ),
+        "services": report.of_services(
+            interleave(requests_of_services(client, user), rounds=rounds, requests=REQUESTS)
+        ),
+        "plain_views": report.of_services(
+            interleave(requests_to_plain_views(user), rounds=rounds, requests=REQUESTS)
         ),
     }
     report.show(results)

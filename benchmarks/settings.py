@@ -69,7 +69,7 @@ JWT_AUTH_KEY_STORE = {
     "OPTIONS": {"PATH": KEYS},
 }
 JWT_AUTH_THROTTLE_RATES = dict.fromkeys(
-    ("login_account", "login_address", "refresh", "password_reset")
+    ("login_account", "login_address", "refresh", "password_reset", "service_client")
 )
 
 # simplejwt with its defaults, except for the same algorithm and lifetimes as jwt_auth's, and for
@@ -106,7 +106,8 @@ CACHES: dict[str, dict[str, Any]] = {
 }
 if REDIS_IS_THERE:
     CACHES["redis"] = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": REDIS_URL}
+REDIS_OPTIONS = {"CACHE": "redis", "PREFIX": f"jwt_auth_bench_{os.getpid()}"}
 REDIS_REVOCATION = {
     "BACKEND": "jwt_auth.revocation.redis.RedisRevocation",
-    "OPTIONS": {"CACHE": "redis", "PREFIX": f"jwt_auth_bench_{os.getpid()}"},
+    "OPTIONS": REDIS_OPTIONS,
 }
