@@ -31,10 +31,7 @@ SHARED_REDIS: dict[str, Any] = {
     **VERIFY_ONLY,
     "JWT_AUTH_REVOCATION": {
         "BACKEND": "jwt_auth.revocation.redis.SharedRedis",
-        "OPTIONS": {
-            **settings.REDIS_REVOCATION["OPTIONS"],
-            "VERIFY_URL": "https://auth.bench.test/",
-        },
+        "OPTIONS": settings.REDIS_OPTIONS | {"VERIFY_URL": "https://auth.bench.test/"},
     },
 }
 

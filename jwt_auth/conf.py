@@ -223,8 +223,9 @@ class Conf:
 
         A service that only verifies has no sessions to look at unless its project says where.
         """
-        is_default = not hasattr(settings, f"{PREFIX}REVOCATION")
-        return NO_REVOCATION if is_default and self.jwks_url else self._read("REVOCATION")
+        value = self._read("REVOCATION")
+        is_default = value is DEFAULTS["REVOCATION"]
+        return NO_REVOCATION if is_default and self.jwks_url else value
 
     @property
     def deny_feed(self) -> bool:

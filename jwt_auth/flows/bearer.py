@@ -10,7 +10,7 @@ from django.views.decorators.debug import sensitive_variables
 from jwt_auth import signals
 from jwt_auth.exceptions import AccessTokenRefused, Refusal
 from jwt_auth.models import Client
-from jwt_auth.revocation.base import get_backend
+from jwt_auth.revocation.base import RevocationBackend, get_backend
 from jwt_auth.revocation.token_user import TokenUser
 from jwt_auth.tokens import access
 from jwt_auth.tokens.claims import AccessToken
@@ -30,13 +30,15 @@ def authenticate(
     token: AccessToken | None = None
     try:
         token = access.verify(text, now=now)
-        user = get_backend().get_presented_user(token, text)
-        return _verify_subject(user, token), token
+        backend = get_backend()
+        user = backend.get_presented_user(token, text)
+        _verify_spelling(user, token, backend)
     except AccessTokenRefused as refused:
         signals.token_refused.send_robust(
             sender=AccessToken, reason=refused.reason, token=token, client=client
         )
         raise
+    return user, token
 
 
 @sensitive_variables()
@@ -49,20 +51,21 @@ async def aauthenticate(
     token: AccessToken | None = None
     try:
         token = await access.averify(text, now=now)
-        user = await get_backend().aget_presented_user(token, text)
-        return _verify_subject(user, token), token
+        backend = get_backend()
+        user = await backend.aget_presented_user(token, text)
+        _verify_spelling(user, token, backend)
     except AccessTokenRefused as refused:
         await signals.token_refused.asend_robust(
             sender=AccessToken, reason=refused.reason, token=token, client=client
         )
         raise
+    return user, token
 
 
-def _verify_subject(
-    user: AbstractBaseUser | TokenUser, token: AccessToken
-) -> AbstractBaseUser | TokenUser:
+def _verify_spelling(
+    user: AbstractBaseUser | TokenUser, token: AccessToken, backend: RevocationBackend
+) -> None:
     # Databases and model fields accept several spellings: " 2" finds user 2, and a UUID is found in
     # capitals. Only the spelling that we issue is accepted.
-    if not get_backend().maps_users and str(user.pk) != token.subject:
+    if not backend.maps_users and str(user.pk) != token.subject:
         raise AccessTokenRefused(Refusal.USER_UNKNOWN)
-    return user

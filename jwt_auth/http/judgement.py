@@ -7,7 +7,7 @@ the revocation backend twice, and a refused token would be in the log twice.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
@@ -77,18 +77,6 @@ def _give(outcome: _Outcome) -> Found:
         # A new instance: a traceback must not grow from one question to the next.
         raise anew(outcome)
     return outcome
-
-
-def judgement_of(request: Any, credential: Credential) -> Judgement:
-    """Give the judgement that the middleware has left, if it is on this credential, or a new one.
-
-    The request may be REST framework's, which wraps Django's.
-    """
-    plain = getattr(request, "_request", request)
-    left = find_judgement(plain)
-    return (
-        left if left is not None and left.credential == credential else Judgement(plain, credential)
-    )
 
 
 def find_judgement(request: HttpRequest) -> Judgement | None:
