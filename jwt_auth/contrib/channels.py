@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 from django.http import HttpRequest
 
 from jwt_auth import flows
+from jwt_auth.conf import conf
 from jwt_auth.exceptions import AccessTokenRefused, KeyFailure, RevocationUnknown
 from jwt_auth.http.addresses import client_of
 from jwt_auth.models import Client
@@ -45,7 +46,10 @@ SUBPROTOCOL: Final = "jwt_auth.bearer"
 _NAME: Final = "access_token"
 
 #: The errors that say nothing about the token.
-_UNKNOWN: Final = (KeyFailure, RevocationUnknown, DatabaseError)
+_UNKNOWN: Final = (KeyFailure, RevocationUnknown, Error)
+
+#: Seconds that the application has to end after the connection, before it is cancelled.
+LAST_SECONDS: Final = 10.0
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -87,6 +91,8 @@ class _Connection:
         self._offered: list[str] = list(scope.get("subprotocols", []))
         self._is_accepted = False
         self._is_announced = False
+        self._is_closed = False
+        self._is_cancelled = False
         self._ended = asyncio.Event()
         self._pending: asyncio.Task[Message] | None = None
 
@@ -105,9 +111,15 @@ class _Connection:
         except _GoneError:
             return
         self._scope |= {"user": user, "access_token": self._token}
-        watch = asyncio.create_task(self._watch())
+        app = asyncio.ensure_future(
+            self._middleware.app(self._scope, self._app_receive, self._app_send)
+        )
+        watch = asyncio.create_task(self._watch(app))
         try:
-            await self._middleware.app(self._scope, self._app_receive, self._app_send)
+            await app
+        except asyncio.CancelledError:
+            if not self._is_cancelled:
+                raise
         finally:
             for task in (watch, self._pending):
                 if task is not None:
@@ -157,27 +169,38 @@ class _Connection:
             else:
                 await self._end()
 
-    async def _watch(self) -> None:
-        """Verify the token again and again, until it is refused or has expired."""
+    async def _watch(self, app: asyncio.Future[None]) -> None:
+        """Verify the token again and again, until it is refused or has expired.
+
+        Then see to it that the application ends. One that only sends learns of no end.
+        """
         while not self._ended.is_set():
-            left = self._token.expires - datetime.now(UTC).timestamp()
-            await asyncio.sleep(max(0.0, min(self._middleware.check_interval, left)))
+            await asyncio.sleep(max(0.0, min(self._middleware.check_interval, self._left())))
             text = self._text
             try:
                 await self._verify(text)
             except AccessTokenRefused:
                 if text == self._text:  # otherwise it has been renewed meanwhile
                     await self._end()
-            except _UNKNOWN as failure:
+            except Exception as failure:  # noqa: BLE001  nothing else would close the connection
                 # Nobody knows whether the session has ended. The token's exp is the limit.
                 _report(failure)
                 await sync_to_async(close_old_connections)()
-                if self._token.expires <= datetime.now(UTC).timestamp():
+                if self._left() <= 0:
                     await self._end()
+        await asyncio.sleep(LAST_SECONDS)
+        self._is_cancelled = True
+        app.cancel()
+
+    def _left(self) -> float:
+        """Give the seconds for which the token is accepted."""
+        leeway = conf.clock_leeway.total_seconds()
+        return self._token.expires + leeway - datetime.now(UTC).timestamp()
 
     async def _end(self) -> None:
         self._ended.set()
-        await self._close(UNAUTHORIZED)
+        if not self._is_closed:
+            await self._close(UNAUTHORIZED)
 
     # ---- Messages
 
@@ -189,6 +212,7 @@ class _Connection:
     async def _close(self, code: int) -> None:
         # An accepted connection can say why it is closed; of a refused one, a browser tells its
         # page nothing.
+        self._is_closed = True
         await self._accept({"type": "websocket.accept", "subprotocol": self._subprotocol()})
         await self._send({"type": "websocket.close", "code": code})
 
@@ -203,6 +227,7 @@ class _Connection:
             chosen = message.get("subprotocol") or self._subprotocol()
             await self._accept({**message, "subprotocol": chosen})
             return
+        self._is_closed = self._is_closed or message["type"] == "websocket.close"
         await self._send(message)
 
     async def _app_receive(self) -> Message:
@@ -241,8 +266,9 @@ class _GoneError(Exception):
 
 
 def _report(failure: Exception) -> None:
-    # The text of a database's error may quote values.
-    reason = type(failure).__name__ if isinstance(failure, DatabaseError) else str(failure)
+    # The text of any other error may quote values, as a database's does.
+    is_ours = isinstance(failure, (KeyFailure, RevocationUnknown))
+    reason = str(failure) if is_ours else type(failure).__name__
     logger.error("Access tokens can't be verified: %s", reason)
 
 

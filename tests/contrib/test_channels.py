@@ -14,7 +14,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from pytest_django import Settings
 
 from jwt_auth import flows
@@ -155,6 +155,7 @@ class Verifications:
     def __init__(self) -> None:
         self._next = asyncio.Event()
         self._verify = flows.aauthenticate
+        self.begun = 0
         self.failure: Exception | None = None
         self._late = ""
 
@@ -163,6 +164,7 @@ class Verifications:
         self._late, self.let_go = text, asyncio.Event()
 
     async def __call__(self, text: str, **kwargs: Any) -> Any:
+        self.begun += 1
         self._next.set()
         if text == self._late:
             await self.let_go.wait()
@@ -307,7 +309,7 @@ def test_refused_token_is_reported_with_the_address_of_the_client(user: Any) -> 
     ]
 
 
-@pytest.mark.parametrize("error", [KeyStoreError, DatabaseError])
+@pytest.mark.parametrize("error", [KeyStoreError, DatabaseError, InterfaceError])
 def test_client_is_told_to_try_later_while_tokens_cannot_be_verified(
     token: str, error: type[Exception], verifications: Verifications
 ) -> None:
@@ -413,15 +415,16 @@ def test_token_that_does_not_continue_the_session_closes_the_connection(
     in_loop(work)
 
 
+@pytest.mark.parametrize("error", [DatabaseError, InterfaceError])
 def test_connection_stays_while_nobody_knows_and_ends_with_its_token(
-    token: str, clock: Clock, verifications: Verifications
+    token: str, clock: Clock, verifications: Verifications, error: type[Exception]
 ) -> None:
     """An outage of the database doesn't close all connections at once."""
 
     async def work() -> None:
         async with connected(Echo(), SUBPROTOCOL, token) as socket:
             await socket.next()
-            verifications.failure = DatabaseError()
+            verifications.failure = error()
             await socket.give(token)  # a fresh one can't be verified either
             await verifications.some_more()
             assert await socket.echoes()
@@ -495,3 +498,128 @@ def test_user_is_loaded_before_the_application_is_called(
 
     in_loop(work)
     assert names == [user.get_username()]
+
+
+def test_connection_ends_with_its_token_whatever_verifying_it_raises(
+    token: str, clock: Clock, verifications: Verifications
+) -> None:
+    """A callable of the project, say. Otherwise nothing would ever close the connection."""
+
+    async def work() -> None:
+        async with connected(Echo(), SUBPROTOCOL, token) as socket:
+            await socket.next()
+            verifications.failure = ZeroDivisionError()
+            await verifications.some_more()
+            assert await socket.echoes()
+            clock.ahead = timedelta(minutes=15)
+            assert await socket.is_closed_with(UNAUTHORIZED)
+
+    in_loop(work)
+
+
+def test_token_within_the_leeway_is_not_verified_without_a_pause(
+    token: str, clock: Clock, verifications: Verifications, settings: Settings
+) -> None:
+    """The connection ends when the token is refused, and not before."""
+    settings.JWT_AUTH_CLOCK_LEEWAY = timedelta(seconds=60)
+    clock.ahead = timedelta(minutes=15, seconds=1)
+
+    async def work() -> None:
+        async with connected(Echo(), SUBPROTOCOL, token, check_interval=3600) as socket:
+            await socket.next()
+            for _ in range(9):
+                assert await socket.echoes()
+            assert verifications.begun == 1
+
+    in_loop(work)
+
+
+class Lingering:
+    """An application that closes the connection, or takes one message, and doesn't end."""
+
+    def __init__(self, *last: dict[str, Any]) -> None:
+        self._last = last
+        self.is_over = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        for message in ({"type": "websocket.accept"}, *self._last):
+            await send(message)
+        if not self._last:
+            await receive()
+        await self.is_over.wait()
+
+
+@pytest.mark.parametrize("code", [1000, UNAUTHORIZED])
+def test_connection_is_not_closed_twice(
+    token: str, code: int, verifications: Verifications
+) -> None:
+    """By the application and by us, or for a refused renewal and a refused token. Servers take the
+    second one for an error.
+    """
+
+    async def work() -> None:
+        by_app = [{"type": "websocket.close", "code": code}] if code != UNAUTHORIZED else []
+        app = Lingering(*by_app)
+        async with connected(app, SUBPROTOCOL, token) as socket:
+            await socket.next()
+            verifications.refuse_late(token)
+            await verifications.some_more(1)
+            if code == UNAUTHORIZED:
+                await socket.give("forged")
+            closed = await socket.next()
+            verifications.let_go.set()
+            for _ in range(9):
+                await asyncio.sleep(0)
+            app.is_over.set()
+            await socket.wait(timeout=PATIENCE)
+            assert closed == {"type": "websocket.close", "code": code}
+            assert socket.output_queue.empty()
+
+    in_loop(work)
+
+
+def _noting(stopped: list[bool]) -> Any:
+    """Make an application that never listens, and notes that it is cancelled."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            stopped.append(True)
+            raise
+
+    return app
+
+
+def test_application_that_never_listens_is_stopped_after_the_end(
+    token: str, issued: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would go on for ever, because what it sends isn't refused."""
+    monkeypatch.setattr(module, "LAST_SECONDS", INTERVAL)
+    stopped: list[bool] = []
+
+    async def work() -> None:
+        async with connected(_noting(stopped), SUBPROTOCOL, token) as socket:
+            await socket.next()
+            await end(issued)
+            assert await socket.is_closed_with(UNAUTHORIZED)
+
+    in_loop(work)
+    assert stopped == [True]
+
+
+def test_server_that_cancels_a_connection_cancels_the_application(token: str) -> None:
+    """As uvicorn does when it stops."""
+    stopped: list[bool] = []
+
+    async def work() -> None:
+        async with connected(_noting(stopped), SUBPROTOCOL, token) as socket:
+            await socket.next()
+            socket.future.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await socket.future
+
+    in_loop(work)
+    assert stopped == [True]
