@@ -2,8 +2,8 @@
 
 ``urllib`` by itself opens files and FTP, follows a redirect to plain HTTP, and sends a credential
 along. It has no limit on the whole time: its time-out begins again at each byte. All of this is
-different here. Its proxies from the environment and the system's certificates (``SSL_CERT_FILE``)
-are kept.
+different here. Its proxies from the environment (for https) and the system's certificates
+(``SSL_CERT_FILE``) are kept.
 
 Only the lookup of the host's name has no limit. A caller that must go on at the deadline uses
 :mod:`jwt_auth.keys.bounded_call`.
@@ -127,7 +127,9 @@ def _follow(
 def _open(request: Request, end: float) -> HTTPResponse:
     # Not build_opener(), which adds the handlers of files, FTP and data: addresses.
     opener = OpenerDirector()
-    opener.add_handler(ProxyHandler())
+    if request.type == "https":
+        # Plain HTTP is for this machine. A proxy could read it, and would ask its own machine.
+        opener.add_handler(ProxyHandler())
     opener.add_handler(_Handler(end))
     return cast(HTTPResponse, opener.open(request, timeout=_left(end)))
 
