@@ -220,6 +220,31 @@ def test_spoofed_trailer_is_no_header(gateway: Gateway, service: Service, token:
     assert b"admin" not in received.trailers
 
 
+def test_client_cannot_remove_the_users_headers(
+    gateway: Gateway, service: Service, token: str
+) -> None:
+    """By naming them in `Connection`, as headers for one hop only (RFC 9110 §7.6.1)."""
+    named = [("Connection", "close, x-auth-user"), ("Connection", "X-Auth-Roles,X-Auth-Claims")]
+    assert gateway.send(presenting(token), *named).status == 200
+    (received,) = service.received
+    assert received.values("X-Auth-User") == [claims_of(token)["sub"]]
+    assert received.values("X-Auth-Claims") == [token.split(".")[1]]
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_client_cannot_name_the_mount_of_the_auth_service(
+    kind: str, service: Service, tmp_path: Path
+) -> None:
+    """By `SCRIPT_NAME`, which gunicorn takes off the path: no gateway lets that path through."""
+    with (
+        recorder.serve() as auth,
+        STARTS[kind](tmp_path, auth=auth.port, service=service.port) as gateway,
+    ):
+        gateway.send(("SCRIPT_NAME", "/api/auth"), path="/api/auth/admin/")
+    (received,) = auth.received
+    assert "SCRIPT_NAME" not in {name.upper() for name, _ in received.headers}
+
+
 def test_longest_token_gets_through(
     gateway: Gateway, service: Service, site: Site, token: str
 ) -> None:
