@@ -16,6 +16,7 @@ from jwt_auth.models import (
     RefreshTokenFamily,
     RevokedToken,
     TokenVersion,
+    TokenVersionField,
     has_groups,
     has_version_field,
     token_version_of,
@@ -42,6 +43,11 @@ def test_version_stands_in_one_place(user: AbstractBaseUser) -> None:
     assert TokenVersion.objects.count() == 0
     TokenVersion.objects.bump(user.pk)
     assert TokenVersion.objects.count() == (0 if has_version_field(type(user)) else 1)
+
+
+def test_migrations_name_the_field_where_projects_import_it() -> None:
+    """A project's migration must not depend on the package's inner modules."""
+    assert TokenVersionField(default=0).deconstruct()[1] == "jwt_auth.models.TokenVersionField"
 
 
 def test_load_brings_all_in_one_statement(
