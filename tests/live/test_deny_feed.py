@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.live, pytest.mark.example, pytest.mark.timeout(600)]
 RecordProperty = Callable[[str, object], None]
 
 RECIPE = ROOT / "docs/how-to/recipes/deny-feed/settings.py"
-FEED = "https://www.example.com/api/auth/denials/"
+FEED = "https://auth.example.com/api/auth/denials/"
 KEY_SET = "/.well-known/jwks.json"
 
 INTERVAL = float(os.environ.get("DENY_FEED_INTERVAL", "1"))

@@ -5,7 +5,7 @@ import os
 JWT_AUTH_REVOCATION = {
     "BACKEND": "jwt_auth.revocation.deny_feed.DenyFeed",
     "OPTIONS": {
-        "URL": "https://www.example.com/api/auth/denials/",
+        "URL": "https://auth.example.com/api/auth/denials/",
         "CLIENT_ID": os.environ.get("DENY_FEED_CLIENT_ID"),
         "CLIENT_SECRET": os.environ.get("DENY_FEED_CLIENT_SECRET"),
     },
