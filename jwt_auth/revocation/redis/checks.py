@@ -65,14 +65,15 @@ def check_cache(alias: str) -> Iterator[CheckMessage]:
 
 
 def check_server(client: RedisClient, key: bytes, *, authority: str) -> Iterator[CheckMessage]:
-    """Ask the server for its version and its settings, before requests depend on them."""
+    """Ask the server for what requests depend on: its version, a hash, and its settings."""
     try:
         version = client.server_version(key)
+        client.call("HMGET", key, "run")  # as each request does: an ACL may forbid it
     except RedisError as unreachable:
         yield warning(
             "W021",
             f"Redis can't be reached ({unreachable}). Until it can, {authority} answers.",
-            "Check LOCATION, the password and the network of the cache.",
+            "Check LOCATION, the password, the permissions and the network of the cache.",
         )
         return
     if int(version.partition(".")[0]) < _OLDEST:

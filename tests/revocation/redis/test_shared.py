@@ -366,7 +366,7 @@ def test_user_of_redis_who_may_not_read_is_an_outage(
     server: RedisServer,
     nobody_probes: None,
 ) -> None:
-    """The probe reads as well, so that the circuit stays open."""
+    """The probe reads as well, so that the circuit stays open, and W021 names the permission."""
     server.run("ACL", "SETUSER", "blind", "reset", "on", ">secret", "~*", "+ping", "+info")
     location = f"redis://blind:secret@127.0.0.1:{server.port}/0"
     settings.CACHES = {**settings.CACHES, "blind": cache_at(location)}
@@ -375,6 +375,10 @@ def test_user_of_redis_who_may_not_read_is_an_outage(
     assert len(issuer.requests) == 1
     service.circuit.tick()
     assert state_of(service.circuit) is State.OPEN
+    (message,) = service.check_server()
+    assert message.id == "jwt_auth.W021"
+    assert "hmget" in message.msg
+    assert "permissions" in str(message.hint)
 
 
 # ---- The names of the keys
