@@ -155,6 +155,7 @@ def _usable_judgement(request: Any) -> Judgement | None:
 
 
 def _vary(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    if conf.access_cookie_name is not None:
-        patch_vary_headers(response, ["Cookie"])
+    """Keep caches, Django's own too, from serving one user's response to another."""
+    names = ["Authorization"] if conf.access_cookie_name is None else ["Authorization", "Cookie"]
+    patch_vary_headers(response, names)
     return response

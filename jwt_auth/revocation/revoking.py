@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.contrib.auth import get_user_model
 from django.db import Error, transaction
@@ -27,6 +27,9 @@ logger: Final = logging.getLogger("jwt_auth")
 T = TypeVar("T")
 
 Kind: Final = RecordedDenial.Kind
+
+#: The namespace of the ids that the records of tokens have.
+_TOKENS: Final = UUID("5a2cf04e-2b0c-4f0b-9d0e-0a8f7c1f3d64")
 
 
 def write_revocation(denial: Denial, write: Callable[[], T], *, now: datetime) -> T:
@@ -52,7 +55,9 @@ def _write_and_record(denial: Denial, write: Callable[[], T], *, now: datetime, 
         result = write()
         # After the write, whose row locks keep others from issuing what is being revoked.
         rows = [RecordedDenial(recorded_at=now, **columns) for columns in _columns(denial, now=now)]
-        RecordedDenial.objects.deciding().bulk_create(rows)
+        # Only that of a token can be there already.
+        records = RecordedDenial.objects.deciding()
+        records.bulk_create(rows, ignore_conflicts=bool(denial.jtis))
         ids = [row.pk for row in rows]
         transaction.on_commit(partial(_date_commit, ids, database), using=database)
     return result
@@ -72,7 +77,9 @@ def _columns(denial: Denial, *, now: datetime) -> Iterator[dict[str, Any]]:
     if denial.session_ids:
         yield {"kind": Kind.SESSIONS, "value": _joined(denial.session_ids)}
     for jti in denial.jtis:
-        yield {"kind": Kind.TOKEN, "value": jti}
+        # Once for each token, or a client that logs out again and again with one could fill the
+        # feed, and the tokens of all users would be refused.
+        yield {"id": uuid5(_TOKENS, jti), "kind": Kind.TOKEN, "value": jti}
     if denial.whole_user:
         subject, version = _find_user(denial.user_id)
         version = None if denial.deletes_user else version

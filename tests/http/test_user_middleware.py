@@ -290,6 +290,21 @@ def test_async_chain_without_sessions_has_an_anonymous_user(db: None, settings: 
     assert _get("/coroutine/", {}).json() == {"user": "", "sid": None}
 
 
+def test_cache_of_the_site_gives_no_users_page_to_another(
+    session: Session, settings: Settings
+) -> None:
+    """The answer depends on the header, and says so."""
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.MIDDLEWARE = [
+        "django.middleware.cache.UpdateCacheMiddleware",
+        *settings.MIDDLEWARE,
+        "django.middleware.cache.FetchFromCacheMiddleware",
+    ]
+    page = Site()  # with this middleware
+    assert _seen(page, "/plain/", session.bearer)["user"] != ""
+    assert _seen(page, "/plain/", {})["user"] == ""
+
+
 # ---- With the access token in a cookie
 
 

@@ -115,6 +115,16 @@ def test_revocation_is_told_to_services(
     assert (refusal_at_service(other) is not None) is concerned
 
 
+def test_repeated_logout_with_one_token_is_recorded_once(user: AbstractBaseUser) -> None:
+    """Otherwise a client could fill the feed, and all users' tokens would be refused."""
+    issued = log_in(user)
+    for _ in range(3):
+        _log_out(issued)
+    assert RecordedDenial.objects.count() == 2  # the session and the token
+    assert published().tokens == {token_of(issued).jti}
+    assert not RecordedDenial.objects.filter(committed_at=None).exists()
+
+
 @pytest.mark.parametrize("event", EVENTS)
 def test_rollback_leaves_nothing_in_the_feed(user: AbstractBaseUser, event: str) -> None:
     """The record is written in the transaction of the revocation."""
@@ -164,8 +174,8 @@ def test_deadlock_of_the_record_is_retried(
         wraps=_QUERYSET.bulk_create, side_effect=[deadlock, mock.DEFAULT, mock.DEFAULT]
     )
 
-    def write_at_the_second_attempt(queryset: Any, rows: Any) -> Any:
-        return write(queryset, rows)
+    def write_at_the_second_attempt(queryset: Any, rows: Any, **options: Any) -> Any:
+        return write(queryset, rows, **options)
 
     monkeypatch.setattr(_QUERYSET, "bulk_create", write_at_the_second_attempt)
     _log_out(issued)
