@@ -35,7 +35,8 @@ def test_service_reads_what_the_token_says(roles: list[str], site: Site, session
         assert request.claims == all_claims
 
 
-def test_service_refuses_what_has_bypassed_the_gateway() -> None:
-    """No request without a user gets to a view."""
+@pytest.mark.parametrize("headers", [{}, {"X-Auth-User": "1"}, {"X-Auth-Claims": "e30"}])
+def test_service_refuses_what_has_bypassed_the_gateway(headers: dict[str, str]) -> None:
+    """No request without a user or claims gets to a view, or is an error of the service."""
     with pytest.raises(PermissionDenied):
-        gateway_middleware(lambda request: None)(RequestFactory().get("/"))
+        gateway_middleware(lambda request: None)(RequestFactory().get("/", headers=headers))

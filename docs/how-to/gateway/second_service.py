@@ -10,7 +10,8 @@ from django.core.exceptions import PermissionDenied
 def gateway_middleware(get_response):
     def middleware(request):
         headers = request.headers
-        if "X-Auth-User" not in headers:  # the request has not come through the gateway
+        # Otherwise the request has not come through the gateway, or not unchanged.
+        if not {"X-Auth-User", "X-Auth-Claims"}.issubset(headers):
             raise PermissionDenied
         request.user_id = unquote(headers["X-Auth-User"])
         roles = headers.get("X-Auth-Roles", "")
