@@ -1,8 +1,8 @@
 """System checks: ``jwt_auth.E…`` is wrong and stops the start, ``W…`` is unwise.
 
 Each message says what is wrong and why; each hint gives the line to write. ``settings`` judges
-values, ``keys`` the key ring, ``views`` the URLconf, ``database`` the tables, and ``deployment``
-what is unwise in production (``check --deploy``).
+values, ``keys`` the key ring, ``views`` the URLconf, ``middleware`` the order of ``MIDDLEWARE``,
+``database`` the tables, and ``deployment`` what is unwise in production (``check --deploy``).
 The backends of ``JWT_AUTH_KEY_STORE`` and ``JWT_AUTH_REVOCATION`` check their options themselves.
 """
 
@@ -17,6 +17,7 @@ from django.core.checks import CheckMessage, Tags
 from jwt_auth.checks.database import check_databases, check_deployed_databases
 from jwt_auth.checks.deployment import check_deployment
 from jwt_auth.checks.keys import check_keys, find_start_problem
+from jwt_auth.checks.middleware import check_middleware
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.checks.views import check_views
 
@@ -27,6 +28,7 @@ def register() -> None:
     checks.register(check_settings, TAG)
     checks.register(check_keys, TAG)
     checks.register(check_views, TAG)
+    checks.register(check_middleware, TAG)
     checks.register(check_databases, Tags.database)
     checks.register(check_deployment, TAG, deploy=True)
     checks.register(check_deployed_databases, TAG, deploy=True)
