@@ -69,8 +69,34 @@ class TokenUser:
     def has_module_perms(self, app_label: str) -> bool:
         return False
 
+    def get_user_permissions(self, obj: object = None) -> set[str]:
+        return set()
+
+    def get_group_permissions(self, obj: object = None) -> set[str]:
+        return set()
+
     def get_all_permissions(self, obj: object = None) -> set[str]:
         """Return nothing; a template that shows ``perms`` asks."""
+        return set()
+
+    # The same, as Django's decorators ask before an async view.
+
+    async def ahas_perm(self, perm: str, obj: object = None) -> bool:
+        return False
+
+    async def ahas_perms(self, perm_list: object, obj: object = None) -> bool:
+        return False
+
+    async def ahas_module_perms(self, app_label: str) -> bool:
+        return False
+
+    async def aget_user_permissions(self, obj: object = None) -> set[str]:
+        return set()
+
+    async def aget_group_permissions(self, obj: object = None) -> set[str]:
+        return set()
+
+    async def aget_all_permissions(self, obj: object = None) -> set[str]:
         return set()
 
     # ---- Claims

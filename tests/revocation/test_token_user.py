@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.context_processors import PermWrapper
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import AnonymousUser, Group
 from django.template import Context, Template
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework import permissions
@@ -163,6 +165,22 @@ def test_throttle_of_rest_framework_counts_by_the_key() -> None:
     throttle = UserRateThrottle.__new__(UserRateThrottle)
     keys = [throttle.get_cache_key(request_of(TokenUser(token_of(pk))), APIView()) for pk in "12"]
     assert [str(key).rpartition("_")[2] for key in keys] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in dir(AnonymousUser)
+        if "_perm" in name and name.lstrip("a").startswith(("has_", "get_"))
+    ],
+)
+def test_user_has_no_permission_of_django(name: str) -> None:
+    """Whichever of Django's questions a view or a decorator asks, async ones too."""
+    arguments = ["auth.view_group"] if "has_" in name else []
+    question = getattr(TokenUser(token_of()), name)
+    asked = async_to_sync(question) if inspect.iscoroutinefunction(question) else question
+    assert asked(*arguments) in (False, set())
 
 
 def test_templates_show_it() -> None:
