@@ -20,6 +20,7 @@ from jwt_auth.http.credentials import Credential
 from jwt_auth.keys.redaction import anew
 from jwt_auth.revocation.token_user import TokenUser
 from jwt_auth.tokens.claims import AccessToken
+from jwt_auth.users import current_tenant
 
 #: The attribute of a request in which the middleware leaves the judgement for the view.
 _ATTRIBUTE: Final = "_jwt_auth_judgement"
@@ -35,6 +36,8 @@ class Judgement:
         self.credential = credential
         self._client = client_of(request)
         self._outcome: _Outcome | None = None
+        #: The tenant in which it was made. A middleware may find out the tenant after the question.
+        self._tenant = ""
 
     def get(self) -> Found:
         """Return the user and the token.
@@ -44,14 +47,16 @@ class Judgement:
             KeyFailure, RevocationUnknown: the token can't be judged at the moment.
             SynchronousOnlyOperation: it isn't made yet, and an event loop would be blocked.
         """
-        if self._outcome is None:
-            self._outcome = self._make()
+        tenant = current_tenant()
+        if self._outcome is None or tenant != self._tenant:
+            self._outcome, self._tenant = self._make(), tenant
         return _give(self._outcome)
 
     async def aget(self) -> Found:
         """Do the same without blocking the event loop."""
-        if self._outcome is None:
-            self._outcome = await self._amake()
+        tenant = current_tenant()
+        if self._outcome is None or tenant != self._tenant:
+            self._outcome, self._tenant = await self._amake(), tenant
         return _give(self._outcome)
 
     @async_unsafe("In an async view or middleware, use `await request.auser()`.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from rest_framework.views import APIView
 from jwt_auth.exceptions import AccessTokenRefused, KeyStoreError, Refusal
 from jwt_auth.keys import cache
 from jwt_auth.middleware import aget_access_token, get_access_token
+from jwt_auth.models import Reason, RefreshTokenFamily
 from jwt_auth.signals import token_refused
 from tests.http.site import Session, Site
 
@@ -297,6 +300,39 @@ def test_answer_says_that_it_depends_on_the_header(
     """A cache would give one user's page to another, or that of nobody."""
     answer = site.get("/plain/", headers=session.bearer if has_token else {})
     assert "Authorization" in answer["Vary"]
+
+
+_tenant = ContextVar("_tenant", default="first")
+
+
+def tenant_of_request() -> str:
+    return _tenant.get()
+
+
+def switch(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
+    """A project's middleware that finds out the tenant too late."""
+
+    def middleware(request: Any) -> HttpResponse:
+        ended = RefreshTokenFamily.objects.deciding().filter(pk=request.headers["X-Ended"])
+        ended.end(reason=Reason.LOGOUT, ip_address=None, now=datetime.now(UTC))
+        before = _tenant.set(request.headers["X-Tenant"])
+        try:
+            return get_response(request)
+        finally:
+            _tenant.reset(before)
+
+    return middleware
+
+
+@pytest.mark.parametrize(("tenant", "status"), [("first", 200), ("second", 401)])
+def test_verdict_counts_in_its_own_tenant(
+    session: Session, settings: Settings, tenant: str, status: int
+) -> None:
+    """A token of one tenant is good for nothing at another."""
+    settings.JWT_AUTH_TENANT = f"{__name__}.tenant_of_request"
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.switch"]
+    headers = {**session.bearer, "X-Ended": str(session.id), "X-Tenant": tenant}
+    assert Site().get("/both/", headers=headers).status_code == status
 
 
 # ---- With the access token in a cookie
