@@ -6,6 +6,8 @@ A call that blocks the event loop is an error here.
 from __future__ import annotations
 
 import os
+import runpy
+from pathlib import Path
 from typing import Any
 
 from blockbuster import BlockBuster
@@ -48,8 +50,11 @@ class Echo(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # Channels has no
         await self.send_json({"user": self.scope["user"].get_username(), "said": content})
 
 
+_RECIPE = Path(__file__).parents[2] / "docs/how-to/recipes/websockets/views.py"
+
 urlpatterns = [
     path("", include("example_project.urls")),
+    path("api/socket-token/", runpy.run_path(str(_RECIPE))["socket_token"]),
     path("whoami/", whoami),
     path("adrf/", Adrf.as_view()),
 ]

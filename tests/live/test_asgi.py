@@ -5,13 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import socket
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +17,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from jwt_auth.contrib.channels import SUBPROTOCOL, UNAUTHORIZED
-from tests.live.certificate import HOST
-from tests.live.site import PASSWORD, ROOT, Server, Site, bearer, stop
+from tests.live.asgi_server import serve_asgi
+from tests.live.site import PASSWORD, Server, Site, bearer
 from tests.revocation.redis.servers import RedisServer, running
 
 pytestmark = [pytest.mark.live, pytest.mark.example]
@@ -50,43 +46,10 @@ def asgi(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     """The project under uvicorn. Whatever it is asked, its log shows no error."""
-    site = site.using(
-        DJANGO_SETTINGS_MODULE="tests.live.asgi_settings",
-        CONN_MAX_AGE="0",
-        PYTHONASYNCIODEBUG="1",
-        SESSION_COOKIE_SECURE="",
-    )
     if request.param == "Redis":
         site = site.using(REDIS_URL=redis_server.url)
-    log = tmp_path_factory.mktemp("asgi") / "log"
-    with socket.socket() as listener, log.open("wb") as output:
-        listener.bind((HOST, 0))
-        listener.listen(SOCKETS)
-        listener.set_inheritable(True)
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", "tests.live.asgi_app:application"),
-                *("--fd", str(listener.fileno()), "--loop", "asyncio", "--no-access-log"),
-            ],
-            cwd=ROOT,
-            env=site.environment,
-            pass_fds=[listener.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            process_group=0,
-        )
-        address = f"http://{HOST}:{listener.getsockname()[1]}"
-    server = Server(process=process, address=address, certificate=Path(), log=log, workers=1)
-    try:
-        server.wait_until_up()
+    with serve_asgi(site, tmp_path_factory.mktemp("asgi")) as server:
         yield server
-    finally:
-        stop(process)
-    # In debug mode the loop also names slow callbacks, which a busy machine has.
-    text = server.read_log()
-    for sign in ("Traceback", "BlockingError", "never awaited", "never retrieved"):
-        assert sign not in text, text
 
 
 def _log_in(client: requests.Session, name: str = "alice") -> str:
