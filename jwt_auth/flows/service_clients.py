@@ -6,9 +6,10 @@ import hmac
 import secrets
 from contextlib import AbstractContextManager
 from datetime import datetime
+from hashlib import sha256
 from importlib.util import find_spec
 from threading import Lock
-from typing import Final
+from typing import Final, NoReturn
 from uuid import UUID
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
@@ -20,6 +21,9 @@ from jwt_auth.exceptions import HasherMissing, ServiceClientRefused, ServiceName
 from jwt_auth.models import Client, ServiceClient
 
 _SECRET_BYTES: Final = 32
+
+#: Of a hint, in hex digits.
+_HINT_LENGTH: Final = 4
 
 #: Clients whose secrets a process remembers.
 _MAX_REMEMBERED: Final = 1024
@@ -74,7 +78,10 @@ def create_service_client(name: str, *, now: datetime) -> tuple[ServiceClient, s
     hasher = _get_hasher()
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     service = ServiceClient(
-        name=name, secret_hash=hasher.encode(secret, hasher.salt()), created_at=now
+        name=name,
+        secret_hash=hasher.encode(secret, hasher.salt()),
+        secret_hint=_hint(secret),
+        created_at=now,
     )
     database = ServiceClient.objects.deciding().db
     try:
@@ -100,8 +107,7 @@ def verify_service_client(
 ) -> ServiceClient:
     """Find the active client with this id and secret.
 
-    ``attempt`` is entered before the secret is hashed, and may refuse that. It is not entered for a
-    secret that this process has verified before.
+    ``attempt`` is entered for a secret that this process hasn't verified before, and may refuse it.
 
     Raises:
         ServiceClientRefused: the client is unknown or inactive, or this isn't its secret; the
@@ -111,26 +117,39 @@ def verify_service_client(
     service = ServiceClient.objects.find(client_id)
     if service is not None and _verified.has(service, secret):
         return service
+    if service is None or not service.is_active or not _has_hint(service, secret):
+        with attempt:
+            _refuse(service, client)
     forks.renew_if_forked()
     with _verified.lock:
         # Another thread may have verified the secret while this one waited.
-        if service is not None and _verified.has(service, secret):
+        if _verified.has(service, secret):
             return service
         with attempt:
-            return _verify(service, secret, client=client)
+            if not _get_hasher().verify(secret, service.secret_hash):
+                _refuse(service, client)
+            _verified.add(service, secret)
+    return service
+
+
+def _refuse(service: ServiceClient | None, client: Client) -> NoReturn:
+    signals.service_client_refused.send_robust(sender=ServiceClient, service=service, client=client)
+    raise ServiceClientRefused
 
 
 @sensitive_variables()
-def _verify(service: ServiceClient | None, secret: str, *, client: Client) -> ServiceClient:
-    """Verify a secret with one run of Argon2, also for a client that doesn't exist."""
-    hasher = _get_hasher()
-    if service is None:
-        hasher.encode(secret, hasher.salt())
-    elif hasher.verify(secret, service.secret_hash) and service.is_active:
-        _verified.add(service, secret)
-        return service
-    signals.service_client_refused.send_robust(sender=ServiceClient, service=service, client=client)
-    raise ServiceClientRefused
+def _has_hint(service: ServiceClient, secret: str) -> bool:
+    """Whether this may be the client's secret: of 65,536 wrong ones, one may.
+
+    Argon2 would let anyone who sends wrong secrets spend our processor. The ids of clients are as
+    hard to guess as their secrets, so an answer without it tells nothing.
+    """
+    return hmac.compare_digest(service.secret_hint, _hint(secret))
+
+
+@sensitive_variables()
+def _hint(secret: str) -> str:
+    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()[:_HINT_LENGTH]
 
 
 def _get_hasher() -> Argon2PasswordHasher:

@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ),
                 ("name", models.CharField(max_length=100, unique=True, verbose_name="name")),
                 ("secret_hash", models.CharField(max_length=255)),
+                ("secret_hint", models.CharField(max_length=4)),
                 ("created_at", models.DateTimeField(verbose_name="created at")),
                 (
                     "deactivated_at",

@@ -45,6 +45,9 @@ class ServiceClient(models.Model):
     id = models.UUIDField(_("id"), primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=SERVICE_NAME_LENGTH, unique=True)
     secret_hash = models.CharField(max_length=255)
+    #: The first bits of the secret's SHA-256, in hex. They leave a thief of the row 240 bits to
+    #: guess, and let a wrong secret be refused without a run of Argon2.
+    secret_hint = models.CharField(max_length=4)
     created_at = InstantField(_("created at"))
     deactivated_at = InstantField(_("deactivated at"), null=True, blank=True)
 
