@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 import requests
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
 
 from jwt_auth.contrib.channels import SUBPROTOCOL, UNAUTHORIZED
 from tests.live.asgi_server import serve_asgi
 from tests.live.site import PASSWORD, Server, Site, bearer
+from tests.neighbours.packages import optional
 from tests.revocation.redis.servers import RedisServer, running
+
+websockets = optional("websockets.asyncio.client")
+exceptions = optional("websockets.exceptions")
+for package in ("adrf", "channels"):  # the project of the test imports them
+    optional(package)
 
 pytestmark = [pytest.mark.live, pytest.mark.example]
 
@@ -83,21 +86,21 @@ def test_async_view_sees_nobody_after_a_logout(client: requests.Session) -> None
     assert client.get("/adrf/", headers=bearer(token)).status_code == 401
 
 
-async def _open(asgi: Server, token: str, *, as_message: bool) -> ClientConnection:
+async def _open(asgi: Server, token: str, *, as_message: bool) -> Any:
     address = f"{asgi.address.replace('http', 'ws', 1)}/ws/"
     if not as_message:
-        return await connect(
+        return await websockets.connect(
             address,
-            subprotocols=[Subprotocol(SUBPROTOCOL), Subprotocol(token)],
+            subprotocols=[SUBPROTOCOL, token],
             proxy=None,
             open_timeout=PATIENCE,
         )
-    connection = await connect(address, proxy=None, open_timeout=PATIENCE)
+    connection = await websockets.connect(address, proxy=None, open_timeout=PATIENCE)
     await connection.send(json.dumps({"access_token": token}))
     return connection
 
 
-async def _is_alive(connection: ClientConnection) -> bool:
+async def _is_alive(connection: Any) -> bool:
     word = secrets.token_hex(4)
     await connection.send(json.dumps(word))
     async with asyncio.timeout(PATIENCE):
@@ -105,13 +108,13 @@ async def _is_alive(connection: ClientConnection) -> bool:
     return bool(answer == {"user": "alice", "said": word})
 
 
-async def _closing(connection: ClientConnection) -> tuple[float, int | None]:
+async def _closing(connection: Any) -> tuple[float, int | None]:
     """Wait for the end; give its time and its code."""
     async with asyncio.timeout(PATIENCE):
         try:
             while True:
                 await connection.recv()
-        except ConnectionClosed:
+        except exceptions.ConnectionClosed:
             return time.monotonic(), connection.close_code
 
 

@@ -16,6 +16,8 @@ from tests.live.site import PASSWORD, ROOT, Server, Site
 from tests.neighbours.packages import optional, required_file
 
 sync_api = optional("playwright.sync_api")
+for package in ("adrf", "channels"):  # the project of the test imports them
+    optional(package)
 required_file(Path(CHROMIUM))
 
 pytestmark = [pytest.mark.browser, pytest.mark.chromium, pytest.mark.live, pytest.mark.example]
