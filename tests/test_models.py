@@ -13,6 +13,7 @@ from django.db import models
 from pytest_django import DjangoAssertNumQueries
 
 from jwt_auth.models import (
+    RecordedDenial,
     RefreshTokenFamily,
     RevokedToken,
     TokenVersion,
@@ -116,6 +117,8 @@ def test_names_tell_no_secret(user: AbstractBaseUser) -> None:
     assert str(family) == f"session {family.pk}"
     assert str(TokenVersion(user_id=user.pk, token_version=3)) == f"version 3 of user {user.pk}"
     assert "secret" not in str(RevokedToken(jti="secret", user_id=user.pk))
+    denial = RecordedDenial(kind=RecordedDenial.Kind.TOKEN, value="secret")
+    assert str(denial) == f"recorded denial {denial.pk}"
 
 
 def test_instants_are_plain_to_migrations() -> None:

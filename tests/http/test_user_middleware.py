@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -26,6 +27,8 @@ from jwt_auth.exceptions import AccessTokenRefused, KeyStoreError, Refusal
 from jwt_auth.keys import cache
 from jwt_auth.middleware import aget_access_token, get_access_token
 from jwt_auth.models import Reason, RefreshTokenFamily
+from jwt_auth.revocation.database import DatabaseRevocation
+from jwt_auth.revocation.lazy import lazy_user
 from jwt_auth.signals import token_refused
 from tests.http.site import Session, Site
 
@@ -285,6 +288,33 @@ def test_refused_token_is_reported_once_in_a_loop_too(site: Site) -> None:
     finally:
         token_refused.disconnect(note)
     assert len(reasons) == 1
+
+
+def test_missing_keys_make_the_user_anonymous_in_a_loop_too(
+    site: Site,
+    session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    """As outside of it."""
+    monkeypatch.setattr(cache, "get_loaded_ring", _fail)
+    monkeypatch.setattr(cache, "get_verification_key", _fail)
+    assert _get("/coroutine/", session.bearer).json()["user"] == ""
+    assert "Access tokens can't be verified" in log.text
+
+
+def test_async_view_sees_nobody_if_the_user_has_gone(
+    site: Site, session: Session, user: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis brings a user that isn't read yet; the row may be gone when it is."""
+
+    async def unread(backend: Any, token: Any, text: str) -> Any:
+        return lazy_user(get_user_model(), token.subject)
+
+    monkeypatch.setattr(DatabaseRevocation, "aget_presented_user", unread)
+    assert _get("/coroutine/", session.bearer).json()["user"] == user.get_username()
+    type(user)._default_manager.filter(pk=user.pk).update(is_active=False)
+    assert _get("/coroutine/", session.bearer).json()["user"] == ""
 
 
 def test_async_chain_without_sessions_has_an_anonymous_user(db: None, settings: Settings) -> None:

@@ -174,7 +174,7 @@ def ask_all(service: Server, token: str) -> list[int]:
 
 def report(record_property: RecordProperty, figures: dict[str, object]) -> None:
     for name, value in figures.items():
-        record_property(name, value)
+        record_property(name, str(value))  # pytest-xdist can't send every type
     logger.info("%s", figures)
 
 

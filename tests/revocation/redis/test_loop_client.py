@@ -215,6 +215,21 @@ def test_database_answers_while_the_server_is_stopped(
     assert backend.circuit.state.name != "CLOSED"
 
 
+def test_database_answers_if_the_server_hangs_while_a_loop_connects(
+    server: RedisServer, settings: Settings, user: AbstractBaseUser
+) -> None:
+    """The connection that was begun is closed again."""
+    use_redis(settings, cache_at(server.url), TIMEOUT=0.2)
+    issued = log_in(user)
+
+    async def work() -> None:
+        assert await _refusal_of(issued) is None  # by a thread
+        with stopped(server):
+            assert await _refusal_of(issued) is None
+
+    in_loop(work)
+
+
 def test_loop_that_ends_closes_its_connections(issued: Issued, server: RedisServer) -> None:
     """A server that serves for long has one loop; a test has many."""
 
