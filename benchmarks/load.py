@@ -16,7 +16,7 @@ CONNECTIONS = 64
 
 @dataclass(slots=True, kw_only=True)
 class Load:
-    """What came of it. Latencies are in seconds, from the time at which a request was due."""
+    """The outcome. Latencies are in seconds, from the time at which a request was due."""
 
     latencies: list[float] = field(default_factory=list)
     errors: int = 0

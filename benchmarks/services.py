@@ -1,4 +1,4 @@
-"""What other services ask, and what a service that only verifies does, beside the bare view."""
+"""Requests of other services, and requests to services that only verify, next to the bare view."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from jwt_auth import flows
 
 MIDDLEWARE = [*settings.MIDDLEWARE, "jwt_auth.middleware.JWTUserMiddleware"]
 
-#: A verify-only service. It takes the keys from the store, because there is no other process.
+#: A service that only verifies. Its keys are from the store, since no issuer runs next to it.
 VERIFY_ONLY: dict[str, Any] = {
     "JWT_AUTH_JWKS_URL": "https://auth.bench.test/.well-known/jwks.json",
     "JWT_AUTH_REVOCATION": {"BACKEND": "jwt_auth.revocation.stateless.NoRevocation"},

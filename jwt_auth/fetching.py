@@ -113,7 +113,8 @@ def _follow(
     # Some firewalls refuse the name that urllib gives itself.
     headers = {"User-Agent": "jwt_auth", **headers}
     for _ in range(_MOST_REDIRECTS + 1):
-        with _open(Request(url, data=data, headers=headers), end) as response:  # noqa: S310
+        request = Request(url, data=data, headers=headers)  # noqa: S310  find_fault() has judged it
+        with _open(request, end) as response:
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or location is None:
                 return _read(response, limit)
@@ -154,10 +155,10 @@ class _Handler(HTTPHandler, HTTPSHandler):
         self._end = end
 
     def http_open(self, req: Request) -> HTTPResponse:
-        return self.do_open(self._plain, req)  # type: ignore[arg-type]
+        return self.do_open(self._plain, req)  # type: ignore[arg-type]  # only called, as a class is
 
     def https_open(self, req: Request) -> HTTPResponse:
-        return self.do_open(self._over_tls, req)  # type: ignore[arg-type]
+        return self.do_open(self._over_tls, req)  # type: ignore[arg-type]  # the same
 
     def _plain(self, host: str, *, timeout: float) -> HTTPConnection:
         return self._timed(HTTPConnection(host, timeout=timeout))
@@ -168,9 +169,10 @@ class _Handler(HTTPHandler, HTTPSHandler):
 
     def _timed(self, connection: HTTPConnection) -> HTTPConnection:
         def respond(sock: socket, *args: Any, **kwargs: Any) -> HTTPResponse:
-            return HTTPResponse(_TimedReads(sock, self._end), *args, **kwargs)  # type: ignore[arg-type]
+            reads: Any = _TimedReads(sock, self._end)  # all of a socket that HTTPResponse uses
+            return HTTPResponse(reads, *args, **kwargs)
 
-        connection.response_class = respond  # type: ignore[assignment]
+        connection.response_class = respond  # type: ignore[assignment]  # only called, as above
         return connection
 
 

@@ -7,7 +7,8 @@ look for one. The token is verified when something asks for the user, and once f
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -118,25 +119,30 @@ async def _auser(request: HttpRequest) -> AbstractBaseUser | TokenUser | Anonymo
 
 
 def _find(request: HttpRequest) -> Found | None:
-    judgement = _usable_judgement(request)
-    try:
-        return None if judgement is None else judgement.get()
-    except AccessTokenRefused:
-        return None  # the signal token_refused has reported it
-    except (KeyFailure, RevocationUnknown) as failure:
-        logger.error("Access tokens can't be verified: %s", failure)
-        return None
+    judgement, found = _usable_judgement(request), None
+    if judgement is not None:
+        with _failures_reported():
+            found = judgement.get()
+    return found
 
 
 async def _afind(request: HttpRequest) -> Found | None:
-    judgement = _usable_judgement(request)
+    judgement, found = _usable_judgement(request), None
+    if judgement is not None:
+        with _failures_reported():
+            found = await judgement.aget()
+    return found
+
+
+@contextmanager
+def _failures_reported() -> Iterator[None]:
+    """Let a request go on without a user, whatever is wrong with its token."""
     try:
-        return None if judgement is None else await judgement.aget()
+        yield
     except AccessTokenRefused:
-        return None
+        pass  # the signal token_refused has reported it
     except (KeyFailure, RevocationUnknown) as failure:
         logger.error("Access tokens can't be verified: %s", failure)
-        return None
 
 
 def _usable_judgement(request: Any) -> Judgement | None:

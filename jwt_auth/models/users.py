@@ -112,4 +112,5 @@ def groups_of(user: AbstractBaseUser) -> Iterable[Any]:
     if known is not None:
         return known
     groups: Any = user.groups  # type: ignore[attr-defined]  # has_groups() was true
-    return groups.db_manager(write_database(type(user))).all()  # type: ignore[no-any-return]
+    every: Iterable[Any] = groups.db_manager(write_database(type(user))).all()
+    return every
