@@ -124,6 +124,10 @@ class RefreshTokenFamily(models.Model):
     #: oldest first. An entry that was followed by another one with the same key also has its nonce,
     #: in hex.
     recent_rotations = models.JSONField(default=list)
+    #: The project's claims about this login, such as a tenant; each of its access tokens has them.
+    claims = models.JSONField(_("claims"), default=dict, blank=True)
+    #: How long the session lives without a refresh; ``None``: ``JWT_AUTH_REFRESH_TOKEN_LIFETIME``.
+    refresh_lifetime = models.DurationField(null=True, editable=False)
     revoked_at = InstantField(_("ended at"), null=True, blank=True)
     revocation_reason = models.CharField(
         _("why it ended"), max_length=32, blank=True, default="", choices=Reason.choices

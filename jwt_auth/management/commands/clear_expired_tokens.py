@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from jwt_auth.conf import MAX_ACCESS_TOKEN_LIFETIME
 from jwt_auth.management.base import JWTAuthCommand
-from jwt_auth.models import RecordedDenial, RefreshTokenFamily, RevokedToken
+from jwt_auth.models import RecordedDenial, RefreshTokenFamily, RevokedToken, UsedOneTimeToken
 from jwt_auth.stored_times import latest_past
 
 #: How long a transaction that revokes something is assumed to last at most.
@@ -39,6 +39,7 @@ class Command(JWTAuthCommand):
         ended_before = past - MAX_ACCESS_TOKEN_LIFETIME
         self._clear("sessions", RefreshTokenFamily.objects.expired(ended_before), size)
         self._clear("denials", RevokedToken.objects.expired(past), size)
+        self._clear("used one-time tokens", UsedOneTimeToken.objects.expired(past), size)
         # Its tokens expire a lifetime after the commit, which may be long after the row was made.
         recorded_before = ended_before - _LONGEST_TRANSACTION
         self._clear("recorded denials", RecordedDenial.objects.expired(recorded_before), size)
