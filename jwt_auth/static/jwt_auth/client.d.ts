@@ -48,7 +48,7 @@ export interface AuthClientEvents {
  * The server's error, or the reason why there is no usable answer. In the second case, `code` is
  * "network_error"; "busy" if other tabs have held the lock for half a minute to a minute;
  * "session_changed" if another tab has logged in since; "unreadable_answer" if the answer doesn't
- * come from jwt_auth; "closed" after `close()`.
+ * come from jwt_auth; "closed" after `close()`; "answer_lost" (see `resetPassword`).
  */
 export class AuthError extends Error {
   constructor(status: number, code: string, message?: string, retryAfter?: number | null);
@@ -61,6 +61,14 @@ export class AuthError extends Error {
   readonly temporary: boolean;
   /** The messages for each field, such as those of the password validators. */
   readonly errors?: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface LoginOptions {
+  /**
+   * Whether the user asks to stay logged in on this device. What that means is the server's decision
+   * (`JWT_AUTH_SESSION_LIFETIMES`).
+   */
+  rememberMe?: boolean | undefined;
 }
 
 /** The session of all pages of this origin, as one page sees it. It never exposes the token. */
@@ -81,7 +89,7 @@ export interface AuthClient extends EventTarget {
    * "session_changed" if another tab has logged in first. If the answer is lost, a refresh finds out
    * whether the login succeeded.
    */
-  login(username: string, password: string): Promise<Claims>;
+  login(username: string, password: string, options?: LoginOptions): Promise<Claims>;
   /**
    * Ends this page's session in all tabs, but not a session that another tab has opened since.
    * Rejects if the server can't be reached: the session then continues. "session_changed": another
@@ -92,6 +100,24 @@ export interface AuthClient extends EventTarget {
   logoutAll(): Promise<void>;
   /** Ends every other session of the user; this page stays logged in with the new password. */
   changePassword(oldPassword: string, newPassword: string): Promise<Claims>;
+  /**
+   * Asks for a mail with a link that resets the password. Resolves whether or not an account has that
+   * address. Rejects with an `AuthError`: 400 if it isn't an address, 429 to wait `retryAfter` seconds.
+   */
+  requestPasswordReset(email: string): Promise<void>;
+  /**
+   * Sets the password with the token of that link, and ends every session of the user. If this page has
+   * one of them, it gets "sessionend", and so do the other tabs. Nobody is logged in.
+   * Rejects with an `AuthError`: "invalid_token" if the token has expired, was used, or is wrong;
+   * `errors` if the password is too weak, which doesn't use the token. If the answer is lost
+   * (`temporary`), call it again. "answer_lost" means that the token is refused now, after an answer
+   * was lost: most likely the first call has set the password, so have the user log in with it.
+   */
+  resetPassword(token: string, newPassword: string): Promise<void>;
+  /** Asks for a mail to the logged-in user's own address, with a link that confirms it. */
+  sendEmailConfirmation(): Promise<void>;
+  /** Confirms the address with the token of that link. Rejects like `resetPassword`. */
+  confirmEmail(token: string): Promise<void>;
   /** True: a new token. False: no session. Rejects with an `AuthError` if neither is known. */
   refresh(): Promise<boolean>;
   /**

@@ -42,6 +42,7 @@ class AuthClient extends EventTarget {
   #channel;
   #renewed; // the token that replaced a refused one
   #flight;
+  #lost; // a one-time token: its answer was lost
   #heard; // another tab's session, while a refresh is under way
   #timer;
   #open = new AbortController();
@@ -74,11 +75,11 @@ class AuthClient extends EventTarget {
     return this.#claims && this.#wall + this.#lifetime;
   }
 
-  async login(username, password) {
+  async login(username, password, { rememberMe: remember_me } = {}) {
     const others = [this.#claims?.sid, this.#heard, await this.#shared()];
     const isKnown = this.#token !== undefined || others.some(Boolean);
     try {
-      return await this.#exchange("login/", { username, password });
+      return await this.#exchange("login/", { username, password, remember_me });
     } catch (error) {
       if (!isLost(error)) throw error;
       // The cookie may be the next user's by now. One try only: the user is waiting.
@@ -100,6 +101,25 @@ class AuthClient extends EventTarget {
       if (this.#claims.sub !== sub || this.#claims.sid === sid) throw error;
       return this.#claims;
     }
+  }
+
+  async requestPasswordReset(email) {
+    await this.#post("password/reset/", json({ email }));
+  }
+
+  async resetPassword(token, new_password) {
+    await this.#use("password/reset/confirm/", { token, new_password });
+    // It ends the user's sessions. A refresh finds out whether this is one of them.
+    if (this.#token) this.#drop();
+    this.#look();
+  }
+
+  async sendEmailConfirmation() {
+    await this.#post("email/send-confirmation/", { send: this.fetch });
+  }
+
+  async confirmEmail(token) {
+    await this.#use("email/confirm/", { token });
   }
 
   async refresh() {
@@ -246,15 +266,14 @@ class AuthClient extends EventTarget {
 
   async #exchange(path, fields, token, sid) {
     const former = sid ?? (await this.#shared());
-    const headers = { "Content-Type": "application/json" };
     const exchange = async () => {
       const current = await this.#shared();
       const isNew = current && current !== former && current !== this.#claims?.sid;
       if (isNew || !this.#has(sid, current)) throw new AuthError(409, "session_changed");
       const key = token && (await this.#key());
-      if (key) headers["Idempotency-Key"] = key;
+      const headers = key && { "Idempotency-Key": key };
       try {
-        await this.#post(path, { headers, body: JSON.stringify(fields) }, token);
+        await this.#post(path, json(fields, headers), token);
       } catch (error) {
         if (!error.temporary) await this.#share(key);
         throw error;
@@ -263,6 +282,17 @@ class AuthClient extends EventTarget {
       return this.#claims;
     };
     return inTurn(this.#name, exchange, true);
+  }
+
+  // The request whose answer was lost may have used the token.
+  async #use(path, fields) {
+    try {
+      await this.#post(path, json(fields));
+    } catch (error) {
+      if (isLost(error)) this.#lost = fields.token;
+      if (error.code === "invalid_token" && this.#lost === fields.token) error.code = "answer_lost";
+      throw error;
+    }
   }
 
   // Without cookies if they belong to another session by now, which must not end.
@@ -329,9 +359,10 @@ class AuthClient extends EventTarget {
     const common = { method: "POST", credentials: "include", redirect: "error", signal };
     try {
       const request = new Request(this.#base + path, { ...common, ...init });
-      const response = await this.#send(token ? authorize(request, token) : request);
+      const { send = this.#send } = init;
+      const response = await send(token ? authorize(request, token) : request);
       if (!response.ok) throw await refusal(response);
-      if (response.status === 204 && path.startsWith("logout")) return;
+      if (response.status > 200 && /logout|reset|email/.test(path)) return;
       const text = await response.text();
       const heard = path === "refresh/" && this.#heard;
       problem = "unreadable_answer";
@@ -398,6 +429,11 @@ function originOf(url) {
 }
 
 const isLost = ({ code, status }) => LOST.includes(code) || status >= 500;
+
+const json = (fields, headers) => ({
+  headers: { "Content-Type": "application/json", ...headers },
+  body: JSON.stringify(fields),
+});
 
 function authorize(request, token) {
   request.headers.set("Authorization", `Bearer ${token}`);

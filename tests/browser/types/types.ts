@@ -11,12 +11,17 @@ export async function all(): Promise<void> {
   const roles: readonly string[] = claims.roles;
   const own: unknown = claims["tenant"];
   const response: Response = await auth.fetch(new URL("https://api.example/"), { method: "POST" });
+  const mailed: void = await auth.requestPasswordReset("alice@example.com");
+  await auth.resetPassword("token", "another");
+  await auth.sendEmailConfirmation();
+  await auth.confirmEmail("token");
+  const remembered: Claims = await auth.login("alice", "secret", { rememberMe: true });
   const { fetch }: { fetch: typeof globalThis.fetch } = auth;
   const refreshed: boolean = await auth.refresh();
   await auth.logout();
   await auth.logoutAll();
   auth.close();
-  void [roles, own, response, fetch, refreshed];
+  void [roles, own, response, fetch, refreshed, mailed, remembered];
 }
 
 auth.addEventListener("change", () => {
@@ -43,6 +48,10 @@ export function explain(error: unknown): string {
   return `${error.status}: ${error.code}`;
 }
 
+// @ts-expect-error  not the endpoint's spelling
+void auth.login("alice", "secret", { remember_me: true });
+// @ts-expect-error  whose account it is says the token
+void auth.resetPassword("another");
 // @ts-expect-error  the token is no property
 void auth.token;
 // @ts-expect-error  there is no session without an address
