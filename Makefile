@@ -10,7 +10,7 @@ ARGS ?=
 lint types imports docs check: export DEBUG = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-product lint format types imports migrations docs bench check dist clean
+.PHONY: help demo test test-all test-product lint format types imports migrations messages docs bench check dist clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ imports: .venv/.dev-ready  ## Check that each layer imports only from the layers
 
 migrations: .venv/.dev-ready  ## Check that no migration is missing
 	@$(BIN)/python -m tests.migrations
+
+messages: .venv/.dev-ready  ## Extract the texts for translation and compile the catalogs
+	@$(BIN)/python -m tests.messages
 
 docs: .venv/.dev-ready  ## Build the documentation in docs/_build/html
 	$(BIN)/sphinx-build -W -n -E --keep-going -q docs docs/_build/html

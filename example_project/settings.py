@@ -47,6 +47,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    # After the sessions and before CommonMiddleware, as Django's documentation says.
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -185,7 +187,16 @@ if environment.flag(os.environ, "TRUST_X_FORWARDED_PROTO", default=False):
 
 # Language and time
 
+# LocaleMiddleware takes a request's language from this list.
 LANGUAGE_CODE = "en"
+LANGUAGES = [
+    ("de", "German"),
+    ("en", "English"),
+    ("es", "Spanish"),
+    ("fr", "French"),
+    ("ja", "Japanese"),
+    ("zh-hans", "Simplified Chinese"),
+]
 USE_I18N = True
 USE_TZ = environment.flag(os.environ, "USE_TZ", default=True)
 TIME_ZONE = "UTC"

@@ -36,12 +36,19 @@
 
 No message contains a token, a key or other input. The messages reach logs, and clients through
 ``jwt_auth.http.exception_handler``, the one place that translates them to HTTP.
+
+``str()`` of an error is English, because it ends up in logs and in a header that must be ASCII.
+Only ``detail`` is in the active language. So the messages are plain strings, marked with
+``gettext_noop``. Messages for operators are not marked.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import ClassVar
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 
 class Refusal(StrEnum):
@@ -77,17 +84,22 @@ class JWTAuthError(Exception):
     """Base of all errors that this package raises on purpose."""
 
     code: ClassVar[str] = "error"
-    message: ClassVar[str] = "Authentication failed."
+    message: ClassVar[str] = _("Authentication failed.")
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.message)
+
+    @property
+    def detail(self) -> str:
+        """The message for users, in the active language; ``str()`` gives it in English."""
+        return gettext(str(self))
 
 
 class AccessTokenRefused(JWTAuthError):
     """A bearer token was refused. ``reason`` is for the log and never shown to the client."""
 
     code = "invalid_token"
-    message = "The access token is invalid, expired or revoked."
+    message = _("The access token is invalid, expired or revoked.")
 
     def __init__(self, reason: Refusal) -> None:
         super().__init__()
@@ -98,7 +110,7 @@ class RefreshTokenRefused(JWTAuthError):
     """A refresh token was refused. The answer never says why, so that a thief learns nothing."""
 
     code = "invalid_refresh_token"
-    message = "The refresh token is missing, invalid, expired or revoked."
+    message = _("The refresh token is missing, invalid, expired or revoked.")
 
     def __init__(self, hint: str | None = None) -> None:
         super().__init__()
@@ -110,26 +122,26 @@ class RefreshSuperseded(JWTAuthError):
     """The retry's successor has itself been used: the client already holds a newer token."""
 
     code = "refresh_superseded"
-    message = "A newer refresh token of this session is in use; nothing was changed."
+    message = _("A newer refresh token of this session is in use; nothing was changed.")
 
 
 class LogInRefused(JWTAuthError):
     """A login was refused. The answer never says whether the account or the password is wrong."""
 
     code = "invalid_credentials"
-    message = "No active account has these credentials."
+    message = _("No active account has these credentials.")
 
 
 class OldPasswordRefused(JWTAuthError):
     code = "invalid_password"
-    message = "The old password is not correct."
+    message = _("The old password is not correct.")
 
 
 class NewPasswordRefused(JWTAuthError):
     """The password validators object; ``messages`` are their texts, to be shown to the user."""
 
     code = "password_refused"
-    message = "The new password was refused."
+    message = _("The new password was refused.")
 
     def __init__(self, messages: list[str]) -> None:
         super().__init__()
@@ -138,14 +150,14 @@ class NewPasswordRefused(JWTAuthError):
 
 class SessionNotFound(JWTAuthError):
     code = "not_found"
-    message = "There is no such session."
+    message = _("There is no such session.")
 
 
 class ServiceClientRefused(JWTAuthError):
     """A service client was refused. The answer never says whether the id or the secret is wrong."""
 
     code = "invalid_client"
-    message = "No active service client has this id and secret."
+    message = _("No active service client has this id and secret.")
 
 
 class ServiceNameTaken(JWTAuthError):

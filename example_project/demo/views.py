@@ -21,6 +21,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     # A deployment may change the scripts' file names, so the browser must ask each time.
     "Cache-Control": "no-cache",
+    # Whatever language LocaleMiddleware has found: the page is in English only.
+    "Content-Language": "en",
 }
 
 

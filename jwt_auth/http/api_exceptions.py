@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NoReturn
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import status
 from rest_framework.exceptions import APIException, AuthenticationFailed
 
@@ -18,7 +19,8 @@ REALM: Final = "api"
 #: The challenge for a request without credentials, which has no error code (RFC 6750 §3).
 CHALLENGE: Final = f'Bearer realm="{REALM}"'
 
-#: The challenge for a request whose token was refused.
+#: The challenge for a request whose token was refused. It is English in every language: RFC 6750
+#: §3 allows only ASCII in it.
 INVALID_TOKEN_CHALLENGE: Final = (
     f'{CHALLENGE}, error="invalid_token", error_description="{AccessTokenRefused.message}"'
 )
@@ -27,7 +29,7 @@ INVALID_TOKEN_CHALLENGE: Final = (
 class InvalidToken(AuthenticationFailed):
     """A bearer token was refused, when it was verified or later, when its user was loaded."""
 
-    default_detail = AccessTokenRefused.message
+    default_detail = _(AccessTokenRefused.message)
     default_code = AccessTokenRefused.code
 
     @property
@@ -50,7 +52,7 @@ def refuse_token(refused: AccessTokenRefused) -> NoReturn:
 
 class CrossSiteRequest(APIException):
     status_code = status.HTTP_403_FORBIDDEN
-    default_detail = "A browser sent this request for another site's page; nothing was done."
+    default_detail = _("A browser sent this request for another site's page; nothing was done.")
     default_code = "cross_site_request"
 
 
@@ -58,7 +60,7 @@ class CSRFTokenRefused(APIException):
     """The access token came in a cookie, and the CSRF token is missing or wrong."""
 
     status_code = status.HTTP_403_FORBIDDEN
-    default_detail = (
+    default_detail = _(
         "With the access token in a cookie, this request also needs the CSRF token;"
         " nothing was done."
     )
@@ -69,11 +71,11 @@ class Unavailable(APIException):
     """The keys or the database are unavailable. Only the log says why, not the response."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "The service is not available at the moment."
+    default_detail = _("The service is not available at the moment.")
     default_code = "unavailable"
 
 
 class BodyTooLarge(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = "The request body is too large."
+    default_detail = _("The request body is too large.")
     default_code = "body_too_large"

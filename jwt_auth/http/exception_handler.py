@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError
 from django.http import Http404, UnreadablePostError
+from django.utils.translation import gettext as _
 from rest_framework import exceptions, status
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
@@ -65,7 +66,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         case PermissionDenied():
             exc = exceptions.PermissionDenied()
         case SuspiciousOperation() | UnreadablePostError():  # the latter: the client disconnected
-            exc = exceptions.ParseError("The request is malformed.")
+            exc = exceptions.ParseError(_("The request is malformed."))
     response = default_exception_handler(exc, context)
     if response is not None and isinstance(exc, APIException):
         response.data = _body(exc)
@@ -76,7 +77,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 
 def _answer(exc: JWTAuthError) -> Response:
     code = _STATUS[type(exc)]
-    body: dict[str, Any] = {"detail": str(exc), "code": exc.code}
+    body: dict[str, Any] = {"detail": exc.detail, "code": exc.code}
     if isinstance(exc, NewPasswordRefused):
         body["errors"] = {"new_password": exc.messages}
     if isinstance(exc, RefreshTokenRefused) and exc.hint and settings.DEBUG:
@@ -94,7 +95,7 @@ def _body(exc: APIException) -> dict[str, Any]:
         return exc.detail
     if isinstance(exc, exceptions.ValidationError):
         return {
-            "detail": "The request is not valid.",
+            "detail": _("The request is not valid."),
             "code": "invalid",
             "errors": exc.detail,
         }

@@ -7,6 +7,7 @@ from typing import IO, Any, Final
 
 from django.core.exceptions import RequestDataTooBig
 from django.http.request import RawPostDataException
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
@@ -34,7 +35,7 @@ class ObjectParser(JSONParser):
         try:
             return parse_json_object(stream.read())
         except InvalidJSON:
-            raise ParseError("The body must be a JSON object with unique names.") from None
+            raise ParseError(_("The body must be a JSON object with unique names.")) from None
 
 
 class Utf8FormParser(FormParser):
@@ -63,7 +64,7 @@ def refuse_large_body(request: Request) -> None:
     """
     announced = request.META.get("CONTENT_LENGTH") or "0"
     if not announced.isdecimal():
-        raise ParseError("Content-Length is not a number.")
+        raise ParseError(_("Content-Length is not a number."))
     # The number of digits first: int() raises ValueError for thousands of digits.
     if len(announced) > _DIGITS or int(announced) > MAX_BYTES:
         raise BodyTooLarge
@@ -76,7 +77,7 @@ def refuse_large_body(request: Request) -> None:
     except RawPostDataException:
         # Middleware has already read the body, up to the announced length. REST framework then
         # uses the form data that Django has parsed from it, so make Django parse it.
-        _ = plain.POST
+        plain.POST  # noqa: B018  reading it makes Django parse the body
 
 
 def _utf8(context: Context) -> dict[str, Any]:

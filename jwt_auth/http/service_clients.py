@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from django.contrib.auth.models import AnonymousUser
+from django.utils.translation import gettext_lazy as _
 from rest_framework import status
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
@@ -26,7 +27,7 @@ _SCHEME: Final = "basic"
 class InvalidClient(AuthenticationFailed):
     """The credentials of a service client are missing, malformed or wrong (RFC 6749 §5.2)."""
 
-    default_detail = ServiceClientRefused.message
+    default_detail = _(ServiceClientRefused.message)
     default_code = ServiceClientRefused.code
 
 
@@ -34,7 +35,7 @@ class InvalidRequest(APIException):
     """A parameter is missing, empty or repeated (RFC 6749 §5.2)."""
 
     status_code = status.HTTP_400_BAD_REQUEST
-    default_detail = 'The form must have one field "token".'
+    default_detail = _('The form must have one field "token".')
     default_code = "invalid_request"
 
 

@@ -74,7 +74,7 @@ class JWTUserMiddleware:
         if not isinstance(exception, AccessTokenRefused):
             return None
         return JsonResponse(
-            {"detail": str(exception), "code": exception.code},
+            {"detail": exception.detail, "code": exception.code},
             status=401,
             headers={"WWW-Authenticate": INVALID_TOKEN_CHALLENGE},
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -19,7 +20,7 @@ class FeedOff(APIException):
     """An answer without denials would let revoked tokens in."""
 
     status_code = status.HTTP_404_NOT_FOUND
-    default_detail = "Revocations are not recorded here: set JWT_AUTH_DENY_FEED = True."
+    default_detail = _("Revocations are not recorded here: set JWT_AUTH_DENY_FEED = True.")
     default_code = "feed_off"
 
 
