@@ -8,10 +8,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from example_project.accounts.models import User
+from example_project.api.policies import AdminOnly, TenantScoped
 from jwt_auth.keys.stores.base import get_key_store, load_ring
 from jwt_auth.management.timeline import next_step
 from jwt_auth.models import RefreshTokenFamily
-from jwt_auth.permissions import requires_claim, requires_role
 
 
 class HelloView(APIView):
@@ -25,7 +25,7 @@ class HelloView(APIView):
 class MetricsView(APIView):
     """For users with the role `admin`, which is a Django group of that name."""
 
-    permission_classes = [requires_role("admin")]
+    permission_classes = [AdminOnly]
 
     def get(self, request: Request) -> Response:
         """Count the users, and the sessions that could still be refreshed."""
@@ -40,7 +40,7 @@ class MetricsView(APIView):
 class KeysView(APIView):
     """For the role `admin`: unlike the public JWK Set, it also shows the keys' states and dates."""
 
-    permission_classes = [requires_role("admin")]
+    permission_classes = [AdminOnly]
 
     def get(self, request: Request) -> Response:
         """List the ring's timeline, with named fields only, so that no key material can leak."""
@@ -65,7 +65,7 @@ class KeysView(APIView):
 class TenantView(APIView):
     """For tokens with the project's claim `tenant`, without reading the user's row."""
 
-    permission_classes = [requires_claim("tenant")]
+    permission_classes = [TenantScoped]
 
     def get(self, request: Request) -> Response:
         """Return the tenant of the token."""

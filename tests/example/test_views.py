@@ -51,7 +51,7 @@ def test_metrics_are_for_the_role(
     bob, admin = make_user("bob"), make_user("admin")
     give_roles(admin, "admin")
     refused = Site().get("/api/admin/metrics/", headers=_bearer(bob, password))
-    assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+    assert (refused.status_code, refused.json()["code"]) == (403, "role_required")
     answer = Site().get("/api/admin/metrics", headers=_bearer(admin, password))
     assert (answer.status_code, answer.json()) == (200, {"users": 2, "sessions": 2})
 
@@ -63,7 +63,7 @@ def test_keys_are_for_the_role_and_without_material(
     bob, admin = make_user("bob"), make_user("admin")
     give_roles(admin, "admin")
     refused = Site().get("/api/admin/keys/", headers=_bearer(bob, password))
-    assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+    assert (refused.status_code, refused.json()["code"]) == (403, "role_required")
     answer = Site().get("/api/admin/keys", headers=_bearer(admin, password))
     [key] = answer.json()
     ring_key = load_ring(get_key_store()).keys[0]
