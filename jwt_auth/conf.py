@@ -67,6 +67,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "JWKS_MAX_STALENESS": timedelta(hours=24),
     "LOCAL_USER": None,
     "MAX_SESSIONS_PER_USER": None,
+    "MAIL_DISPATCHER": "jwt_auth.mail.dispatch.in_thread",
     "THROTTLE_RATES": {
         "login_account": "5/min",
         "login_address": "30/min",
@@ -277,6 +278,11 @@ class Conf:
     @property
     def max_sessions_per_user(self) -> int | None:
         return self._read("MAX_SESSIONS_PER_USER")
+
+    @property
+    def mail_dispatcher(self) -> str:
+        """Dotted path of a callable that takes a message's kind and arguments, and has it sent."""
+        return self._read("MAIL_DISPATCHER")
 
     @property
     def throttle_rates(self) -> dict[str, str | None]:

@@ -14,6 +14,7 @@
     ├── ServiceNameTaken          a service client with that name exists, active or not
     ├── HasherMissing             the secrets of service clients can't be hashed
     ├── RevocationUnknown         whether the token is revoked can't be found out at the moment
+    ├── MailNotSent               a message could not be composed or sent
     ├── ClaimsInvalid             the project's claims or roles callable returned unusable values
     └── KeyFailure
         ├── InvalidKey            the key material is malformed, weak or of the wrong kind
@@ -178,6 +179,16 @@ class RevocationUnknown(JWTAuthError):
 
     code = "revocation_unknown"
     message = "Whether the access token is revoked can't be found out at the moment."
+
+
+class MailNotSent(JWTAuthError):
+    """A message was not sent; its text holds neither the address nor the link."""
+
+    code = "mail_not_sent"
+    message = "A message could not be sent."
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(f"A message ({kind}) could not be sent: {reason}.")
 
 
 class ClaimsInvalid(JWTAuthError):

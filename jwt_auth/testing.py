@@ -41,11 +41,12 @@ __all__ = [
     "issue_access_token",
 ]
 
-#: The throttles are off because they count across tests: a sixth login of the same user within a
-#: minute would be refused.
+#: Messages are sent at once, so that a test finds them in ``mail.outbox``. The throttles are off
+#: because they count across tests: a sixth login of the same user within a minute would be refused.
 SETTINGS: Final[dict[str, Any]] = {
     "JWT_AUTH_KEY_STORE": {"BACKEND": "jwt_auth.testing.MemoryKeyStore"},
     "JWT_AUTH_KEY_SIGNER": None,
+    "JWT_AUTH_MAIL_DISPATCHER": "jwt_auth.mail.dispatch.at_once",
     "JWT_AUTH_THROTTLE_RATES": dict.fromkeys(DEFAULTS["THROTTLE_RATES"]),
 }
 

@@ -73,6 +73,8 @@ JWT_AUTH_KEY_STORE = {
 }
 # The example answers from Redis where there is one; tests of that say so, and use their own server.
 JWT_AUTH_REVOCATION = {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"}
+# A test finds messages in mail.outbox as soon as a request has been answered.
+JWT_AUTH_MAIL_DISPATCHER = "jwt_auth.mail.dispatch.at_once"
 # Tests that want a throttle set its rate.
 JWT_AUTH_THROTTLE_RATES = {
     "login_account": None,

@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "JWKS_MAX_STALENESS": timedelta(hours=24),
     "LOCAL_USER": None,
     "MAX_SESSIONS_PER_USER": None,
+    "MAIL_DISPATCHER": "jwt_auth.mail.dispatch.in_thread",
     "THROTTLE_RATES": {
         "login_account": "5/min",
         "login_address": "30/min",

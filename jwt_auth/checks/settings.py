@@ -23,6 +23,7 @@ from jwt_auth.checks.backends import (
 from jwt_auth.checks.cookies import check_cookie_types, check_cookies_together
 from jwt_auth.checks.cross_origin import check_cross_origin
 from jwt_auth.checks.durations import check_durations, check_durations_together
+from jwt_auth.checks.mail import check_mail_dispatcher
 from jwt_auth.conf import ALGORITHMS, DEFAULTS, NAMES, PREFIX, conf
 from jwt_auth.fetching import find_fault
 from jwt_auth.http.throttling import parse_rate
@@ -152,6 +153,7 @@ _CHECKS: Final = (
     (check_signer,),
     (check_callables, check_local_user),
     (check_databases,),
+    (check_mail_dispatcher,),
     (_check_numbers,),
     (_check_throttles,),
     (_check_jwks_url,),
