@@ -10,6 +10,7 @@ refusal alike. Those of this module give the answer
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -107,9 +108,9 @@ class _Answering:
 class Policy(_Answering, BasePermission, metaclass=_PolicyMetaclass):
     """A permission that depends on the access token, and needs no query."""
 
+    @abstractmethod
     def accepts(self, token: AccessToken, request: Request) -> bool:
         """Whether the token fulfils the policy."""
-        raise NotImplementedError
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         token: object = request.auth
