@@ -30,6 +30,10 @@ ALGORITHMS: Final = ("ES256", "EdDSA", "PS256", "RS256", "HS256")
 #: The longest access token lifetime that the checks allow.
 MAX_ACCESS_TOKEN_LIFETIME: Final = timedelta(hours=24)
 
+#: The longest lifetime of a one-time token. A key that no longer signs verifies for as long as an
+#: access token may live, and a token must not outlive its key (``docs/decisions/0042``).
+MAX_ONE_TIME_TOKEN_LIFETIME: Final = MAX_ACCESS_TOKEN_LIFETIME
+
 #: The longest wait between a key's publication and its first signature that the checks allow.
 MAX_KEY_PUBLISH_AHEAD: Final = timedelta(days=30)
 
@@ -68,11 +72,17 @@ DEFAULTS: Final[dict[str, Any]] = {
     "LOCAL_USER": None,
     "MAX_SESSIONS_PER_USER": None,
     "MAIL_DISPATCHER": "jwt_auth.mail.dispatch.in_thread",
+    "PASSWORD_RESET_URL": None,
+    "PASSWORD_RESET_LIFETIME": timedelta(hours=1),
+    "EMAIL_CONFIRMATION_URL": None,
+    "EMAIL_CONFIRMATION_LIFETIME": timedelta(hours=24),
     "THROTTLE_RATES": {
         "login_account": "5/min",
         "login_address": "30/min",
         "refresh": "60/min",
         "password_reset": "5/hour",
+        "password_reset_address": "30/hour",
+        "email_confirmation": "5/hour",
         "service_client": "30/min",
     },
 }
@@ -283,6 +293,27 @@ class Conf:
     def mail_dispatcher(self) -> str:
         """Dotted path of a callable that takes a message's kind and arguments, and has it sent."""
         return self._read("MAIL_DISPATCHER")
+
+    @property
+    def password_reset_url(self) -> str | None:
+        """The page that the mail about a password reset links to, with ``{token}`` in it.
+
+        ``None`` means that this project sends no such mail, and ``password/reset/`` answers 404.
+        """
+        return self._read("PASSWORD_RESET_URL")
+
+    @property
+    def password_reset_lifetime(self) -> timedelta:
+        return self._read("PASSWORD_RESET_LIFETIME")
+
+    @property
+    def email_confirmation_url(self) -> str | None:
+        """The same for the confirmation of an address, and ``email/send-confirmation/``."""
+        return self._read("EMAIL_CONFIRMATION_URL")
+
+    @property
+    def email_confirmation_lifetime(self) -> timedelta:
+        return self._read("EMAIL_CONFIRMATION_LIFETIME")
 
     @property
     def throttle_rates(self) -> dict[str, str | None]:

@@ -9,6 +9,7 @@
     ├── LogInRefused              the user doesn't exist, is inactive or has another password by now
     ├── OldPasswordRefused        the current password given for a change is wrong
     ├── NewPasswordRefused        the password validators object (carries their messages)
+    ├── OneTimeTokenRefused       expired, used, tampered or for another purpose (carries a Refusal)
     ├── SessionNotFound           this user has no live session with that id
     ├── ServiceClientRefused      the client doesn't exist, is inactive or has another secret
     ├── ServiceNameTaken          a service client with that name exists, active or not
@@ -53,7 +54,7 @@ from django.utils.translation import gettext_noop as _
 
 
 class Refusal(StrEnum):
-    """Why an access token was refused: the reason code in the signal and the log record."""
+    """Why an access token or a one-time token was refused: the code in the signal and the log."""
 
     TOO_LONG = "too_long"
     MALFORMED = "malformed"
@@ -79,6 +80,9 @@ class Refusal(StrEnum):
     SESSION_ENDED = "session_ended"
     TOKEN_REVOKED = "token_revoked"
     REFUSED_BY_ISSUER = "refused_by_issuer"
+    PURPOSE = "purpose"
+    BINDING = "binding"
+    USED = "used"
 
 
 class JWTAuthError(Exception):
@@ -147,6 +151,17 @@ class NewPasswordRefused(JWTAuthError):
     def __init__(self, messages: list[str]) -> None:
         super().__init__()
         self.messages = messages
+
+
+class OneTimeTokenRefused(JWTAuthError):
+    """A one-time token was refused. ``reason`` is for the log and never shown to the client."""
+
+    code = "invalid_token"
+    message = _("The token is invalid, expired or already used.")
+
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__()
+        self.reason = reason
 
 
 class SessionNotFound(JWTAuthError):

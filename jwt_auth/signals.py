@@ -42,6 +42,18 @@ refresh_token_refused = Signal()
 #: user, session or ``jti`` was refused, otherwise ``None``), ``client``.
 token_refused = Signal()
 
+#: A one-time token was used, and what it allows was done and committed. Arguments: ``user``,
+#: ``purpose``, ``client``.
+one_time_token_used = Signal()
+
+#: A one-time token was refused. Arguments: ``purpose`` (the one that was asked for), ``reason``
+#: (:class:`jwt_auth.exceptions.Refusal`), ``user_id`` (as the token says, or ``None`` if the token
+#: itself isn't valid), ``client``.
+one_time_token_refused = Signal()
+
+#: A user has confirmed their email address. Arguments: ``user``, ``client``.
+email_confirmed = Signal()
+
 #: A single access token was denied by its ``jti``. Arguments: ``jti``, ``user_id`` (or ``None``).
 token_denied = Signal()
 

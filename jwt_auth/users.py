@@ -30,6 +30,11 @@ def key_of(user: Any) -> Any:
     return getattr(user, model._meta.pk.attname)
 
 
+def address_of(user: Any) -> str:
+    """Return the user's email address, or an empty text if the user or the model has none."""
+    return getattr(user, user.get_email_field_name(), None) or ""
+
+
 def hides_users() -> bool:
     """Whether the user model's default manager filters users, such as by soft delete or tenant.
 

@@ -81,5 +81,7 @@ JWT_AUTH_THROTTLE_RATES = {
     "login_address": None,
     "refresh": None,
     "password_reset": None,
+    "password_reset_address": None,
+    "email_confirmation": None,
     "service_client": None,
 }

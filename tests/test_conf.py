@@ -43,11 +43,17 @@ DEFAULTS: dict[str, Any] = {
     "LOCAL_USER": None,
     "MAX_SESSIONS_PER_USER": None,
     "MAIL_DISPATCHER": "jwt_auth.mail.dispatch.in_thread",
+    "PASSWORD_RESET_URL": None,
+    "PASSWORD_RESET_LIFETIME": timedelta(hours=1),
+    "EMAIL_CONFIRMATION_URL": None,
+    "EMAIL_CONFIRMATION_LIFETIME": timedelta(hours=24),
     "THROTTLE_RATES": {
         "login_account": "5/min",
         "login_address": "30/min",
         "refresh": "60/min",
         "password_reset": "5/hour",
+        "password_reset_address": "30/hour",
+        "email_confirmation": "5/hour",
         "service_client": "30/min",
     },
 }

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import pytest
+
 from jwt_auth import exceptions
 from jwt_auth.exceptions import (
     AccessTokenRefused,
     JWTAuthError,
     NewPasswordRefused,
+    OneTimeTokenRefused,
     RefreshTokenRefused,
     Refusal,
 )
@@ -32,8 +35,12 @@ def test_tree_is_drawn_as_it_is() -> None:
 
 
 def test_every_error_has_a_code_of_its_own() -> None:
-    """A client tells errors apart by their code."""
-    assert len({error.code for error in ERRORS} - {""}) == len(ERRORS)
+    """A client tells errors apart by their code. Only the status, 401 or 400, tells apart a refused
+    access token and a refused one-time token.
+    """
+    assert OneTimeTokenRefused.code == AccessTokenRefused.code
+    others = [error for error in ERRORS if error is not OneTimeTokenRefused]
+    assert len({error.code for error in others} - {""}) == len(others)
 
 
 def test_every_error_says_one_sentence() -> None:
@@ -49,10 +56,13 @@ def test_message_may_be_said_more_exactly() -> None:
     assert str(JWTAuthError("There is no disk.")) == "There is no disk."
 
 
-def test_refused_access_token_says_one_thing_whatever_the_reason() -> None:
+@pytest.mark.parametrize("refused", [AccessTokenRefused, OneTimeTokenRefused])
+def test_refused_token_says_one_thing_whatever_the_reason(
+    refused: type[AccessTokenRefused | OneTimeTokenRefused],
+) -> None:
     """The reason is for the log: it would tell a forger how far they have come."""
-    errors = [AccessTokenRefused(reason) for reason in Refusal]
-    assert {str(error) for error in errors} == {AccessTokenRefused.message}
+    errors = [refused(reason) for reason in Refusal]
+    assert {str(error) for error in errors} == {refused.message}
     assert [error.reason for error in errors] == list(Refusal)
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model, user_login_failed
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
@@ -40,6 +41,9 @@ def connect_security_log() -> None:
         (signals.refresh_token_refused, _refresh_token_refused),
         (signals.token_refused, _token_refused),
         (signals.token_denied, _token_denied),
+        (signals.one_time_token_used, _one_time_token_used),
+        (signals.one_time_token_refused, _one_time_token_refused),
+        (signals.email_confirmed, _email_confirmed),
         (signals.service_client_refused, _service_client_refused),
         (signals.service_client_changed, _service_client_changed),
         (signals.key_event, _key_event),
@@ -126,6 +130,24 @@ def _token_refused(
 
 def _token_denied(*, jti: str, user_id: Any, **kwargs: Any) -> None:
     _record(logging.INFO, "token_denied", None, jti=jti, user_id=_text(user_id))
+
+
+def _one_time_token_used(
+    *, user: AbstractBaseUser, purpose: str, client: Client | None, **kwargs: Any
+) -> None:
+    _record(logging.INFO, "one_time_token_used", client, user_id=_text(user.pk), purpose=purpose)
+
+
+def _one_time_token_refused(
+    *, purpose: str, reason: Refusal, user_id: str | None, client: Client | None, **kwargs: Any
+) -> None:
+    fields = {"user_id": user_id, "purpose": purpose, "reason": str(reason)}
+    _record(logging.INFO, "one_time_token_refused", client, **fields)
+
+
+def _email_confirmed(*, user: AbstractBaseUser, client: Client | None, **kwargs: Any) -> None:
+    # The address isn't in the record. It is the user's at that time.
+    _record(logging.INFO, "email_confirmed", client, user_id=_text(user.pk))
 
 
 def _service_client_refused(

@@ -24,6 +24,7 @@ from jwt_auth.checks.cookies import check_cookie_types, check_cookies_together
 from jwt_auth.checks.cross_origin import check_cross_origin
 from jwt_auth.checks.durations import check_durations, check_durations_together
 from jwt_auth.checks.mail import check_mail_dispatcher
+from jwt_auth.checks.mail_links import check_mail_links
 from jwt_auth.conf import ALGORITHMS, DEFAULTS, NAMES, PREFIX, conf
 from jwt_auth.fetching import find_fault
 from jwt_auth.http.throttling import parse_rate
@@ -156,5 +157,6 @@ _CHECKS: Final = (
     (check_mail_dispatcher,),
     (_check_numbers,),
     (_check_throttles,),
+    (check_mail_links,),
     (_check_jwks_url,),
 )

@@ -1,4 +1,6 @@
-"""Change a user's own password: all their sessions end, and this device gets a new one."""
+"""Change a user's own password: all their sessions end, and this device gets a new one. Or set a
+new password by a one-time token: all sessions end, and no device gets one.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,14 @@ from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused
 from jwt_auth.flows.issuing import Issued, issue_access_token
+from jwt_auth.flows.one_time_tokens import use_one_time_token, verify_one_time_token
 from jwt_auth.flows.opening import log_in, new_family
 from jwt_auth.flows.password_retries import find_former
 from jwt_auth.models import Client, write_database
 from jwt_auth.retries import retried
 from jwt_auth.users import key_of
+
+PASSWORD_RESET: Final = "password_reset"
 
 _presented: Final[ContextVar[str | None]] = ContextVar("jwt_auth_presented_password", default=None)
 
@@ -74,10 +79,7 @@ def change_password(
     with verifying(old_password):
         if not user.check_password(old_password):
             raise OldPasswordRefused
-    try:
-        validate_password(new_password, user)  # type: ignore[arg-type]  # typed for one user model
-    except ValidationError as refused:
-        raise NewPasswordRefused(refused.messages) from None
+    _validate(new_password, user)
     # A trial whose token is thrown away. If no token can be issued, the user has to learn so before
     # the password is changed, not after.
     issue_access_token(new_family(user, client=client, now=now), now=now)
@@ -99,3 +101,35 @@ def change_password(
         raise OldPasswordRefused
     former = find_former(presented, user_id=key_of(user), retry_key=retry_key, now=now)
     return log_in(current, client=client, now=now, password=new_password, former=former)
+
+
+@sensitive_variables()
+def reset_password(
+    token: str, *, new_password: str, now: datetime, client: Client | None = None
+) -> AbstractBaseUser:
+    """Set a new password by a one-time token, which uses the token. Saving it ends all sessions.
+
+    Raises:
+        OneTimeTokenRefused: expired, used, tampered or issued for another purpose.
+        NewPasswordRefused: with the validators' messages; the token can still be used.
+        KeyFailure: the keys are not available.
+    """
+    user = verify_one_time_token(token, purpose=PASSWORD_RESET, now=now, client=client)
+    _validate(new_password, user)
+    # Hashed here, before the transaction locks the user's row.
+    user.set_password(new_password)
+    return use_one_time_token(
+        token,
+        purpose=PASSWORD_RESET,
+        now=now,
+        client=client,
+        act=lambda _: user.save(update_fields=["password"]),
+    )
+
+
+@sensitive_variables()
+def _validate(new_password: str, user: AbstractBaseUser) -> None:
+    try:
+        validate_password(new_password, user)  # type: ignore[arg-type]  # typed for one user model
+    except ValidationError as refused:
+        raise NewPasswordRefused(refused.messages) from None

@@ -25,6 +25,7 @@ from jwt_auth.exceptions import (
     LogInRefused,
     NewPasswordRefused,
     OldPasswordRefused,
+    OneTimeTokenRefused,
     RefreshSuperseded,
     RefreshTokenRefused,
     SessionNotFound,
@@ -40,6 +41,7 @@ _STATUS: Final[dict[type[JWTAuthError], int]] = {
     RefreshSuperseded: status.HTTP_409_CONFLICT,
     OldPasswordRefused: status.HTTP_400_BAD_REQUEST,
     NewPasswordRefused: status.HTTP_400_BAD_REQUEST,
+    OneTimeTokenRefused: status.HTTP_400_BAD_REQUEST,
     SessionNotFound: status.HTTP_404_NOT_FOUND,
 }
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth import forms, get_user_model
+from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator, validate_email
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
@@ -40,6 +42,23 @@ class UsernameField(TextField):
         return str(form_field.to_python(super().to_internal_value(data)))
 
 
+class EmailField(TextField):
+    """An email address, as Django's form for a password reset takes it: without blanks around it.
+
+    What is wrong with an address depends on its text alone, never on which users exist.
+    """
+
+    default_error_messages = {"invalid_address": EmailValidator.message}
+
+    def to_internal_value(self, data: object) -> str:
+        address = super().to_internal_value(data).strip()
+        try:
+            validate_email(address)
+        except ValidationError:
+            self.fail("invalid_address")
+        return address
+
+
 class LoginSerializer(serializers.Serializer[Any]):
     username = UsernameField(max_length=1024)
     password = TextField(max_length=4096)
@@ -60,6 +79,19 @@ class RefreshTokenSerializer(serializers.Serializer[Any]):
 class PasswordChangeSerializer(serializers.Serializer[Any]):
     old_password = TextField(max_length=4096)
     new_password = TextField(max_length=4096)
+
+
+class PasswordResetSerializer(serializers.Serializer[Any]):
+    email = EmailField(max_length=320)
+
+
+class PasswordResetConfirmSerializer(serializers.Serializer[Any]):
+    token = TextField()
+    new_password = TextField(max_length=4096)
+
+
+class EmailConfirmSerializer(serializers.Serializer[Any]):
+    token = TextField()
 
 
 class UTCDateTimeField(serializers.DateTimeField):

@@ -123,15 +123,25 @@ def judge_claims(token: AccessToken, *, now: datetime) -> None:
         raise AccessTokenRefused(Refusal.TOKEN_USE)
     seconds = now.timestamp()
     if not max(token.not_before, token.issued) <= seconds < token.expires:
-        _judge_times(token, seconds, leeway=conf.clock_leeway.total_seconds())
+        judge_times(
+            not_before=max(token.not_before, token.issued),
+            expires=token.expires,
+            seconds=seconds,
+            leeway=conf.clock_leeway.total_seconds(),
+        )
     if token.expires > _LAST_SECOND:
         raise AccessTokenRefused(Refusal.CLAIM_TYPE)
 
 
-def _judge_times(token: AccessToken, seconds: float, *, leeway: float) -> None:
-    if token.expires <= seconds - leeway:
+def judge_times(*, not_before: int, expires: int, seconds: float, leeway: float) -> None:
+    """Compare the times of a token with the clock's, all in seconds since the epoch.
+
+    Raises:
+        AccessTokenRefused: the token has expired or is not valid yet.
+    """
+    if expires <= seconds - leeway:
         raise AccessTokenRefused(Refusal.EXPIRED)
-    if max(token.not_before, token.issued) > seconds + leeway:
+    if not_before > seconds + leeway:
         raise AccessTokenRefused(Refusal.NOT_YET_VALID)
 
 

@@ -1,11 +1,13 @@
 """The compact serialization of a signed JWT, read strictly (RFC 7515 §7.1, RFC 8725).
 
-This module judges the form only; :mod:`.access` judges what the header and the claims say.
+This module judges the form only; :mod:`.signatures` judges the header, and each kind of token its
+claims.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -74,7 +76,7 @@ def parse_object(text: bytes) -> dict[str, Any]:
         raise AccessTokenRefused(Refusal.MALFORMED) from None
 
 
-def serialize(header: dict[str, Any], claims: dict[str, Any]) -> str:
+def serialize(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
     """Encode header and claims as a signing input, without its signature.
 
     Raises:

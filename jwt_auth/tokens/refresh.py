@@ -19,17 +19,12 @@ import secrets
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
-from django.utils.encoding import force_bytes
-
 from jwt_auth.encoding import base64url_decode, base64url_encode
 from jwt_auth.exceptions import RefreshTokenRefused
+from jwt_auth.tokens.secret_keys import derive, secret_keys
 
 _FORMAT: Final = 1
 _BODY: Final = struct.Struct(">B16sI32s")
@@ -71,15 +66,15 @@ class RefreshToken:
         return self._heirs(family_id, 1, nonce)
 
     def _heirs(self, family_id: UUID, generation: int, nonce: bytes) -> Iterator[RefreshToken]:
-        for secret_key in _secret_keys():
-            key = _derived(secret_key, b"jwt_auth refresh token successor 1")
+        for secret_key in secret_keys():
+            key = derive(secret_key, b"jwt_auth refresh token successor 1")
             secret = hmac.digest(key, nonce + self.text.encode("ascii"), "sha256")
             yield _make(family_id, generation, secret, secret_key=secret_key)
 
 
 def issue_first(family_id: UUID) -> RefreshToken:
     """Issue the first token of a family, with 256 bits from the system's random source."""
-    secret_key = next(_secret_keys())
+    secret_key = next(secret_keys())
     return _make(family_id, 1, secrets.token_bytes(_SECRET_BYTES), secret_key=secret_key)
 
 
@@ -96,7 +91,7 @@ def parse(text: str) -> RefreshToken:
     except ValueError:
         raise RefreshTokenRefused from None
     body, tag = value[: _BODY.size], value[_BODY.size :]
-    if not any(hmac.compare_digest(tag, _tag(body, secret_key=key)) for key in _secret_keys()):
+    if not any(hmac.compare_digest(tag, _tag(body, secret_key=key)) for key in secret_keys()):
         raise RefreshTokenRefused
     version, family_id, generation, _ = _BODY.unpack(body)
     if version != _FORMAT:
@@ -111,19 +106,5 @@ def _make(family_id: UUID, generation: int, secret: bytes, *, secret_key: bytes)
 
 
 def _tag(body: bytes, *, secret_key: bytes) -> bytes:
-    key = _derived(secret_key, b"jwt_auth refresh token tag 1")
+    key = derive(secret_key, b"jwt_auth refresh token tag 1")
     return hmac.digest(key, body, "sha256")[:_TAG_BYTES]
-
-
-def _secret_keys() -> Iterator[bytes]:
-    yield force_bytes(settings.SECRET_KEY)
-    yield from map(force_bytes, settings.SECRET_KEY_FALLBACKS)
-
-
-@lru_cache(maxsize=32)
-def _derived(secret_key: bytes, purpose: bytes) -> bytes:
-    """Derive a separate key for each purpose (RFC 5869).
-
-    Another use of ``SECRET_KEY`` in the project then reveals nothing about the keys used here.
-    """
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(secret_key)

@@ -35,7 +35,29 @@ DURATIONS = [
     ("E018", "KEY_PUBLISH_AHEAD", timedelta(0), timedelta(days=30)),
     ("E019", "KEY_RELOAD_INTERVAL", timedelta(seconds=1), timedelta(days=1)),
     ("E082", "JWKS_MAX_STALENESS", timedelta(minutes=10), timedelta(days=30)),
+    ("E105", "PASSWORD_RESET_LIFETIME", timedelta(minutes=1), timedelta(hours=24)),
+    ("E106", "EMAIL_CONFIRMATION_LIFETIME", timedelta(minutes=1), timedelta(hours=24)),
 ]
+
+#: What isn't the address of a page with the token in it.
+NO_LINKS = (
+    "",
+    5,
+    "https://a.example/reset",
+    "https://a.example/{token}#{token}",
+    "https://a.example/#{TOKEN}",
+    "/reset#{token}",
+    "//a.example/reset#{token}",
+    "https:/reset#{token}",
+    "ftp://a.example/#{token}",
+    "javascript://a.example/#{token}",
+    "https://{token}.example/",
+    "https://a.example:{token}/",
+    "https://a.example:port/#{token}",
+    "https://[a.example/#{token}",
+    "https://a.example/ #{token}",
+    "https://a.example/#{token}\n",
+)
 
 WRONG: list[tuple[str, str, Any]] = [
     *(("E001", "ISSUER", value) for value in ("", None, 1, ["https://a.example"])),
@@ -87,6 +109,8 @@ WRONG: list[tuple[str, str, Any]] = [
     ("E020", "REVOCATION", {"BACKEND": "tests.checks.backends.Broken"}),
     *(("E021", "CLAIMS", v) for v in ("", "nothing", "no.such.thing", "os.sep", 5, print)),
     *(("E022", "ROLES", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
+    *(("E103", "PASSWORD_RESET_URL", value) for value in NO_LINKS),
+    *(("E104", "EMAIL_CONFIRMATION_URL", value) for value in NO_LINKS),
     *(("E085", "LOCAL_USER", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
     *(("E075", "TENANT", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
     ("E080", "JWKS_URL", "https://[/jwks.json"),

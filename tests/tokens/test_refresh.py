@@ -15,6 +15,7 @@ from jwt_auth.encoding import base64url_decode, base64url_encode
 from jwt_auth.exceptions import RefreshTokenRefused
 from jwt_auth.tokens import refresh
 from jwt_auth.tokens.refresh import RefreshToken, issue_first, parse
+from jwt_auth.tokens.secret_keys import derive, secret_keys
 
 FAMILY = UUID("6f1c9d5e-3b1a-4e58-9c53-0d6f6c1f5a11")
 BYTES = 1 + 16 + 4 + 32 + 16
@@ -118,7 +119,7 @@ def test_text_of_the_right_length_in_another_alphabet_is_refused() -> None:
 def test_token_of_another_format_is_refused() -> None:
     """A token of a later version is refused, although its tag is valid."""
     body = refresh._BODY.pack(2, FAMILY.bytes, 1, bytes(32))
-    (secret_key,) = refresh._secret_keys()
+    (secret_key,) = secret_keys()
     tag = refresh._tag(body, secret_key=secret_key)
     assert _is_refused(base64url_encode(body + tag))
 
@@ -152,7 +153,7 @@ def test_secret_key_may_be_bytes(settings: Settings) -> None:
 def test_keys_of_tag_and_successor_differ(settings: Settings) -> None:
     """Each purpose has a separate key, and none of them is SECRET_KEY itself."""
     secret_key = settings.SECRET_KEY.encode()
-    keys = {secret_key, *(refresh._derived(secret_key, purpose) for purpose in (b"1", b"2"))}
+    keys = {secret_key, *(derive(secret_key, purpose) for purpose in (b"1", b"2"))}
     assert len(keys) == 3
 
 
