@@ -39,6 +39,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "jwt_auth",
     "example_project.accounts",
     "example_project.demo",
@@ -149,10 +151,26 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["jwt_auth.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "jwt_auth.http.exception_handler.exception_handler",
     # The number of reverse proxies in front of the server. With 0, X-Forwarded-For is ignored,
     # because any client can set it.
     "NUM_PROXIES": environment.number(os.environ, "NUM_PROXIES", default=0),
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "The example of jwt_auth",
+    "DESCRIPTION": "The endpoints of jwt_auth, and the views that they protect.",
+    "VERSION": "1",
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_INCLUDE_SCHEMA": False,
+    # Relative to the schema's own address.
+    "SERVERS": [{"url": FORCE_SCRIPT_NAME}] if FORCE_SCRIPT_NAME else [],
+    # The files of the package drf-spectacular-sidecar instead of those of a content network.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # A token that somebody enters is forgotten with the page.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False},
 }
 
 JWT_AUTH_ISSUER = "https://auth.example.test"

@@ -3,7 +3,9 @@
 from django.contrib import admin
 from django.contrib.staticfiles.views import serve
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
 
+from example_project.api.docs import DocsView
 from example_project.demo.views import page
 
 urlpatterns = [
@@ -14,6 +16,8 @@ urlpatterns = [
     # The same endpoints for clients without a cookie jar: the refresh token is in the body.
     path("api/mobile/auth/", include("jwt_auth.urls.body")),
     path("api/", include("example_project.api.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", DocsView.as_view(), name="docs"),
     path(".well-known/", include("jwt_auth.urls.well_known")),
     path("admin/", admin.site.urls),
     # So that the page also works under a WSGI server with DEBUG off. It is slow: in production, let

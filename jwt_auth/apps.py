@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
@@ -31,6 +31,9 @@ class JWTAuthConfig(AppConfig):
         checks.register()
         receivers.connect_user_receivers()
         log.connect_security_log()
+        if apps.is_installed("drf_spectacular"):
+            from jwt_auth import openapi  # noqa: F401  # registers how it describes the endpoints
+
         entry = startup.entry_point()
         if entry == "command":
             return  # commands run the checks themselves, unless --skip-checks is given

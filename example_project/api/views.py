@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,6 +19,7 @@ from jwt_auth.models import RefreshTokenFamily
 class HelloView(APIView):
     """For any authenticated user: the project's default permission is enough."""
 
+    @extend_schema(responses=inline_serializer("Hello", {"hello": serializers.CharField()}))
     def get(self, request: Request) -> Response:
         """Greet the user."""
         return Response({"hello": request.user.get_username()})
@@ -27,6 +30,11 @@ class MetricsView(APIView):
 
     permission_classes = [AdminOnly]
 
+    @extend_schema(
+        responses=inline_serializer(
+            "Metrics", {"users": serializers.IntegerField(), "sessions": serializers.IntegerField()}
+        )
+    )
     def get(self, request: Request) -> Response:
         """Count the users, and the sessions that could still be refreshed."""
         return Response(
@@ -42,6 +50,21 @@ class KeysView(APIView):
 
     permission_classes = [AdminOnly]
 
+    @extend_schema(
+        responses=inline_serializer(
+            "Key",
+            {
+                "kid": serializers.CharField(),
+                "algorithm": serializers.CharField(),
+                "state": serializers.CharField(),
+                "created_at": serializers.DateTimeField(),
+                "activates_at": serializers.DateTimeField(),
+                "expires_at": serializers.DateTimeField(allow_null=True),
+                "next_step": serializers.CharField(),
+            },
+            many=True,
+        )
+    )
     def get(self, request: Request) -> Response:
         """List the ring's timeline, with named fields only, so that no key material can leak."""
         now = datetime.now(UTC)  # aware, like the ring's times, whatever USE_TZ says
@@ -67,6 +90,7 @@ class TenantView(APIView):
 
     permission_classes = [TenantScoped]
 
+    @extend_schema(responses=inline_serializer("Tenant", {"tenant": serializers.CharField()}))
     def get(self, request: Request) -> Response:
         """Return the tenant of the token."""
         # The type stubs know only REST framework's tokens.
