@@ -1,5 +1,5 @@
-"""Throttle login attempts, per account and per address, refreshes, per session, and wrong secrets
-of service clients, per address.
+"""Throttle login attempts, per account and per address, refreshes, per session, wrong secrets of
+service clients, per address, and mails, per recipient and per address.
 
 Rates have REST framework's form (``"5/min"``). The counters are atomic increments in the default
 cache, so every request of a burst is counted. A window begins with its first attempt. While the
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Final
+from unicodedata import normalize
 
 from django.core.cache import cache
 from rest_framework.exceptions import Throttled
@@ -58,6 +59,21 @@ def take_back(counters: Sequence[str]) -> None:
         except Exception as error:  # noqa: BLE001  as in count()
             _log_failure(type(error).__name__)
             return
+
+
+def count_password_reset(address: str, client: Client, *, now: float) -> None:
+    """Count a request for a password reset, by the typed address and by the client's network.
+
+    Whether a user has the address makes no difference, so a refusal doesn't tell it.
+
+    Raises:
+        Throttled: too many requests for the address or from the network.
+    """
+    if client.ip_address is not None:
+        count("password_reset_address", network_of(client.ip_address), now=now)
+    # As Django compares addresses when it looks for the users of one: no spelling that finds the
+    # same users gets separate attempts.
+    count("password_reset", normalize("NFKC", address).casefold(), now=now)
 
 
 def count_refresh(token: RefreshToken, *, now: float) -> None:

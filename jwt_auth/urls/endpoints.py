@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, re_path
 
 from jwt_auth.http.transports import Transport
-from jwt_auth.http.views import account, gateway, login_and_refresh
+from jwt_auth.http.views import account, gateway, login_and_refresh, one_time_tokens
 
 
 def endpoints(transport: Transport) -> list[URLPattern]:
@@ -19,6 +19,16 @@ def endpoints(transport: Transport) -> list[URLPattern]:
         "sessions": (r"^sessions/?$", account.SessionListView),
         "session": (r"^sessions/(?P<session_id>[^/]+)/?$", account.SessionView),
         "password-change": (r"^password/change/?$", account.PasswordChangeView),
+        "password-reset": (r"^password/reset/?$", one_time_tokens.PasswordResetView),
+        "password-reset-confirm": (
+            r"^password/reset/confirm/?$",
+            one_time_tokens.PasswordResetConfirmView,
+        ),
+        "email-send-confirmation": (
+            r"^email/send-confirmation/?$",
+            one_time_tokens.SendConfirmationView,
+        ),
+        "email-confirm": (r"^email/confirm/?$", one_time_tokens.EmailConfirmView),
         "verify": (r"^verify/?$", gateway.VerifyView),
     }
     return [

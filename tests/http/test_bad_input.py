@@ -296,6 +296,10 @@ def test_broken_part_of_a_form_is_refused(part: bytes, site: Site) -> None:
         ("sessions/", "GET"),
         ("sessions/00000000-0000-4000-8000-000000000000/", "DELETE"),
         ("password/change/", "POST"),
+        ("password/reset/", "POST"),
+        ("password/reset/confirm/", "POST"),
+        ("email/send-confirmation/", "POST"),
+        ("email/confirm/", "POST"),
     ],
 )
 def test_other_methods_are_refused(

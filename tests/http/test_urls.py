@@ -65,6 +65,8 @@ def test_other_paths_are_not_ours(path: str, site: Site) -> None:
 def test_names_are_for_reversing() -> None:
     """Templates and tests of projects name them."""
     assert reverse("jwt_auth:login").startswith("/api/auth/login")
+    assert reverse("jwt_auth:password-reset").startswith("/api/auth/password/reset")
+    assert reverse("jwt_auth_body:email-confirm").startswith("/api/mobile/auth/email/confirm")
     assert reverse("jwt_auth_body:password-change").startswith("/api/mobile/auth/password/change")
     assert "/sessions/1" in reverse("jwt_auth:session", kwargs={"session_id": "1"})
 

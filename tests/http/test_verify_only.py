@@ -78,6 +78,10 @@ def test_profile_is_what_the_token_says(issuer: Issuer) -> None:
         ("get", "sessions/"),
         ("delete", f"sessions/{SESSION}/"),
         ("post", "password/change/"),
+        ("post", "password/reset/"),
+        ("post", "password/reset/confirm/"),
+        ("post", "email/send-confirmation/"),
+        ("post", "email/confirm/"),
         ("post", "introspect/"),
     ],
 )
