@@ -110,6 +110,7 @@ def new_token(session: flows.Issued, user: Any) -> str:
         session_id=session.family.pk,
         token_version=0,
         roles=[],
+        auth_time=int(now.timestamp()),
         own_claims={},
         expires_at=now + timedelta(minutes=15),
         now=now,

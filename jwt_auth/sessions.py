@@ -6,6 +6,7 @@ browser ends the JWT session, too.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote
@@ -37,6 +38,7 @@ def open_session(
     *,
     mount: str | None = None,
     password: str | None = None,
+    claims: Mapping[str, Any] | None = None,
 ) -> Issued:
     """Open a session for the user that Django's ``login()`` has just logged in, and set its cookies
     on the response.
@@ -44,7 +46,9 @@ def open_session(
     Call it once per login, not per request: every call opens another session. ``mount`` is the path
     of the endpoints, such as ``"/api/auth/"``; it is needed if ``reverse()`` can't find them. Pass
     the ``password`` that the user typed if logins may happen at the same time: when one of them
-    hashes the password with newer parameters, the others get a session all the same.
+    hashes the password with newer parameters, the others get a session all the same. Each access
+    token of the session has the ``claims``, as :func:`jwt_auth.flows.log_in` says: after a second
+    factor, pass ``{"amr": ["pwd", "otp"]}``.
 
     Raises:
         LogInRefused: the user is not logged in, doesn't exist any more, is inactive, or has a new
@@ -57,7 +61,13 @@ def open_session(
     # With the final slash, as the endpoints set the cookie: with a different path, a browser would
     # keep two cookies.
     path = _mount() if mount is None else mount.rstrip("/") + "/"
-    issued = flows.log_in(user, client=client_of(request), now=datetime.now(UTC), password=password)
+    issued = flows.log_in(
+        user,
+        client=client_of(request),
+        now=datetime.now(UTC),
+        password=password,
+        claims=claims,
+    )
     set_token_cookies(response, issued, mount=path)
     patch_cache_control(response, no_store=True)
     if hasattr(request, "session"):

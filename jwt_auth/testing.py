@@ -7,7 +7,7 @@ by :mod:`jwt_auth.contrib.pytest`, and settings for tests by naming :class:`Memo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -123,21 +123,25 @@ def put_first_keys_back() -> None:
         cache.reset()
 
 
-def access_token_for(user: AbstractBaseUser) -> str:
+def access_token_for(user: AbstractBaseUser, *, claims: Mapping[str, Any] | None = None) -> str:
     """Open a session for a user, and return its access token.
 
+    ``claims`` are those of the session, as :func:`jwt_auth.flows.log_in` takes them.
+
     Raises:
+        ClaimsInvalid: the claims can't be put into a token.
         ValueError: the user is not saved, is inactive, or has another password by now.
         TypeError: ``user`` is not an instance of ``AUTH_USER_MODEL``.
     """
-    return _open_session(user).access_token.text
+    return _open_session(user, claims).access_token.text
 
 
 def issue_access_token(subject: str, *, roles: Sequence[str] = (), **claims: Any) -> str:
     """Sign an access token as the issuer does, in a test of a service that only verifies tokens.
 
-    ``subject`` is the user's key at the issuer; ``claims`` are the issuer's own. There is no
-    session, so a service that looks for sessions in its database refuses the token.
+    ``subject`` is the user's key at the issuer; ``claims`` are the issuer's own, and ``amr`` and
+    ``auth_time``. There is no session, so a service that looks for sessions in its database refuses
+    the token.
 
     Raises:
         ClaimsInvalid: a claim takes a reserved name, or can't be written as JSON.
@@ -148,6 +152,8 @@ def issue_access_token(subject: str, *, roles: Sequence[str] = (), **claims: Any
         session_id=uuid4(),
         token_version=0,
         roles=roles,
+        auth_time=claims.pop("auth_time", int(now.timestamp())),
+        amr=claims.pop("amr", None),
         own_claims=claims,
         expires_at=now + conf.access_token_lifetime,
         now=now,
@@ -155,16 +161,16 @@ def issue_access_token(subject: str, *, roles: Sequence[str] = (), **claims: Any
     return issued.text
 
 
-def api_client_for(user: AbstractBaseUser) -> APIClient:
+def api_client_for(user: AbstractBaseUser, *, claims: Mapping[str, Any] | None = None) -> APIClient:
     """Open a session for a user, and return a client that sends its access token.
 
     The client also has the session's refresh cookie, as a browser would.
 
     Raises:
-        ValueError, TypeError: as :func:`access_token_for`.
+        ClaimsInvalid, ValueError, TypeError: as :func:`access_token_for`.
     """
     client = APIClient()
-    _authenticate(client, user)
+    _authenticate(client, user, claims)
     return client
 
 
@@ -183,17 +189,17 @@ class JWTAuthMixin(SimpleTestCase):
         super().setUp()
         self.addCleanup(put_first_keys_back)
 
-    def log_in(self, user: AbstractBaseUser) -> None:
+    def log_in(self, user: AbstractBaseUser, *, claims: Mapping[str, Any] | None = None) -> None:
         """Open a session for a user. From now on, ``self.client`` sends its access token.
 
         Raises:
-            ValueError, TypeError: as :func:`access_token_for`.
+            ClaimsInvalid, ValueError, TypeError: as :func:`access_token_for`.
         """
-        _authenticate(self.client, user)
+        _authenticate(self.client, user, claims)
 
 
-def _authenticate(client: Client, user: AbstractBaseUser) -> None:
-    issued = _open_session(user)
+def _authenticate(client: Client, user: AbstractBaseUser, claims: Mapping[str, Any] | None) -> None:
+    issued = _open_session(user, claims)
     header = f"Bearer {issued.access_token.text}"
     if isinstance(client, APIClient):
         client.credentials(HTTP_AUTHORIZATION=header)
@@ -202,10 +208,10 @@ def _authenticate(client: Client, user: AbstractBaseUser) -> None:
     client.cookies[conf.refresh_cookie_name] = issued.refresh_token.text
 
 
-def _open_session(user: AbstractBaseUser) -> Issued:
+def _open_session(user: AbstractBaseUser, claims: Mapping[str, Any] | None) -> Issued:
     origin = Origin(ip_address=None, user_agent="")
     try:
-        return flows.log_in(user, client=origin, now=datetime.now(UTC))
+        return flows.log_in(user, client=origin, now=datetime.now(UTC), claims=claims)
     except LogInRefused:
         raise ValueError(_why_refused(user)) from None
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
     from rest_framework.test import APIClient
 
 # The fixtures import what they need: pytest may import a plugin before the project has set Django
@@ -37,15 +36,15 @@ def _jwt_auth_first_keys() -> Iterator[None]:
 
 
 @pytest.fixture
-def access_token_for() -> Callable[[AbstractBaseUser], str]:
-    """Open a session for a user: ``access_token_for(user)`` returns its access token."""
+def access_token_for() -> Callable[..., str]:
+    """Open a session for a user: ``access_token_for(user, claims={…})`` returns its token."""
     from jwt_auth.testing import access_token_for
 
     return access_token_for
 
 
 @pytest.fixture
-def api_client_for() -> Callable[[AbstractBaseUser], APIClient]:
+def api_client_for() -> Callable[..., APIClient]:
     """Open a session for a user: ``api_client_for(user)`` returns a client that sends its token."""
     from jwt_auth.testing import api_client_for
 

@@ -4,9 +4,10 @@ token.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from inspect import signature
 from typing import Any, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -14,9 +15,11 @@ from django.utils.module_loading import import_string
 
 from jwt_auth.conf import conf
 from jwt_auth.exceptions import ClaimsInvalid
+from jwt_auth.flows.session_claims import SessionClaims
 from jwt_auth.models import RefreshTokenFamily, groups_of, has_groups, token_version_of
 from jwt_auth.tokens import access
 from jwt_auth.tokens.access import IssuedAccessToken
+from jwt_auth.tokens.claims import AUTHENTICATION
 from jwt_auth.tokens.refresh import RefreshToken
 
 
@@ -53,13 +56,17 @@ def issue_access_token(family: RefreshTokenFamily, *, now: datetime) -> IssuedAc
     Raises:
         ClaimsInvalid, KeyFailure: as :func:`jwt_auth.tokens.access.issue`.
     """
-    user = family.user
+    user, session = family.user, SessionClaims.of(family)
+    session_claims, own_claims = _claims_of(user, session)
     return access.issue(
         subject=str(family.user_id),
         session_id=family.pk,
         token_version=token_version_of(user),
         roles=roles_of(user),
-        own_claims=_own_claims_of(user),
+        auth_time=session.auth_time,
+        amr=session.amr,
+        session_claims=session_claims,
+        own_claims=own_claims,
         expires_at=min(now + conf.access_token_lifetime, family.absolute_expires_at),
         now=now,
     )
@@ -83,10 +90,25 @@ def roles_of(user: AbstractBaseUser) -> list[str]:
     return sorted(group.name for group in groups_of(user))
 
 
-def _own_claims_of(user: AbstractBaseUser) -> Mapping[str, Any]:
+def _claims_of(
+    user: AbstractBaseUser, session: SessionClaims
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the claims that come from the session, and those that come from the project."""
     if conf.claims is None:
-        return {}
-    claims = import_string(conf.claims)(user)
-    if not isinstance(claims, Mapping):
-        raise ClaimsInvalid("JWT_AUTH_CLAIMS must return a dict.")
-    return claims
+        return session.others, {}
+    claims_of = import_string(conf.claims)
+    if not _takes_session_claims(claims_of):
+        return session.others, claims_of(user)
+    claims = claims_of(user, session_claims=session.all())
+    if isinstance(claims, Mapping):
+        # It may pass on how the user was authenticated. Any other value is refused.
+        known = [(name, value) for name, value in session.all().items() if name in AUTHENTICATION]
+        claims = {name: value for name, value in claims.items() if (name, value) not in known}
+    return {}, claims
+
+
+def _takes_session_claims(claims_of: Callable[..., Any]) -> bool:
+    try:
+        return "session_claims" in signature(claims_of).parameters
+    except ValueError:
+        return False  # some callables of C, such as dict, tell no signature

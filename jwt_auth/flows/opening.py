@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -18,6 +20,7 @@ from jwt_auth.flows.ending import end_session
 from jwt_auth.flows.issuing import Issued, issue_access_token
 from jwt_auth.flows.password_retries import Former, begin_in_place_of
 from jwt_auth.flows.rotation import expiry
+from jwt_auth.flows.session_claims import storable_claims
 from jwt_auth.models import (
     USER_AGENT_LENGTH,
     Client,
@@ -39,20 +42,43 @@ def log_in(
     client: Client,
     now: datetime,
     password: str | None = None,
-    former: Former | None = None,
+    claims: Mapping[str, Any] | None = None,
 ) -> Issued:
     """Open a session for a user who has been authenticated.
 
-    Pass the ``password`` if the user was authenticated with it. With ``former``, the session that a
-    password change has ended, a lost answer can be given again
-    (:mod:`jwt_auth.flows.password_retries`).
+    Pass the ``password`` if the user was authenticated with it. Each access token of the session
+    has the ``claims``: the project's own, such as a tenant, and ``amr`` and ``auth_time``, which
+    say how and when (seconds since the epoch) the user was authenticated. Without them, ``amr`` is
+    ``["pwd"]`` if there is a password, and ``auth_time`` is ``now``.
 
     Raises:
         LogInRefused: the user's password was changed after they were authenticated.
         TypeError: ``user`` is not an instance of ``AUTH_USER_MODEL``.
         ClaimsInvalid, KeyFailure: no access token can be issued; no session is left behind.
     """
-    family = new_family(_read_again(user, password=password), client=client, now=now)
+    stored = storable_claims(
+        claims, with_password=password is not None, user_id=key_of(user), now=now
+    )
+    return open_family(user, client=client, now=now, password=password, claims=stored)
+
+
+@sensitive_variables()
+def open_family(
+    user: AbstractBaseUser,
+    *,
+    client: Client,
+    now: datetime,
+    password: str | None,
+    claims: dict[str, Any],
+    former: Former | None = None,
+) -> Issued:
+    """Open a session with claims that :func:`storable_claims` has returned.
+
+    With ``former``, the session that a password change has ended, a lost answer can be given again
+    (:mod:`jwt_auth.flows.password_retries`).
+    """
+    current = _read_again(user, password=password)
+    family = new_family(current, client=client, now=now, claims=claims)
     if former is None:
         token = refresh_tokens.issue_first(family.pk)
     else:
@@ -66,7 +92,9 @@ def log_in(
     return Issued.of(family, access_token, token, now=now)
 
 
-def new_family(user: AbstractBaseUser, *, client: Client, now: datetime) -> RefreshTokenFamily:
+def new_family(
+    user: AbstractBaseUser, *, client: Client, now: datetime, claims: dict[str, Any]
+) -> RefreshTokenFamily:
     """Make a session of that user. It isn't saved, and has no first token yet."""
     absolute = now + conf.session_lifetime
     return RefreshTokenFamily(
@@ -76,6 +104,7 @@ def new_family(user: AbstractBaseUser, *, client: Client, now: datetime) -> Refr
         expires_at=expiry(absolute, now=now),
         absolute_expires_at=absolute,
         token_version=token_version_of(user),
+        claims=claims,
         ip_address=client.ip_address,
         user_agent=client.user_agent[:USER_AGENT_LENGTH],
     )

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -21,9 +22,10 @@ from django.views.decorators.debug import sensitive_variables
 from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused
 from jwt_auth.flows.issuing import Issued, issue_access_token
 from jwt_auth.flows.one_time_tokens import use_one_time_token, verify_one_time_token
-from jwt_auth.flows.opening import log_in, new_family
+from jwt_auth.flows.opening import new_family, open_family
 from jwt_auth.flows.password_retries import find_former
-from jwt_auth.models import Client, write_database
+from jwt_auth.flows.session_claims import SessionClaims, storable_claims
+from jwt_auth.models import Client, RefreshTokenFamily, write_database
 from jwt_auth.retries import retried
 from jwt_auth.users import key_of
 
@@ -62,10 +64,14 @@ def change_password(
     new_password: str,
     client: Client,
     now: datetime,
+    session_id: UUID | None = None,
     presented: str | None = None,
     retry_key: str | None = None,
 ) -> Issued:
     """Set the new password and open a new session. Saving the password ends all other sessions.
+
+    ``session_id`` is the session in which the user asks for it: the new one keeps its claims, with
+    how and when the user was authenticated. Without it, they were authenticated by this password.
 
     ``presented`` is the refresh token of the session that this ends. Together with a ``retry_key``,
     it lets the client get the answer again if it is lost: :func:`refresh` gives it for the same
@@ -82,7 +88,8 @@ def change_password(
     _validate(new_password, user)
     # A trial whose token is thrown away. If no token can be issued, the user has to learn so before
     # the password is changed, not after.
-    issue_access_token(new_family(user, client=client, now=now), now=now)
+    claims = _claims_to_keep(user, session_id, now=now)
+    issue_access_token(new_family(user, client=client, now=now, claims=claims), now=now)
     model = get_user_model()
     database = write_database(model)
 
@@ -100,7 +107,19 @@ def change_password(
         # Of two changes at the same time, the later one wins, and only its client stays logged in.
         raise OldPasswordRefused
     former = find_former(presented, user_id=key_of(user), retry_key=retry_key, now=now)
-    return log_in(current, client=client, now=now, password=new_password, former=former)
+    return open_family(
+        current, client=client, now=now, password=new_password, claims=claims, former=former
+    )
+
+
+def _claims_to_keep(
+    user: AbstractBaseUser, session_id: UUID | None, *, now: datetime
+) -> dict[str, Any]:
+    sessions = RefreshTokenFamily.objects.deciding().filter(user_id=key_of(user))
+    session = None if session_id is None else sessions.filter(pk=session_id).first()
+    if session is None:
+        return storable_claims(None, with_password=True, user_id=key_of(user), now=now)
+    return SessionClaims.of(session).all()
 
 
 @sensitive_variables()

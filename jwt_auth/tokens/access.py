@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,7 +23,8 @@ from jwt_auth.keys import cache
 from jwt_auth.keys.cache import WouldWait
 from jwt_auth.keys.loaded_ring import LoadedRing
 from jwt_auth.tokens import jws, signatures
-from jwt_auth.tokens.claims import RESERVED, TOKEN_USE, AccessToken, judge_claims, read_claims
+from jwt_auth.tokens.claims import TOKEN_USE, AccessToken, judge_claims, read_claims
+from jwt_auth.tokens.own_claims import SESSION, SETTING, require_claims, size_of
 
 TYPE: Final = "at+jwt"
 
@@ -44,6 +46,9 @@ def issue(
     session_id: UUID,
     token_version: int,
     roles: Sequence[str],
+    auth_time: int,
+    amr: Sequence[str] | None = None,
+    session_claims: Mapping[str, Any] = MappingProxyType({}),
     own_claims: Mapping[str, Any],
     expires_at: datetime,
     now: datetime,
@@ -53,44 +58,51 @@ def issue(
     The expiry of a key is fixed when its successor is published. If the lifetime of tokens was
     raised since then, a token could outlive its key, and be refused before its ``exp``.
 
+    ``auth_time`` is in seconds since the epoch. Where the session and the project have a claim of
+    the same name, the project's is used: it has just been made.
+
     Raises:
-        ClaimsInvalid: the project's claims take a reserved name, can't be written as JSON, or are
-            too large.
+        ClaimsInvalid: the claims of the session or of the project take a reserved name, can't be
+            written as JSON, or are too large.
         KeyFailure: no key can sign.
     """
-    if not RESERVED.isdisjoint(own_claims):
-        raise ClaimsInvalid(f"JWT_AUTH_CLAIMS may not set {sorted(RESERVED & set(own_claims))}.")
+    claims = {
+        **require_claims(session_claims, source=SESSION),
+        **require_claims(own_claims, source=SETTING),
+    }
+    if amr is not None:
+        claims["amr"] = list(amr)
     key, end = cache.get_signing_key_and_end(now)
     issued_at = int(now.timestamp())
     over_at = int((expires_at if end is None else min(expires_at, end)).timestamp())
-    try:
-        signing_input = signatures.serialize(
-            key,
-            TYPE,
-            {
-                "iss": conf.issuer,
-                "aud": conf.audience,
-                "sub": subject,
-                "iat": issued_at,
-                "nbf": issued_at,
-                "exp": over_at,
-                "jti": secrets.token_hex(16),
-                "sid": str(session_id),
-                "token_version": token_version,
-                "token_use": TOKEN_USE,
-                "client_id": conf.client_id,
-                "roles": list(roles),
-                **own_claims,
-            },
-        )
-    except (TypeError, ValueError):
-        raise ClaimsInvalid("JWT_AUTH_CLAIMS gave a value that JSON has no form for.") from None
+    signing_input = signatures.serialize(
+        key,
+        TYPE,
+        {
+            "iss": conf.issuer,
+            "aud": conf.audience,
+            "sub": subject,
+            "iat": issued_at,
+            "nbf": issued_at,
+            "exp": over_at,
+            "jti": secrets.token_hex(16),
+            "sid": str(session_id),
+            "token_version": token_version,
+            "token_use": TOKEN_USE,
+            "client_id": conf.client_id,
+            "auth_time": auth_time,
+            "roles": list(roles),
+            **claims,
+        },
+    )
     text = signatures.sign(key, signing_input)
     if len(text) > jws.MAX_LENGTH:
         raise ClaimsInvalid(
             f"The roles and claims of user {subject} make an access token of {len(text)} bytes; "
-            f"{jws.MAX_LENGTH} is the limit. Have JWT_AUTH_ROLES give the roles that the API asks "
-            "for, or JWT_AUTH_CLAIMS less."
+            f"{jws.MAX_LENGTH} is the limit. As JSON, the roles have {size_of(list(roles))} bytes, "
+            f"the session's claims {size_of(dict(session_claims))}, and those of JWT_AUTH_CLAIMS "
+            f"{size_of(dict(own_claims))}. Have JWT_AUTH_ROLES give the roles that the API asks "
+            "for, or one of the others less."
         )
     return IssuedAccessToken(text=text, expires_in=over_at - issued_at)
 

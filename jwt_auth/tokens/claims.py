@@ -18,8 +18,12 @@ from jwt_auth.tokens.jws import parse_object
 
 TOKEN_USE: Final = "access"
 
+#: How and when the user was authenticated: ``amr`` (RFC 8176) and ``auth_time`` (OpenID Connect
+#: Core §2). The code that opens a session may set them, and ``JWT_AUTH_CLAIMS`` may not.
+AUTHENTICATION: Final = frozenset({"amr", "auth_time"})
+
 #: Names that the package sets. A project's own claims may use any other name.
-RESERVED: Final = frozenset(
+RESERVED: Final = AUTHENTICATION | frozenset(
     {"iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid"}
     | {"token_version", "token_use", "client_id", "roles"}
 )

@@ -68,7 +68,7 @@ def test_sessions_lists_live_ones_last_used_first(
 def test_list_is_bounded(site: Site, session: Session, user: AbstractBaseUser) -> None:
     """The two hundred that were used last, the caller's own among them."""
     now = datetime.now(UTC)
-    log_in = partial(new_family, user, client=Client(ip_address=None, user_agent=""))
+    log_in = partial(new_family, user, client=Client(ip_address=None, user_agent=""), claims={})
     RefreshTokenFamily.objects.bulk_create(
         log_in(now=now - timedelta(minutes=minutes)) for minutes in range(1, 210)
     )

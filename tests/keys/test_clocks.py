@@ -132,6 +132,7 @@ def issue(now: datetime) -> access.IssuedAccessToken:
         session_id=UUID(SESSION),
         token_version=0,
         roles=[],
+        auth_time=int(now.timestamp()),
         own_claims={},
         expires_at=now + conf.access_token_lifetime,
         now=now,

@@ -58,6 +58,7 @@ class Forge:
             "token_version": 0,
             "token_use": "access",
             "client_id": "web",
+            "auth_time": seconds,
             "roles": [],
         }
         return _without_missing(good | changes)

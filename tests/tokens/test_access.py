@@ -31,6 +31,7 @@ def _issue(**changes: Any) -> IssuedAccessToken:
         "session_id": UUID(SESSION),
         "token_version": 0,
         "roles": ["admin"],
+        "auth_time": int(NOW.timestamp()) - 60,
         "own_claims": {},
         "expires_at": NOW + timedelta(minutes=15),
         "now": NOW,
@@ -68,7 +69,7 @@ def test_issued_token_is_verified_by_another_library(algorithm: str, settings: S
         options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
     )
     assert decoded["header"] == {"alg": algorithm, "kid": public["kid"], "typ": "at+jwt"}
-    assert decoded["payload"].keys() == RESERVED
+    assert decoded["payload"].keys() == RESERVED - {"amr"}
 
 
 def test_lifetime_is_given_in_seconds() -> None:
@@ -91,15 +92,44 @@ def test_repr_of_an_issued_token_hides_its_text() -> None:
 @pytest.mark.parametrize("name", sorted(RESERVED))
 def test_reserved_claim_of_the_project_is_refused(name: str) -> None:
     """A project can't overwrite what the package decides by, and is told which name it was."""
-    with pytest.raises(ClaimsInvalid, match=name):
+    with pytest.raises(ClaimsInvalid, match=f"JWT_AUTH_CLAIMS .*{name}"):
         _issue(own_claims={name: "x"})
+    with pytest.raises(ClaimsInvalid, match=f"The session's claims .*{name}"):
+        _issue(session_claims={name: "x"})
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, float("nan"), float("inf"), b"bytes"])
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1, 2}, float("nan"), [float("inf")], b"bytes", {1: "one", "1": "two"}],
+    ids=["object", "set", "nan", "infinity", "bytes", "names"],
+)
 def test_claim_without_a_json_form_is_refused(value: object) -> None:
-    """Such a token could not be read. The error doesn't quote the value."""
-    with pytest.raises(ClaimsInvalid, match="JWT_AUTH_CLAIMS gave a value"):
+    """Such a token could not be read. The error names the source and the claim, and no value."""
+    with pytest.raises(ClaimsInvalid, match="JWT_AUTH_CLAIMS: the claim 'x' has") as refused:
         _issue(own_claims={"x": value})
+    assert repr(value) not in str(refused.value)
+
+
+def test_claim_that_is_nested_too_deeply_is_refused() -> None:
+    """A value that contains itself has no end. Python could not read a very deep one either."""
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(ClaimsInvalid, match="'x' has a value of more than 32 levels"):
+        _issue(own_claims={"x": endless})
+
+
+def test_claim_whose_name_is_not_a_string_is_refused() -> None:
+    """JSON would make it one, and a token with the same name twice is refused."""
+    with pytest.raises(ClaimsInvalid, match="JWT_AUTH_CLAIMS: the claim 1 has a name"):
+        _issue(own_claims={1: "one", "1": "two"})
+
+
+def test_claim_of_the_project_replaces_one_of_the_session() -> None:
+    """The project's was made for this token, the session's at the login."""
+    text = _issue(session_claims={"x": 1, "y": 1}, own_claims={"x": 2}, amr=["pwd"]).text
+    claims = access.verify(text, now=NOW).claims
+    assert (claims["x"], claims["y"], claims["amr"]) == (2, 1, ["pwd"])
+    assert claims["auth_time"] == claims["iat"] - 60
 
 
 def test_claims_that_make_a_token_too_long_are_refused() -> None:
@@ -112,6 +142,13 @@ def test_claims_that_make_a_token_too_long_are_refused() -> None:
         ClaimsInvalid, match=r"user 1 make .* of 8\d\d\d bytes; 8192 .* JWT_AUTH_ROLES"
     ):
         _issue(own_claims={"x": "a" * (room + 4)})
+
+
+def test_error_about_a_long_token_says_whose_claims_are_long() -> None:
+    """The sizes are those of the JSON texts, so that they can be compared."""
+    sizes = r"roles have 9 bytes, the session's claims 9010, and those of JWT_AUTH_CLAIMS 7\."
+    with pytest.raises(ClaimsInvalid, match=sizes):
+        _issue(roles=["admin"], session_claims={"xx": "a" * 9001}, own_claims={"y": 1})
 
 
 # The order of the refusals

@@ -26,6 +26,7 @@ def token() -> str:
         session_id=UUID(SESSION),
         token_version=0,
         roles=[],
+        auth_time=int(NOW.timestamp()),
         own_claims={},
         expires_at=NOW + timedelta(minutes=15),
         now=NOW,

@@ -95,6 +95,7 @@ class PasswordChangeView(BearerView):
         body.is_valid(raise_exception=True)
         client = client_of(request)
         user: Any = request.user
+        token: Any = request.auth
         # Otherwise a thief of an access token could guess the password here without limit.
         throttling.count_login(user.get_username(), client, now=self.now.timestamp())
         retry_key = find_retry_key(request)
@@ -103,6 +104,7 @@ class PasswordChangeView(BearerView):
             user,
             client=client,
             now=self.now,
+            session_id=token.session_id,
             presented=presented[0] if len(presented) == 1 else None,
             retry_key=retry_key,
             **body.validated_data,

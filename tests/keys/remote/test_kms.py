@@ -152,6 +152,7 @@ def issue(**claims: Any) -> str:
         session_id=uuid4(),
         token_version=0,
         roles=[],
+        auth_time=int(now.timestamp()),
         own_claims=claims,
         expires_at=now + timedelta(minutes=15),
         now=now,
