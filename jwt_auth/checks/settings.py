@@ -26,8 +26,8 @@ from jwt_auth.checks.durations import check_durations, check_durations_together
 from jwt_auth.checks.mail import check_mail_dispatcher
 from jwt_auth.checks.mail_links import check_mail_links
 from jwt_auth.conf import ALGORITHMS, DEFAULTS, NAMES, PREFIX, conf
+from jwt_auth.counting import parse_rate
 from jwt_auth.fetching import find_fault
-from jwt_auth.http.throttling import parse_rate
 from jwt_auth.startup import this_process
 
 #: What the hint shows as the address of a key set.

@@ -113,6 +113,8 @@ WRONG: list[tuple[str, str, Any]] = [
     *(("E104", "EMAIL_CONFIRMATION_URL", value) for value in NO_LINKS),
     *(("E085", "LOCAL_USER", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
     *(("E075", "TENANT", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
+    *(("E108", "MAIL_DISPATCHER", v) for v in ("", "nothing", "no.such.thing", "os.sep", 5, None)),
+    ("E108", "MAIL_DISPATCHER", "tests.checks.broken_module.dispatch"),
     ("E080", "JWKS_URL", "https://[/jwks.json"),
     ("E080", "JWKS_URL", "http://auth.example.com/.well-known/jwks.json"),
     ("E080", "JWKS_URL", "https://user:password@auth.example.com/.well-known/jwks.json"),
