@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import models
+from django.db import connection, models
 from pytest_django import DjangoAssertNumQueries
 
 from jwt_auth.models import (
@@ -127,3 +127,21 @@ def test_instants_are_plain_to_migrations() -> None:
     assert isinstance(field, InstantField)
     assert field.deconstruct()[1] == "django.db.models.DateTimeField"
     assert isinstance(field, models.DateTimeField)
+
+
+def test_server_of_the_former_version_can_open_sessions_after_the_migration(
+    user: AbstractBaseUser,
+) -> None:
+    """While the servers are replaced one by one, the old ones don't know the new columns."""
+    log_in(user)
+    key, *fields = RefreshTokenFamily._meta.concrete_fields
+    columns = [field.column for field in fields if field.name not in ("claims", "refresh_lifetime")]
+    names = ", ".join(map(connection.ops.quote_name, columns))
+    other = uuid4()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO jwt_auth_refreshtokenfamily (id, {names}) "
+            f"SELECT %s, {names} FROM jwt_auth_refreshtokenfamily",
+            [key.get_db_prep_value(other, connection)],
+        )
+    assert RefreshTokenFamily.objects.get(pk=other).claims == {}

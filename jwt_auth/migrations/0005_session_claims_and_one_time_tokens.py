@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="refreshtokenfamily",
             name="claims",
-            field=models.JSONField(blank=True, default=dict, verbose_name="claims"),
+            field=models.JSONField(blank=True, db_default={}, default=dict, verbose_name="claims"),
         ),
         migrations.AddField(
             model_name="refreshtokenfamily",

@@ -125,7 +125,8 @@ class RefreshTokenFamily(models.Model):
     #: in hex.
     recent_rotations = models.JSONField(default=list)
     #: The project's claims about this login, such as a tenant; each of its access tokens has them.
-    claims = models.JSONField(_("claims"), default=dict, blank=True)
+    #: With a default in the database for servers of the former version, which don't know the column.
+    claims = models.JSONField(_("claims"), default=dict, db_default={}, blank=True)
     #: How long the session lives without a refresh; ``None``: ``JWT_AUTH_REFRESH_TOKEN_LIFETIME``.
     refresh_lifetime = models.DurationField(null=True, editable=False)
     revoked_at = InstantField(_("ended at"), null=True, blank=True)
