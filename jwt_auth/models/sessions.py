@@ -125,7 +125,7 @@ class RefreshTokenFamily(models.Model):
     #: in hex.
     recent_rotations = models.JSONField(default=list)
     #: The project's claims about this login, such as a tenant; each of its access tokens has them.
-    #: With a default in the database for servers of the former version, which don't know the column.
+    #: With a default in the database for servers of the former version, which don't know it.
     claims = models.JSONField(_("claims"), default=dict, db_default={}, blank=True)
     #: How long the session lives without a refresh; ``None``: ``JWT_AUTH_REFRESH_TOKEN_LIFETIME``.
     refresh_lifetime = models.DurationField(null=True, editable=False)
