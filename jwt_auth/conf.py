@@ -34,6 +34,11 @@ MAX_ACCESS_TOKEN_LIFETIME: Final = timedelta(hours=24)
 #: access token may live, and a token must not outlive its key (``docs/decisions/0042``).
 MAX_ONE_TIME_TOKEN_LIFETIME: Final = MAX_ACCESS_TOKEN_LIFETIME
 
+#: The limits of the lifetimes of refresh tokens and sessions, in the settings and by
+#: ``JWT_AUTH_SESSION_LIFETIMES``.
+MIN_REFRESH_TOKEN_LIFETIME: Final = timedelta(hours=1)
+MAX_LIFETIME: Final = timedelta(days=365)
+
 #: The longest wait between a key's publication and its first signature that the checks allow.
 MAX_KEY_PUBLISH_AHEAD: Final = timedelta(days=30)
 
@@ -47,6 +52,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
     "SESSION_LIFETIME": timedelta(days=30),
+    "SESSION_LIFETIMES": None,
     "CLOCK_LEEWAY": timedelta(0),
     "REFRESH_RETRY_WINDOW": timedelta(seconds=60),
     "REFRESH_REUSE_LEEWAY": timedelta(0),
@@ -139,6 +145,15 @@ class Conf:
     def session_lifetime(self) -> timedelta:
         """How long a session lasts at most, however often it is refreshed."""
         return self._read("SESSION_LIFETIME")
+
+    @property
+    def session_lifetimes(self) -> str | None:
+        """Dotted path of a callable that returns a new session's two lifetimes.
+
+        It takes the user, ``remember_me`` and ``client``. ``None`` means that all sessions have the
+        lifetimes of the two settings.
+        """
+        return self._read("SESSION_LIFETIMES")
 
     @property
     def clock_leeway(self) -> timedelta:

@@ -17,6 +17,7 @@
     ├── RevocationUnknown         whether the token is revoked can't be found out at the moment
     ├── MailNotSent               a message could not be composed or sent
     ├── ClaimsInvalid             the project's claims or roles callable returned unusable values
+    ├── LifetimesInvalid          the project's callable returned lifetimes that no session may have
     └── KeyFailure
         ├── InvalidKey            the key material is malformed, weak or of the wrong kind
         ├── UnknownKey            no key with that kid verifies tokens now
@@ -209,6 +210,11 @@ class MailNotSent(JWTAuthError):
 class ClaimsInvalid(JWTAuthError):
     code = "claims_invalid"
     message = "The project's claims can't be put into a token."
+
+
+class LifetimesInvalid(JWTAuthError):
+    code = "lifetimes_invalid"
+    message = "JWT_AUTH_SESSION_LIFETIMES returned lifetimes that no session may have."
 
 
 class KeyFailure(JWTAuthError):

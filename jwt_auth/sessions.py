@@ -38,6 +38,7 @@ def open_session(
     *,
     mount: str | None = None,
     password: str | None = None,
+    remember_me: bool = False,
     claims: Mapping[str, Any] | None = None,
 ) -> Issued:
     """Open a session for the user that Django's ``login()`` has just logged in, and set its cookies
@@ -46,13 +47,15 @@ def open_session(
     Call it once per login, not per request: every call opens another session. ``mount`` is the path
     of the endpoints, such as ``"/api/auth/"``; it is needed if ``reverse()`` can't find them. Pass
     the ``password`` that the user typed if logins may happen at the same time: when one of them
-    hashes the password with newer parameters, the others get a session all the same. Each access
-    token of the session has the ``claims``, as :func:`jwt_auth.flows.log_in` says: after a second
-    factor, pass ``{"amr": ["pwd", "otp"]}``.
+    hashes the password with newer parameters, the others get a session all the same.
+    ``remember_me`` is for the callable of ``JWT_AUTH_SESSION_LIFETIMES``. Each access token of the
+    session has the ``claims``, as :func:`jwt_auth.flows.log_in` says: after a second factor, pass
+    ``{"amr": ["pwd", "otp"]}``.
 
     Raises:
         LogInRefused: the user is not logged in, doesn't exist any more, is inactive, or has a new
             password by now.
+        LifetimesInvalid: ``JWT_AUTH_SESSION_LIFETIMES`` returned unusable values.
         ClaimsInvalid, KeyFailure: no token can be issued; no session was opened.
         ImproperlyConfigured: the endpoints are not mounted, or their mount has parameters.
     """
@@ -66,6 +69,7 @@ def open_session(
         client=client_of(request),
         now=datetime.now(UTC),
         password=password,
+        remember_me=remember_me,
         claims=claims,
     )
     set_token_cookies(response, issued, mount=path)

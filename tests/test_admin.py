@@ -292,7 +292,7 @@ MOZILLA = "Mozilla/5.0 (%s) AppleWebKit/537.36 (KHTML, like Gecko) "
         (MOZILLA % "Windows NT 10.0" + "Chrome/140 Safari/537 Edg/140.0.0.0", "Edge on Windows"),
         (MOZILLA % "iPhone; like Mac OS X" + "Version/18.6 Safari/604.1", "Safari on iPhone"),
         ("Firefox/140.0", "Firefox"),
-        ("curl/8.14.1", "curl/8.14.1"),
+        ("curl/8.14.1", "curl"),
         ("<script>", "&lt;script&gt;"),
         ("x" * 200, "x" * 39 + "…"),
         ("", "-"),

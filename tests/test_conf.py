@@ -19,6 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
     "SESSION_LIFETIME": timedelta(days=30),
+    "SESSION_LIFETIMES": None,
     "CLOCK_LEEWAY": timedelta(0),
     "REFRESH_RETRY_WINDOW": timedelta(seconds=60),
     "REFRESH_REUSE_LEEWAY": timedelta(0),

@@ -24,30 +24,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from jwt_auth import flows
+from jwt_auth.devices import device_name
 from jwt_auth.http.addresses import client_of
 from jwt_auth.models import Reason, RefreshTokenFamily
 
-#: What a user agent contains, and the name to show. A browser's user agent also contains the names
-#: of those that are listed after it.
-_BROWSERS: Final = {
-    "Edg": "Edge",
-    "OPR/": "Opera",
-    "Firefox/": "Firefox",
-    "FxiOS/": "Firefox",
-    "Chrome/": "Chrome",
-    "CriOS/": "Chrome",
-    "Safari/": "Safari",
-}
-_SYSTEMS: Final = {
-    "Android": "Android",
-    "iPhone": "iPhone",
-    "iPad": "iPad",
-    "Windows": "Windows",
-    "Mac OS": "macOS",
-    "Linux": "Linux",
-}
-
-#: The list has little room for a user agent that isn't a browser's.
+#: The list has little room for a user agent that has no name.
 _DEVICE_LENGTH: Final = 40
 
 #: Where a long name or address may continue on the next line.
@@ -110,7 +91,9 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
 
     @admin.display(description=_("user agent"), ordering="user_agent")
     def client(self, session: RefreshTokenFamily) -> SafeString:
-        device = _wrapped(device_name(session.user_agent) or self.get_empty_value_display())
+        name = device_name(session.user_agent)
+        name = name or Truncator(session.user_agent).chars(_DEVICE_LENGTH)
+        device = _wrapped(name or self.get_empty_value_display())
         address = _wrapped(session.ip_address or "")
         return format_html('<span title="{}">{}</span><br>{}', session.user_agent, device, address)
 
@@ -270,19 +253,6 @@ def _is_searchable(user_model: Any, name: str) -> bool:
         return user_model._meta.get_field(name).get_lookup("icontains") is not None
     except (FieldDoesNotExist, FieldError):
         return False
-
-
-def device_name(user_agent: str) -> str:
-    """Name the browser and the system, for people to read: a client can send any user agent."""
-    browser = _first(_BROWSERS, user_agent)
-    if browser is None:
-        return Truncator(user_agent).chars(_DEVICE_LENGTH)
-    system = _first(_SYSTEMS, user_agent)
-    return browser if system is None else f"{browser} on {system}"
-
-
-def _first(names: dict[str, str], user_agent: str) -> str | None:
-    return next((name for mark, name in names.items() if mark in user_agent), None)
 
 
 def _moment(moment: datetime) -> SafeString:

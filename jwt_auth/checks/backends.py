@@ -24,6 +24,9 @@ from jwt_auth.revocation.stateless import NoRevocation
 #: The longest that an access token may stay usable after its user has logged out.
 _LONGEST_WITHOUT_REVOCATION: Final = timedelta(minutes=15)
 
+#: What JWT_AUTH_SESSION_LIFETIMES does.
+_CHOOSES: Final = "takes the user, remember_me and client, and returns two timedeltas"
+
 
 def check_key_store() -> Iterator[CheckMessage]:
     if conf.jwks_url is not None:
@@ -100,6 +103,7 @@ def check_callables() -> Iterator[CheckMessage]:
         ("E021", "CLAIMS", conf.claims, "takes the user", "example.accounts.claims_of"),
         ("E022", "ROLES", conf.roles, "takes the user", "example.accounts.roles_of"),
         ("E075", "TENANT", conf.tenant, "takes nothing", "example.tenants.name_of_tenant"),
+        ("E111", "SESSION_LIFETIMES", conf.session_lifetimes, _CHOOSES, "example.users.lifetimes"),
         ("E085", "LOCAL_USER", conf.local_user, "takes an access token", "example.users.user_of"),
     ):
         if path is None:

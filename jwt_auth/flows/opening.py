@@ -18,6 +18,7 @@ from jwt_auth.conf import conf
 from jwt_auth.exceptions import LogInRefused
 from jwt_auth.flows.ending import end_session
 from jwt_auth.flows.issuing import Issued, issue_access_token
+from jwt_auth.flows.lifetimes import Lifetimes, lifetimes_for
 from jwt_auth.flows.password_retries import Former, begin_in_place_of
 from jwt_auth.flows.rotation import expiry
 from jwt_auth.flows.session_claims import storable_claims
@@ -42,24 +43,34 @@ def log_in(
     client: Client,
     now: datetime,
     password: str | None = None,
+    remember_me: bool = False,
     claims: Mapping[str, Any] | None = None,
 ) -> Issued:
     """Open a session for a user who has been authenticated.
 
-    Pass the ``password`` if the user was authenticated with it. Each access token of the session
-    has the ``claims``: the project's own, such as a tenant, and ``amr`` and ``auth_time``, which
-    say how and when (seconds since the epoch) the user was authenticated. Without them, ``amr`` is
-    ``["pwd"]`` if there is a password, and ``auth_time`` is ``now``.
+    Pass the ``password`` if the user was authenticated with it. ``remember_me`` is for the callable
+    of ``JWT_AUTH_SESSION_LIFETIMES``. Each access token of the session has the ``claims``: the
+    project's own, such as a tenant, and ``amr`` and ``auth_time``, which say how and when (seconds
+    since the epoch) the user was authenticated. Without them, ``amr`` is ``["pwd"]`` if there is a
+    password, and ``auth_time`` is ``now``.
 
     Raises:
         LogInRefused: the user's password was changed after they were authenticated.
         TypeError: ``user`` is not an instance of ``AUTH_USER_MODEL``.
+        LifetimesInvalid: as :func:`~jwt_auth.flows.lifetimes.lifetimes_for`; no session is opened.
         ClaimsInvalid, KeyFailure: no access token can be issued; no session is left behind.
     """
     stored = storable_claims(
         claims, with_password=password is not None, user_id=key_of(user), now=now
     )
-    return open_family(user, client=client, now=now, password=password, claims=stored)
+    return open_family(
+        user,
+        client=client,
+        now=now,
+        password=password,
+        claims=stored,
+        remember_me=remember_me,
+    )
 
 
 @sensitive_variables()
@@ -70,15 +81,20 @@ def open_family(
     now: datetime,
     password: str | None,
     claims: dict[str, Any],
+    remember_me: bool = False,
+    lifetimes: Lifetimes | None = None,
     former: Former | None = None,
 ) -> Issued:
     """Open a session with claims that :func:`storable_claims` has returned.
 
-    With ``former``, the session that a password change has ended, a lost answer can be given again
+    With ``lifetimes``, the project's callable isn't asked. With ``former``, the session that a
+    password change has ended, a lost answer can be given again
     (:mod:`jwt_auth.flows.password_retries`).
     """
     current = _read_again(user, password=password)
-    family = new_family(current, client=client, now=now, claims=claims)
+    if lifetimes is None:
+        lifetimes = lifetimes_for(current, remember_me=remember_me, client=client)
+    family = new_family(current, lifetimes=lifetimes, client=client, now=now, claims=claims)
     if former is None:
         token = refresh_tokens.issue_first(family.pk)
     else:
@@ -93,21 +109,27 @@ def open_family(
 
 
 def new_family(
-    user: AbstractBaseUser, *, client: Client, now: datetime, claims: dict[str, Any]
+    user: AbstractBaseUser,
+    *,
+    lifetimes: Lifetimes,
+    client: Client,
+    now: datetime,
+    claims: dict[str, Any],
 ) -> RefreshTokenFamily:
     """Make a session of that user. It isn't saved, and has no first token yet."""
-    absolute = now + conf.session_lifetime
-    return RefreshTokenFamily(
+    family = RefreshTokenFamily(
         user=user,  # type: ignore[misc]  # the stubs know one project's user model only
         created_at=now,
         last_used_at=now,
-        expires_at=expiry(absolute, now=now),
-        absolute_expires_at=absolute,
+        absolute_expires_at=now + lifetimes.session,
+        refresh_lifetime=lifetimes.refresh_token,
         token_version=token_version_of(user),
         claims=claims,
         ip_address=client.ip_address,
         user_agent=client.user_agent[:USER_AGENT_LENGTH],
     )
+    family.expires_at = expiry(family, now=now)
+    return family
 
 
 def _read_again(user: AbstractBaseUser, *, password: str | None) -> AbstractBaseUser:

@@ -21,6 +21,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth.exceptions import NewPasswordRefused, OldPasswordRefused
 from jwt_auth.flows.issuing import Issued, issue_access_token
+from jwt_auth.flows.lifetimes import Lifetimes, lifetimes_for
 from jwt_auth.flows.one_time_tokens import use_one_time_token, verify_one_time_token
 from jwt_auth.flows.opening import new_family, open_family
 from jwt_auth.flows.password_retries import find_former
@@ -70,8 +71,9 @@ def change_password(
 ) -> Issued:
     """Set the new password and open a new session. Saving the password ends all other sessions.
 
-    ``session_id`` is the session in which the user asks for it: the new one keeps its claims, with
-    how and when the user was authenticated. Without it, they were authenticated by this password.
+    ``session_id`` is the session in which the user asks for it: the new one keeps its lifetimes and
+    its claims, with how and when the user was authenticated. Without it, they were authenticated by
+    this password.
 
     ``presented`` is the refresh token of the session that this ends. Together with a ``retry_key``,
     it lets the client get the answer again if it is lost: :func:`refresh` gives it for the same
@@ -80,6 +82,7 @@ def change_password(
     Raises:
         OldPasswordRefused: it isn't the current password, or another change was saved meanwhile.
         NewPasswordRefused: with the validators' messages.
+        LifetimesInvalid: as :func:`~jwt_auth.flows.lifetimes.lifetimes_for`; nothing has changed.
         ClaimsInvalid, KeyFailure: no access token can be issued; nothing has changed.
     """
     with verifying(old_password):
@@ -88,8 +91,11 @@ def change_password(
     _validate(new_password, user)
     # A trial whose token is thrown away. If no token can be issued, the user has to learn so before
     # the password is changed, not after.
-    claims = _claims_to_keep(user, session_id, now=now)
-    issue_access_token(new_family(user, client=client, now=now, claims=claims), now=now)
+    session = _find_session(session_id, user)
+    lifetimes = _lifetimes_after(session, user, client=client)
+    claims = _claims_after(session, user, now=now)
+    trial = new_family(user, lifetimes=lifetimes, client=client, now=now, claims=claims)
+    issue_access_token(trial, now=now)
     model = get_user_model()
     database = write_database(model)
 
@@ -108,15 +114,39 @@ def change_password(
         raise OldPasswordRefused
     former = find_former(presented, user_id=key_of(user), retry_key=retry_key, now=now)
     return open_family(
-        current, client=client, now=now, password=new_password, claims=claims, former=former
+        current,
+        client=client,
+        now=now,
+        password=new_password,
+        claims=claims,
+        lifetimes=lifetimes,
+        former=former,
     )
 
 
-def _claims_to_keep(
-    user: AbstractBaseUser, session_id: UUID | None, *, now: datetime
-) -> dict[str, Any]:
+def _find_session(session_id: UUID | None, user: AbstractBaseUser) -> RefreshTokenFamily | None:
+    if session_id is None:
+        return None
     sessions = RefreshTokenFamily.objects.deciding().filter(user_id=key_of(user))
-    session = None if session_id is None else sessions.filter(pk=session_id).first()
+    return sessions.filter(pk=session_id).first()
+
+
+def _lifetimes_after(
+    session: RefreshTokenFamily | None, user: AbstractBaseUser, *, client: Client
+) -> Lifetimes:
+    """Keep the lifetimes that the session was opened with, so that a user who asked to be
+    remembered still is.
+
+    A session without its own lifetimes, or none, has those of a login without ``remember_me``.
+    """
+    if session is None or session.refresh_lifetime is None:
+        return lifetimes_for(user, remember_me=False, client=client)
+    return Lifetimes.of(session)
+
+
+def _claims_after(
+    session: RefreshTokenFamily | None, user: AbstractBaseUser, *, now: datetime
+) -> dict[str, Any]:
     if session is None:
         return storable_claims(None, with_password=True, user_id=key_of(user), now=now)
     return SessionClaims.of(session).all()

@@ -109,7 +109,7 @@ def take(
         "current_digest": successor.digest,
         "rotation_nonce": nonce.hex(),
         "recent_rotations": _remember(family, retry_key=retry_key, now=now),
-        "expires_at": expiry(family.absolute_expires_at, now=now),
+        "expires_at": expiry(family, now=now),
         "last_used_at": now,
         "ip_address": client.ip_address,
         "user_agent": client.user_agent[:USER_AGENT_LENGTH],
@@ -215,9 +215,13 @@ def likely_mistake(
     )
 
 
-def expiry(absolute: datetime, *, now: datetime) -> datetime:
+def expiry(family: RefreshTokenFamily, *, now: datetime) -> datetime:
     """When a refresh token issued ``now`` expires: at the end of its session at the latest."""
-    return min(now + conf.refresh_token_lifetime, absolute)
+    lifetime: timedelta | None = family.refresh_lifetime
+    if lifetime is None:
+        lifetime = conf.refresh_token_lifetime
+    end: datetime = family.absolute_expires_at
+    return min(now + lifetime, end)
 
 
 def digest_of(retry_key: str) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth import forms, get_user_model
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator, validate_email
 from django.utils.translation import gettext as _
 from rest_framework import serializers
+from rest_framework.utils.html import is_html_input
 
+from jwt_auth.devices import device_name
 from jwt_auth.models import RefreshTokenFamily
+
+_WORDS: Final = {"true": True, "false": False}
 
 
 class TextField(serializers.CharField):
@@ -59,9 +63,26 @@ class EmailField(TextField):
         return address
 
 
+class StrictBooleanField(serializers.BooleanField):
+    """``true`` or ``false`` in JSON, and these two words in a form.
+
+    REST framework also accepts ``1``, ``"yes"`` and others. An option that prolongs a session must
+    not be turned on by a value that means something else.
+    """
+
+    def to_internal_value(self, data: object) -> bool:
+        if isinstance(data, bool):
+            return data
+        is_form = is_html_input(getattr(self.root, "initial_data", None))
+        if is_form and data in _WORDS:
+            return _WORDS[data]
+        self.fail("invalid", input=data)
+
+
 class LoginSerializer(serializers.Serializer[Any]):
     username = UsernameField(max_length=1024)
     password = TextField(max_length=4096)
+    remember_me = StrictBooleanField(default=False)
 
     def to_internal_value(self, data: Any) -> Any:
         """Tell a client without ``username`` where the user's name, sent as another, belongs."""
@@ -105,6 +126,7 @@ class SessionSerializer(serializers.ModelSerializer[RefreshTokenFamily]):
     created_at = UTCDateTimeField(read_only=True)
     last_used_at = UTCDateTimeField(read_only=True)
     expires_at = UTCDateTimeField(read_only=True)
+    device = serializers.SerializerMethodField()
     current = serializers.SerializerMethodField()
 
     class Meta:
@@ -116,9 +138,13 @@ class SessionSerializer(serializers.ModelSerializer[RefreshTokenFamily]):
             "expires_at",
             "ip_address",
             "user_agent",
+            "device",
             "current",
         )
         read_only_fields = fields
+
+    def get_device(self, session: RefreshTokenFamily) -> str:
+        return device_name(session.user_agent)
 
     def get_current(self, session: RefreshTokenFamily) -> bool:
         return bool(session.pk == self.context["current"])

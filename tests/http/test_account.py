@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from pytest_django import Settings
 
+from jwt_auth.flows.lifetimes import lifetimes_for
 from jwt_auth.flows.opening import new_family
 from jwt_auth.models import Client, RefreshTokenFamily
 from tests.conftest import GiveRoles
@@ -61,6 +62,7 @@ def test_sessions_lists_live_ones_last_used_first(
         "expires_at",
         "ip_address",
         "user_agent",
+        "device",
         "current",
     }
 
@@ -68,7 +70,9 @@ def test_sessions_lists_live_ones_last_used_first(
 def test_list_is_bounded(site: Site, session: Session, user: AbstractBaseUser) -> None:
     """The two hundred that were used last, the caller's own among them."""
     now = datetime.now(UTC)
-    log_in = partial(new_family, user, client=Client(ip_address=None, user_agent=""), claims={})
+    client = Client(ip_address=None, user_agent="")
+    lifetimes = lifetimes_for(user, remember_me=False, client=client)
+    log_in = partial(new_family, user, lifetimes=lifetimes, client=client, claims={})
     RefreshTokenFamily.objects.bulk_create(
         log_in(now=now - timedelta(minutes=minutes)) for minutes in range(1, 210)
     )

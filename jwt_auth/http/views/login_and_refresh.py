@@ -42,7 +42,13 @@ class LoginView(AuthView):
         if user is None or not user.is_active:
             raise LogInRefused
         throttling.take_back(counters)
-        issued = flows.log_in(user, client=client, now=self.now, password=password)
+        issued = flows.log_in(
+            user,
+            client=client,
+            now=self.now,
+            password=password,
+            remember_me=body.validated_data["remember_me"],
+        )
         if self.transport.is_ambient:
             renew_csrf_secret(request)
         user_logged_in.send(sender=type(user), request=request._request, user=user)
