@@ -41,8 +41,8 @@ No message contains a token, a key or other input. The messages reach logs, and 
 ``jwt_auth.http.exception_handler``, the one place that translates them to HTTP.
 
 ``str()`` of an error is English, because it ends up in logs and in a header that must be ASCII.
-Only ``detail`` is in the active language. So the messages are plain strings, marked with
-``gettext_noop``. Messages for operators are not marked.
+Only ``detail`` is in the active language. So the messages are plain strings, marked for extraction.
+Messages for operators are not marked.
 """
 
 from __future__ import annotations
@@ -51,7 +51,15 @@ from enum import StrEnum
 from typing import ClassVar
 
 from django.utils.translation import gettext
-from django.utils.translation import gettext_noop as _
+
+
+def _(message: str) -> str:
+    """Mark a message for extraction.
+
+    Django's ``gettext_noop`` does the same, but needs the settings, and programs without settings
+    import this module, too.
+    """
+    return message
 
 
 class Refusal(StrEnum):
