@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext_lazy
 
 from jwt_auth import flows
 from jwt_auth.models import ServiceClient
@@ -31,7 +31,7 @@ class ServiceClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at 
     actions = ("deactivate",)
     fields = readonly_fields = ("name", "id", "created_at", "deactivated_at")
 
-    @admin.display(description=_("active"), boolean=True)
+    @admin.display(description=pgettext_lazy("service client", "active"), boolean=True)
     def is_active(self, service: ServiceClient) -> bool:
         return service.is_active
 

@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timezone import template_localtime  # type: ignore[attr-defined]  # not in the stubs
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext, pgettext_lazy
 
 from jwt_auth import flows
 from jwt_auth.devices import device_name
@@ -38,11 +38,14 @@ _PIECE: Final = re.compile(r".{1,12}?[-.:@_/\s]|.{1,12}")
 class StateFilter(admin.SimpleListFilter):
     """Live sessions, or the others. The rule is the queryset's."""
 
-    title = _("state")
+    title = pgettext_lazy("session", "state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("live", _("live")), ("ended", _("ended"))]
+        return [
+            ("live", pgettext("session", "live")),
+            ("ended", pgettext("session", "ended")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         live = RefreshTokenFamily.objects.live(datetime.now(UTC))
@@ -97,20 +100,21 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run ti
         address = _wrapped(session.ip_address or "")
         return format_html('<span title="{}">{}</span><br>{}', session.user_agent, device, address)
 
-    @admin.display(description=_("created"), ordering="created_at")
+    @admin.display(description=pgettext_lazy("session", "created"), ordering="created_at")
     def created(self, session: RefreshTokenFamily) -> SafeString:
         return _moment(session.created_at)
 
-    @admin.display(description=_("last used"), ordering="last_used_at")
+    @admin.display(description=pgettext_lazy("session", "last used"), ordering="last_used_at")
     def last_used(self, session: RefreshTokenFamily) -> SafeString:
         return _moment(session.last_used_at)
 
-    @admin.display(description=_("state"), ordering="expires_at")
+    @admin.display(description=pgettext_lazy("session", "state"), ordering="expires_at")
     def state(self, session: RefreshTokenFamily) -> SafeString:
         if session.revoked_at is not None:
             reason = session.get_revocation_reason_display()
             return format_html("{}<br>{}", reason, _moment(session.revoked_at))
-        state = _("live until") if session.is_live(datetime.now(UTC)) else _("expired")
+        is_live = session.is_live(datetime.now(UTC))
+        state = pgettext("session", "live until") if is_live else pgettext("session", "expired")
         return format_html("{}<br>{}", state, _moment(session.expires_at))
 
     def get_search_results(

@@ -8,6 +8,7 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from jwt_auth.models.databases import write_database
 from jwt_auth.stored_times import InstantField
@@ -54,7 +55,7 @@ class ConfirmedAddress(models.Model):
         related_name="jwt_auth_confirmed_address",
         verbose_name=_("user"),
     )
-    address = models.TextField(_("address"))
+    address = models.TextField(pgettext_lazy("e-mail", "address"))
     confirmed_at = InstantField(_("confirmed at"))
 
     class Meta:

@@ -17,6 +17,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.db.models import F
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from jwt_auth.compiled_queries import Select, Slot, Update, compiled_once
 from jwt_auth.models.databases import write_database
@@ -101,7 +102,7 @@ class RefreshTokenFamily(models.Model):
     (HOT).
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,
@@ -109,13 +110,17 @@ class RefreshTokenFamily(models.Model):
         verbose_name=_("user"),
     )
     created_at = InstantField(_("created at"))
-    last_used_at = InstantField(_("last used at"))
-    expires_at = InstantField(_("expires at"))
-    absolute_expires_at = InstantField(_("ends at the latest"), db_index=True)
+    last_used_at = InstantField(pgettext_lazy("session", "last used at"))
+    expires_at = InstantField(pgettext_lazy("session", "expires at"))
+    absolute_expires_at = InstantField(
+        pgettext_lazy("session", "ends at the latest"), db_index=True
+    )
     #: The user's version at the login. A refresh requires that the user still has it. So if a
     #: password is changed while a login with the former password is running, that session is dead.
     token_version = models.PositiveIntegerField(default=0)
-    generation = models.PositiveIntegerField(default=1)
+    generation = models.PositiveIntegerField(
+        pgettext_lazy("refresh token", "generation"), default=1
+    )
     #: SHA-256 of the only token that can be used now, in hex.
     current_digest = models.CharField(max_length=64)
     #: The nonce that the current token was derived with, in hex; empty for a random first token.
@@ -126,15 +131,23 @@ class RefreshTokenFamily(models.Model):
     recent_rotations = models.JSONField(default=list)
     #: The project's claims about this login, such as a tenant; each of its access tokens has them.
     #: With a default in the database for servers of the former version, which don't know it.
-    claims = models.JSONField(_("claims"), default=dict, db_default={}, blank=True)
+    claims = models.JSONField(
+        pgettext_lazy("JWT", "claims"), default=dict, db_default={}, blank=True
+    )
     #: How long the session lives without a refresh; ``None``: ``JWT_AUTH_REFRESH_TOKEN_LIFETIME``.
     refresh_lifetime = models.DurationField(null=True, editable=False)
-    revoked_at = InstantField(_("ended at"), null=True, blank=True)
+    revoked_at = InstantField(pgettext_lazy("session", "ended at"), null=True, blank=True)
     revocation_reason = models.CharField(
-        _("why it ended"), max_length=32, blank=True, default="", choices=Reason.choices
+        pgettext_lazy("session", "why it ended"),
+        max_length=32,
+        blank=True,
+        default="",
+        choices=Reason.choices,
     )
-    revoked_by_ip = models.GenericIPAddressField(_("ended by"), null=True, blank=True)
-    ip_address = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    revoked_by_ip = models.GenericIPAddressField(
+        pgettext_lazy("IP", "ended by"), null=True, blank=True
+    )
+    ip_address = models.GenericIPAddressField(pgettext_lazy("IP", "address"), null=True, blank=True)
     user_agent = models.CharField(
         _("user agent"), max_length=USER_AGENT_LENGTH, blank=True, default=""
     )
