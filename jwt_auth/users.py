@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import normalize
 
 from django.contrib.auth import get_user_model
 from django.db import connections
@@ -33,6 +34,11 @@ def key_of(user: Any) -> Any:
 def address_of(user: Any) -> str:
     """Return the user's email address, or an empty text if the user or the model has none."""
     return getattr(user, user.get_email_field_name(), None) or ""
+
+
+def canonical_address(address: str) -> str:
+    """Return one spelling for all those of an address that Django's password reset treats alike."""
+    return normalize("NFKC", address).casefold()
 
 
 def hides_users() -> bool:

@@ -83,5 +83,6 @@ JWT_AUTH_THROTTLE_RATES = {
     "password_reset": None,
     "password_reset_address": None,
     "email_confirmation": None,
+    "mailbox": None,
     "service_client": None,
 }

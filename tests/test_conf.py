@@ -55,6 +55,7 @@ DEFAULTS: dict[str, Any] = {
         "password_reset": "5/hour",
         "password_reset_address": "30/hour",
         "email_confirmation": "5/hour",
+        "mailbox": "10/hour",
         "service_client": "30/min",
     },
 }

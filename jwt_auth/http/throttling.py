@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from unicodedata import normalize
 
 from rest_framework.exceptions import Throttled
 
@@ -17,6 +16,7 @@ from jwt_auth.http.addresses import network_of
 from jwt_auth.http.username_spellings import count_names
 from jwt_auth.models import Client
 from jwt_auth.tokens.refresh import RefreshToken
+from jwt_auth.users import canonical_address
 
 
 def count_login(username: str, client: Client, *, now: float) -> list[str]:
@@ -54,7 +54,7 @@ def count_password_reset(address: str, client: Client, *, now: float) -> None:
         count("password_reset_address", network_of(client.ip_address), now=now)
     # As Django compares addresses when it looks for the users of one: no spelling that finds the
     # same users gets separate attempts.
-    count("password_reset", normalize("NFKC", address).casefold(), now=now)
+    count("password_reset", canonical_address(address), now=now)
 
 
 def count_refresh(token: RefreshToken, *, now: float) -> None:

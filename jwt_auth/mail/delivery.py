@@ -12,9 +12,13 @@ from django.utils.translation import get_supported_language_variant
 from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth.exceptions import MailNotSent
+from jwt_auth.mail import email_confirmation, password_reset
 
 #: What composes and sends each kind of message.
-_KINDS: Final[dict[str, Callable[..., None]]] = {}
+_KINDS: Final[dict[str, Callable[..., None]]] = {
+    "password_reset": password_reset.send,
+    "email_confirmation": email_confirmation.send,
+}
 
 
 @sensitive_variables()

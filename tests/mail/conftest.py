@@ -6,8 +6,11 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from pytest_django import Settings
 
 from jwt_auth.mail import background
+from tests.mail.servers import use_server
+from tests.mailbox import Mailbox, serve
 
 
 @pytest.fixture
@@ -23,3 +26,18 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have threads begin at once."""
     monkeypatch.setattr(background, "_DELAY", (0, 0))
+
+
+@pytest.fixture
+def links(settings: Settings) -> None:
+    """The pages that messages link to."""
+    settings.JWT_AUTH_PASSWORD_RESET_URL = "https://app.example.com/reset#token={token}"
+    settings.JWT_AUTH_EMAIL_CONFIRMATION_URL = "https://app.example.com/confirm#token={token}"
+
+
+@pytest.fixture
+def mailbox(settings: Settings, links: None) -> Iterator[Mailbox]:
+    """A mail server, which Django sends its mail to."""
+    with serve() as mailbox:
+        use_server(settings, mailbox.port)
+        yield mailbox

@@ -1,0 +1,47 @@
+"""Messages with a link that has a one-time token in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.timesince import timesince
+from django.views.decorators.debug import sensitive_variables
+
+from jwt_auth import counting, flows
+from jwt_auth.mail import composing
+from jwt_auth.users import address_of, canonical_address
+
+
+@sensitive_variables()
+def send_link(
+    purpose: str, user: AbstractBaseUser, *, url: str | None, lifetime: timedelta
+) -> None:
+    """Issue a token for a purpose, and mail the page at ``url`` with it. The kind is the purpose.
+
+    A mailbox gets only as many links as the rate ``mailbox`` allows, whatever the number of the
+    users with that address. Others can have links sent there.
+
+    Raises:
+        ImproperlyConfigured: there is no page to link to.
+        KeyFailure: no key can sign.
+    """
+    if url is None:
+        raise ImproperlyConfigured(f"A message ({purpose}) has no page to link to.")
+    now = datetime.now(UTC)
+    if not address_of(user) or _is_over_rate(user, now):
+        return
+    token = flows.issue_one_time_token(user, purpose=purpose, lifetime=lifetime, now=now)
+    context = {
+        "url": url.replace("{token}", token),
+        "lifetime": timesince(now, now + lifetime).replace("\N{NO-BREAK SPACE}", " "),
+        **composing.site_context(url),
+    }
+    composing.send(purpose, user, context)
+
+
+def _is_over_rate(user: AbstractBaseUser, now: datetime) -> bool:
+    mailbox = canonical_address(address_of(user))
+    attempt = counting.count("mailbox", mailbox, now=now.timestamp())
+    return attempt is not None and attempt.retry_after is not None
