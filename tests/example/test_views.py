@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.test import Client as Browser
+from django.utils import translation
 from pytest_django import Settings
 
 from example_project.demo.accounts import ACCOUNTS, PASSWORD
@@ -30,6 +31,13 @@ def test_hello_greets_any_user(slash: str, user: AbstractBaseUser, password: str
     """The project's default permission is enough."""
     answer = Site().get(f"/api/hello{slash}", headers=_bearer(user, password))
     assert (answer.status_code, answer.json()) == (200, {"hello": "alice"})
+
+
+def test_page_is_english_in_every_language() -> None:
+    """Its texts aren't marked, so it must not be announced as German."""
+    with translation.override("en", deactivate=True):  # the middleware leaves the thread in German
+        answer = Browser().get("/", secure=True, headers={"Accept-Language": "de"})
+    assert (answer.status_code, answer["Content-Language"]) == (200, "en")
 
 
 @pytest.mark.parametrize("path", ["hello", "admin/keys", "admin/metrics", "tenant"])

@@ -7,14 +7,17 @@ import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from babel.messages import Catalog
+from babel.messages.mofile import write_mo
 from django.utils import translation
 from pytest_django import Settings
 
-from jwt_auth.exceptions import SessionNotFound
+from jwt_auth.exceptions import OldPasswordRefused, SessionNotFound
 from jwt_auth.http.api_exceptions import CHALLENGE, INVALID_TOKEN_CHALLENGE
 from tests.http.site import Session, Site
 
@@ -176,6 +179,24 @@ def test_project_without_the_middleware_answers_in_its_language(
     answer = REQUESTS["the old password is wrong"].send(session, "de")
     assert "est incorrect." in answer.json()["detail"]
     assert "Content-Language" not in answer
+
+
+def test_project_can_say_it_in_other_words(
+    session: Session, settings: Settings, tmp_path: Path
+) -> None:
+    """Its own catalog comes first, and lacks all other texts."""
+    catalog = Catalog(locale="de")
+    catalog.add(OldPasswordRefused.message, "Falsch!")
+    file = tmp_path / "de/LC_MESSAGES/django.mo"
+    file.parent.mkdir(parents=True)
+    with file.open("wb") as compiled:
+        write_mo(compiled, catalog)
+    settings.LOCALE_PATHS = [tmp_path]
+    texts = [
+        REQUESTS[situation].send(session, "de").json()["detail"]
+        for situation in ("the old password is wrong", "no such session")
+    ]
+    assert texts == ["Falsch!", "Diese Sitzung gibt es nicht."]
 
 
 def test_project_without_translations_answers_in_english(
