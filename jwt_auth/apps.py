@@ -25,12 +25,14 @@ class JWTAuthConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from jwt_auth import checks, receivers
+        from jwt_auth import checks, receivers, signals
         from jwt_auth.audit import log
+        from jwt_auth.mail.logins import compare_login
 
         checks.register()
         receivers.connect_user_receivers()
         log.connect_security_log()
+        signals.session_opened.connect(compare_login, dispatch_uid="jwt_auth.new_device")
         if apps.is_installed("drf_spectacular"):
             from jwt_auth import openapi  # noqa: F401  # registers how it describes the endpoints
 

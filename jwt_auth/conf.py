@@ -77,6 +77,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "JWKS_MAX_STALENESS": timedelta(hours=24),
     "LOCAL_USER": None,
     "MAX_SESSIONS_PER_USER": None,
+    "NEW_DEVICE_HOOK": None,
     "MAIL_DISPATCHER": "jwt_auth.mail.dispatch.in_thread",
     "PASSWORD_RESET_URL": None,
     "PASSWORD_RESET_LIFETIME": timedelta(hours=1),
@@ -330,6 +331,14 @@ class Conf:
     @property
     def email_confirmation_lifetime(self) -> timedelta:
         return self._read("EMAIL_CONFIRMATION_LIFETIME")
+
+    @property
+    def new_device_hook(self) -> str | None:
+        """Dotted path of a callable that is called after a login from a new device.
+
+        It takes the user and the session. ``None`` means that logins aren't compared.
+        """
+        return self._read("NEW_DEVICE_HOOK")
 
     @property
     def throttle_rates(self) -> dict[str, str | None]:

@@ -43,6 +43,7 @@ DEFAULTS: dict[str, Any] = {
     "JWKS_MAX_STALENESS": timedelta(hours=24),
     "LOCAL_USER": None,
     "MAX_SESSIONS_PER_USER": None,
+    "NEW_DEVICE_HOOK": None,
     "MAIL_DISPATCHER": "jwt_auth.mail.dispatch.in_thread",
     "PASSWORD_RESET_URL": None,
     "PASSWORD_RESET_LIFETIME": timedelta(hours=1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Final
 
 from django.contrib.auth import get_user_model
@@ -26,6 +27,9 @@ _LONGEST_WITHOUT_REVOCATION: Final = timedelta(minutes=15)
 
 #: What JWT_AUTH_SESSION_LIFETIMES does.
 _CHOOSES: Final = "takes the user, remember_me and client, and returns two timedeltas"
+
+#: The value of JWT_AUTH_NEW_DEVICE_HOOK that mails the user.
+_NOTICE: Final = "jwt_auth.mail.new_device.send_notice"
 
 
 def check_key_store() -> Iterator[CheckMessage]:
@@ -104,6 +108,13 @@ def check_callables() -> Iterator[CheckMessage]:
         ("E022", "ROLES", conf.roles, "takes the user", "example.accounts.roles_of"),
         ("E075", "TENANT", conf.tenant, "takes nothing", "example.tenants.name_of_tenant"),
         ("E111", "SESSION_LIFETIMES", conf.session_lifetimes, _CHOOSES, "example.users.lifetimes"),
+        (
+            "E112",
+            "NEW_DEVICE_HOOK",
+            conf.new_device_hook,
+            "takes the user and the session",
+            _NOTICE,
+        ),
         ("E085", "LOCAL_USER", conf.local_user, "takes an access token", "example.users.user_of"),
     ):
         if path is None:
@@ -129,6 +140,17 @@ def check_local_user() -> Iterator[CheckMessage]:
             "JWT_AUTH_LOCAL_USER has no effect: the backend of JWT_AUTH_REVOCATION finds each user "
             "in this service's own database, by the sub claim.",
             setting_line("LOCAL_USER"),
+        )
+
+
+def check_device_names() -> Iterator[CheckMessage]:
+    """Warn of comparisons that a browser's next version looks new to."""
+    if conf.new_device_hook is not None and find_spec("ua_parser") is None:
+        yield warning(
+            "W111",
+            "JWT_AUTH_NEW_DEVICE_HOOK compares whole user agents, because ua-parser is not "
+            "installed: each update of a browser looks like a new device.",
+            'Run `python -m pip install "django-jwt-sessions[devices]"`',
         )
 
 

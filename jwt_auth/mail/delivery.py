@@ -12,12 +12,14 @@ from django.utils.translation import get_supported_language_variant
 from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth.exceptions import MailNotSent
+from jwt_auth.flows.new_devices import report_new_device
 from jwt_auth.mail import email_confirmation, password_reset
 
 #: What composes and sends each kind of message.
 _KINDS: Final[dict[str, Callable[..., None]]] = {
     "password_reset": password_reset.send,
     "email_confirmation": email_confirmation.send,
+    "new_device": report_new_device,
 }
 
 

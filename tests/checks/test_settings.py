@@ -113,6 +113,7 @@ WRONG: list[tuple[str, str, Any]] = [
     *(("E104", "EMAIL_CONFIRMATION_URL", value) for value in NO_LINKS),
     *(("E085", "LOCAL_USER", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
     *(("E111", "SESSION_LIFETIMES", value) for value in ("", "nothing", "os.sep", 5, print)),
+    *(("E112", "NEW_DEVICE_HOOK", value) for value in ("", "nothing", "os.sep", 5, print)),
     *(("E075", "TENANT", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
     *(("E108", "MAIL_DISPATCHER", v) for v in ("", "nothing", "no.such.thing", "os.sep", 5, None)),
     ("E108", "MAIL_DISPATCHER", "tests.checks.broken_module.dispatch"),
@@ -161,6 +162,7 @@ def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None
         "ROLES",
         "TENANT",
         "LOCAL_USER",
+        "NEW_DEVICE_HOOK",
         "SESSION_LIFETIMES",
     }:  # the example's path is the project's own to make
         good = "tests.users.models.roles_of"
