@@ -6,12 +6,14 @@ common (a bearer endpoint's 401, a body's 413) is derived in ``responses``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from jwt_auth.conf import conf
 from jwt_auth.openapi import bodies
-from jwt_auth.openapi.bodies import Body, Schema
+from jwt_auth.openapi.bodies import Body
+from jwt_auth.openapi.schemas import TEXT, Schema
 
 #: ``header``: a bearer token, never from the cookie. ``any``: the refresh token, the access token,
 #: both or neither.
@@ -39,26 +41,35 @@ class Endpoint:
     headers: Mapping[str, tuple[str, Schema]] = field(default_factory=dict)
     parameters: Mapping[str, tuple[str, Schema]] = field(default_factory=dict)
     is_throttled: bool = False
+    #: Whether the settings turn it off: it then never succeeds, and isn't described.
+    is_off: Callable[[], bool] = lambda: False
     needs_keys_or_database: bool = True
-    #: The operation that the answer leads to, and where the answer has the parameter or field.
-    links: Mapping[str, str] = field(default_factory=dict)
+    #: The endpoints that the answer leads to: what they take, and where the answer has it.
+    links: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
 
-_TEXT: Final[Schema] = {"type": "string"}
 _RETRY: Final = (
     "A repeated request with the same `Idempotency-Key` gets the same tokens again, for as long as"
     " `JWT_AUTH_REFRESH_RETRY_WINDOW` says."
 )
 _VERIFIED: Final = {
-    "X-Auth-User": ("`sub`: the user's key, percent-encoded.", _TEXT),
+    "X-Auth-User": ("`sub`: the user's key, percent-encoded.", TEXT),
     "X-Auth-Session": ("`sid`: the session's id.", {"type": "string", "format": "uuid"}),
-    "X-Auth-Roles": ("`roles`: each percent-encoded, separated by commas.", _TEXT),
-    "X-Auth-Claims": ("All claims: base64url of the JSON object, without padding.", _TEXT),
+    "X-Auth-Roles": ("`roles`: each percent-encoded, separated by commas.", TEXT),
+    "X-Auth-Claims": ("All claims: base64url of the JSON object, without padding.", TEXT),
+}
+_WITH_THE_REFRESH_TOKEN: Final = {
+    (route, "POST"): ("refresh_token", "/refresh_token") for route in ("refresh/", "logout/")
 }
 _CACHED: Final = {
-    "ETag": ("For `If-None-Match`.", _TEXT),
-    "Cache-Control": ("How long the document may be kept.", _TEXT),
+    "ETag": ("For `If-None-Match`.", TEXT),
+    "Cache-Control": ("How long the document may be kept.", TEXT),
 }
+
+
+def _sends_no_mail(url: str | None) -> bool:
+    return url is None or conf.jwks_url is not None
+
 
 ENDPOINTS: Final[Mapping[tuple[str, str], Endpoint]] = {
     ("login/", "POST"): Endpoint(
@@ -71,7 +82,7 @@ ENDPOINTS: Final[Mapping[tuple[str, str], Endpoint]] = {
         gives_refresh_token=True,
         refusals={401: ("invalid_credentials",)},
         is_throttled=True,
-        links={"refresh/": "refresh_token", "logout/": "refresh_token"},
+        links=_WITH_THE_REFRESH_TOKEN,
     ),
     ("refresh/", "POST"): Endpoint(
         operation="refresh",
@@ -83,7 +94,7 @@ ENDPOINTS: Final[Mapping[tuple[str, str], Endpoint]] = {
         takes_retry_key=True,
         refusals={401: ("invalid_refresh_token",), 409: ("refresh_superseded",)},
         is_throttled=True,
-        links={"refresh/": "refresh_token", "logout/": "refresh_token"},
+        links=_WITH_THE_REFRESH_TOKEN,
     ),
     ("logout/", "POST"): Endpoint(
         operation="logout",
@@ -113,7 +124,7 @@ ENDPOINTS: Final[Mapping[tuple[str, str], Endpoint]] = {
         description="The user's sessions, the one used last first; 200 at most.",
         credential="bearer",
         answers={200: bodies.SESSIONS},
-        links={"sessions/{session_id}/": "0/id"},
+        links={("sessions/", "DELETE"): ("session_id", "/0/id")},
     ),
     ("sessions/", "DELETE"): Endpoint(
         operation="session_end",
@@ -136,7 +147,41 @@ ENDPOINTS: Final[Mapping[tuple[str, str], Endpoint]] = {
         takes_retry_key=True,
         refusals={400: ("invalid_password", "password_refused")},
         is_throttled=True,
-        links={"refresh/": "refresh_token"},
+        links=_WITH_THE_REFRESH_TOKEN,
+    ),
+    ("password/reset/", "POST"): Endpoint(
+        operation="password_reset",
+        summary="Ask for a mail to reset the password",
+        description="The same answer whether or not a user has the address.",
+        takes=bodies.PASSWORD_RESET,
+        answers={202: None},
+        is_throttled=True,
+        is_off=lambda: _sends_no_mail(conf.password_reset_url),
+    ),
+    ("password/reset/confirm/", "POST"): Endpoint(
+        operation="password_reset_confirm",
+        summary="Reset the password",
+        description="Takes the mail's token, and ends every session of the user.",
+        takes=bodies.PASSWORD_RESET_CONFIRM,
+        answers={204: None},
+        refusals={400: ("invalid_token", "password_refused")},
+    ),
+    ("email/send-confirmation/", "POST"): Endpoint(
+        operation="email_send_confirmation",
+        summary="Ask for a mail to confirm the address",
+        description="The mail goes to the user's own address.",
+        credential="bearer",
+        answers={202: None},
+        is_throttled=True,
+        is_off=lambda: _sends_no_mail(conf.email_confirmation_url),
+    ),
+    ("email/confirm/", "POST"): Endpoint(
+        operation="email_confirm",
+        summary="Confirm the address",
+        description="Takes the mail's token. No login is needed.",
+        takes=bodies.EMAIL_CONFIRM,
+        answers={204: None},
+        refusals={400: ("invalid_token",)},
     ),
     ("verify/", "GET"): Endpoint(
         operation="verify",
@@ -145,7 +190,7 @@ ENDPOINTS: Final[Mapping[tuple[str, str], Endpoint]] = {
         credential="header",
         answers={204: None, 200: None},
         headers=_VERIFIED,
-        parameters={"status": ("`200`: success is answered 200 instead of 204.", _TEXT)},
+        parameters={"status": ("`200`: success is answered 200 instead of 204.", TEXT)},
     ),
     ("introspect/", "POST"): Endpoint(
         operation="introspect",

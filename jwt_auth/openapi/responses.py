@@ -13,6 +13,7 @@ from jwt_auth.exceptions import (
     LogInRefused,
     NewPasswordRefused,
     OldPasswordRefused,
+    OneTimeTokenRefused,
     RefreshSuperseded,
     RefreshTokenRefused,
     SessionNotFound,
@@ -26,8 +27,8 @@ from jwt_auth.http.api_exceptions import (
 )
 from jwt_auth.http.service_clients import InvalidClient, InvalidRequest
 from jwt_auth.http.views.denials import FeedOff
-from jwt_auth.openapi.bodies import Schema
 from jwt_auth.openapi.endpoints import Endpoint
+from jwt_auth.openapi.schemas import Schema
 
 DESCRIPTIONS: Final = {
     200: "Done.",
@@ -61,14 +62,16 @@ _API_EXCEPTIONS: Final[tuple[type[exceptions.APIException], ...]] = (
     InvalidToken,
     Unavailable,
 )
-_ERRORS: Final[tuple[type[JWTAuthError], ...]] = (
-    LogInRefused,
-    NewPasswordRefused,
-    OldPasswordRefused,
-    RefreshSuperseded,
-    RefreshTokenRefused,
-    SessionNotFound,
-)
+_ERRORS: Final[dict[int, tuple[type[JWTAuthError], ...]]] = {
+    400: (NewPasswordRefused, OldPasswordRefused, OneTimeTokenRefused),
+    401: (LogInRefused, RefreshTokenRefused),
+    404: (SessionNotFound,),
+    409: (RefreshSuperseded,),
+}
+_OTHERS: Final = {
+    "invalid": "The request is not valid.",
+    "unsupported_media_type": 'Unsupported media type "text/plain" in request.',
+}
 
 
 def refusals_of(
@@ -115,15 +118,14 @@ def refusal_schema(codes: tuple[str, ...]) -> Schema:
     return {"type": "object", "properties": properties, "required": ["detail", "code"]}
 
 
-def refusal_example(code: str) -> dict[str, Any]:
+def refusal_example(status: int, code: str) -> dict[str, Any]:
     """Return an example of an error body."""
     details = {
-        **{each.default_code: str(each.default_detail) for each in _API_EXCEPTIONS},
-        **{each.code: str(each.message) for each in _ERRORS},
-        "invalid": "The request is not valid.",
-        "unsupported_media_type": 'Unsupported media type "text/plain" in request.',
+        **{each.default_code: each.default_detail for each in _API_EXCEPTIONS},
+        **{each.code: each.message for each in _ERRORS.get(status, ())},
+        **_OTHERS,
     }
-    example: dict[str, Any] = {"detail": details[code], "code": code}
+    example: dict[str, Any] = {"detail": str(details[code]), "code": code}
     if code == "invalid":
         example["errors"] = {"password": ["This field is required."]}
     if code == "password_refused":

@@ -13,7 +13,7 @@ from rest_framework import status
 from jwt_auth.conf import conf
 from jwt_auth.http.api_exceptions import REALM
 from jwt_auth.openapi import authentication, bodies
-from jwt_auth.openapi.bodies import Body, Schema
+from jwt_auth.openapi.bodies import Body
 from jwt_auth.openapi.endpoints import ENDPOINTS, Endpoint
 from jwt_auth.openapi.responses import (
     DESCRIPTIONS,
@@ -21,11 +21,14 @@ from jwt_auth.openapi.responses import (
     refusal_schema,
     refusals_of,
 )
+from jwt_auth.openapi.schemas import TEXT, Schema
 from jwt_auth.revocation.base import keeps_sessions
 
 _JSON: Final = "application/json"
 _PARSED: Final = (_JSON, "application/x-www-form-urlencoded", "multipart/form-data")
-_TEXT: Final[Schema] = {"type": "string"}
+
+#: Of the public documents' paths.
+_OTHER_SPELLINGS: Final = (".json/", "{issuer_path}")
 
 #: The path that each operation id stands for, in one run of the generator.
 _paths_by_id: WeakKeyDictionary[ComponentRegistry, dict[str, str]] = WeakKeyDictionary()
@@ -56,7 +59,11 @@ class EndpointSchema(AutoSchema):
 
     def is_excluded(self) -> bool:
         """Leave out what the table doesn't name, and what has no use in a verifying service."""
-        if self.endpoint is None or self.path.endswith((".json/", "{issuer_path}")):
+        if (
+            self.endpoint is None
+            or self.endpoint.is_off()
+            or self.path.endswith((".json/", "{issuer_path}"))
+        ):
             return True
         return getattr(self.view, "needs_sessions", False) and not keeps_sessions()
 
@@ -70,24 +77,26 @@ class EndpointSchema(AutoSchema):
             return None
         if "requestBody" in operation and not self._takes_optional_body():
             operation["requestBody"]["required"] = True
-        for code in self._found.answers:
-            links = self._links()
-            if links and str(code) in operation["responses"]:
-                operation["responses"][str(code)]["links"] = links
+        success = operation["responses"].get("200")
+        links = self._links(operation["operationId"])
+        if success is not None and links:
+            success["links"] = links
         return operation
 
     # Names
 
     def get_operation_id(self) -> str:
         """Return a short name; a longer one, with the path, at the second mount of a kind."""
-        name = f"{self._id_prefix()}{self._found.operation}"
+        name = self._short_id(self._found)
         paths = _paths_by_id.setdefault(self.registry, {})
         if paths.setdefault(name, self.path) == self.path:
             return name
         return str(super().get_operation_id())
 
-    def _id_prefix(self) -> str:
-        return "auth_" if self._is_ambient else "auth_body_"
+    def _short_id(self, endpoint: Endpoint) -> str:
+        return (
+            f"auth_{endpoint.operation}" if self._is_ambient else f"auth_body_{endpoint.operation}"
+        )
 
     def get_tags(self) -> list[str]:
         if self._found.credential == "service":
@@ -125,7 +134,7 @@ class EndpointSchema(AutoSchema):
             for name, (description, schema) in endpoint.parameters.items()
         ]
         if endpoint.takes_retry_key:
-            schema = {**_TEXT, "maxLength": 512}
+            schema = {**TEXT, "maxLength": 512}
             what = "A value that only a repetition of this very request has, such as a UUID."
             parameters.append(_parameter("Idempotency-Key", schema, what, location="header"))
         return [*parameters, *self._response_headers()]
@@ -158,7 +167,7 @@ class EndpointSchema(AutoSchema):
         for number, body in endpoint.answers.items():
             answers |= self._answer(number, body)
         for number, codes in self._refusals().items():
-            examples = [OpenApiExample(code, value=refusal_example(code)) for code in codes]
+            examples = [OpenApiExample(code, value=refusal_example(number, code)) for code in codes]
             answers[str(number), _JSON] = OpenApiResponse(
                 refusal_schema(codes), DESCRIPTIONS[number], examples
             )
@@ -168,13 +177,15 @@ class EndpointSchema(AutoSchema):
         if body is None:
             return {str(number): OpenApiResponse(None, DESCRIPTIONS[number])}
         if body is bodies.TOKENS:
-            body = bodies.tokens(
-                has_refresh_token=not self._is_ambient,
-                has_csrf_token=self._is_ambient and conf.access_cookie_name is not None,
-            )
+            body = self._tokens()
         example = OpenApiExample(body.name, value=body.example)
         response = OpenApiResponse(self._schema_of(body), DESCRIPTIONS[number], [example])
         return {(str(number), body.media_type or _JSON): response}
+
+    def _tokens(self) -> Body:
+        if not self._is_ambient:
+            return bodies.TOKENS_IN_BODY
+        return bodies.TOKENS if conf.access_cookie_name is None else bodies.TOKENS_WITH_CSRF_TOKEN
 
     def _refusals(self) -> dict[int, tuple[str, ...]]:
         return refusals_of(
@@ -206,14 +217,14 @@ class EndpointSchema(AutoSchema):
             for name, (what, schema) in endpoint.headers.items()
         ]
         if "Cache-Control" not in endpoint.headers:
-            no_store = {**_TEXT, "enum": ["no-store"]}
+            no_store = {**TEXT, "enum": ["no-store"]}
             headers.append(_parameter("Cache-Control", no_store, "", response=[*good, *bad]))
         if self._is_ambient and (endpoint.gives_refresh_token or endpoint.operation == "logout"):
             what = "The refresh cookie, set or deleted."
-            headers.append(_parameter("Set-Cookie", _TEXT, what, response=good))
+            headers.append(_parameter("Set-Cookie", TEXT, what, response=good))
         if status.HTTP_401_UNAUTHORIZED in refusals:
             scheme = "Basic" if endpoint.credential == "service" else "Bearer"
-            challenge = {**_TEXT, "pattern": f'^{scheme} realm="{REALM}"'}
+            challenge = {**TEXT, "pattern": f'^{scheme} realm="{REALM}"'}
             headers.append(_parameter("WWW-Authenticate", challenge, "", response=[401]))
         if status.HTTP_429_TOO_MANY_REQUESTS in refusals:
             seconds = {"type": "integer", "minimum": 1}
@@ -221,8 +232,20 @@ class EndpointSchema(AutoSchema):
             headers.append(_parameter("Retry-After", seconds, what, response=[429]))
         return headers
 
-    def _links(self) -> dict[str, Any]:
-        return {}
+    def _links(self, operation_id: str) -> dict[str, Any]:
+        """Say which operations at this mount take something out of the answer."""
+        if operation_id != self._short_id(self._found):
+            return {}  # theirs are also unknown
+        links: dict[str, Any] = {}
+        for key, (name, pointer) in self._found.links.items():
+            target = ENDPOINTS[key]
+            value = f"$response.body#{pointer}"
+            link: dict[str, Any] = {"operationId": self._short_id(target)}
+            if name in target.parameters:
+                links[target.operation] = {**link, "parameters": {name: value}}
+            elif not self._is_ambient:
+                links[target.operation] = {**link, "requestBody": {name: value}}
+        return links
 
 
 def _parameter(
