@@ -151,7 +151,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["jwt_auth.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "jwt_auth.openapi.protected.ProtectedSchema",
     "EXCEPTION_HANDLER": "jwt_auth.http.exception_handler.exception_handler",
     # The number of reverse proxies in front of the server. With 0, X-Forwarded-For is ignored,
     # because any client can set it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, Final
 
 from rest_framework import exceptions
@@ -37,7 +38,7 @@ DESCRIPTIONS: Final = {
     304: "Not modified.",
     400: "The request is not valid.",
     401: "The credentials are missing or refused.",
-    403: "A browser sent the request for another site's page, or without the CSRF token.",
+    403: "This is not allowed. The code says why.",
     404: "There is no such thing.",
     409: "The retry came too late: nothing has changed.",
     413: "The body has more than 16 KiB.",
@@ -118,14 +119,19 @@ def refusal_schema(codes: tuple[str, ...]) -> Schema:
     return {"type": "object", "properties": properties, "required": ["detail", "code"]}
 
 
-def refusal_example(status: int, code: str) -> dict[str, Any]:
-    """Return an example of an error body."""
+def details_of(status: int, codes: Iterable[str]) -> dict[str, str]:
+    """Map each code of an answer to its text."""
     details = {
         **{each.default_code: each.default_detail for each in _API_EXCEPTIONS},
         **{each.code: each.message for each in _ERRORS.get(status, ())},
         **_OTHERS,
     }
-    example: dict[str, Any] = {"detail": str(details[code]), "code": code}
+    return {code: str(details[code]) for code in codes}
+
+
+def refusal_example(status: int, code: str) -> dict[str, Any]:
+    """Return an example of an error body."""
+    example: dict[str, Any] = {"detail": details_of(status, [code])[code], "code": code}
     if code == "invalid":
         example["errors"] = {"password": ["This field is required."]}
     if code == "password_refused":

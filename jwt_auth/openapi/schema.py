@@ -134,9 +134,8 @@ class EndpointSchema(AutoSchema):
             for name, (description, schema) in endpoint.parameters.items()
         ]
         if endpoint.takes_retry_key:
-            schema = {**TEXT, "maxLength": 512}
             what = "A value that only a repetition of this very request has, such as a UUID."
-            parameters.append(_parameter("Idempotency-Key", schema, what, location="header"))
+            parameters.append(_parameter("Idempotency-Key", TEXT, what, location="header"))
         return [*parameters, *self._response_headers()]
 
     def get_request_serializer(self) -> Any:
