@@ -95,9 +95,11 @@ def introspection() -> Schema:
         "token_use": {"type": "string", "enum": ["access"]},
         "roles": _array(TEXT),
     }
+    # Tokens of the package's former versions don't have them.
+    authentication = {"auth_time": _INTEGER, "amr": _array(TEXT)}
     dead = _object({"active": {"type": "boolean", "enum": [False]}})
     dead["additionalProperties"] = False
-    return {"oneOf": [{**_object(claims), "additionalProperties": {}}, dead]}
+    return {"oneOf": [{**_object(claims, authentication), "additionalProperties": {}}, dead]}
 
 
 def denials() -> Schema:
