@@ -75,7 +75,6 @@ SESSIONS: Final = _from(
         "ip_address": "192.0.2.7",
         "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
         "device": "Firefox on Linux",
-        "device": "Firefox on Linux",
         "current": True,
     },
     is_list=True,

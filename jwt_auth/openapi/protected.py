@@ -53,25 +53,28 @@ class ProtectedSchema(AutoSchema):
         if conf.access_cookie_name is not None:
             codes = ["cross_site_request"] if self.method == "GET" else _COOKIE_CODES
             forbidden |= details_of(status.HTTP_403_FORBIDDEN, codes)
-        refusals = {
+        refusals: dict[int, dict[str, str]] = {
             number: details_of(number, codes)
             for number, codes in (
                 (status.HTTP_401_UNAUTHORIZED, unauthorized),
                 (status.HTTP_503_SERVICE_UNAVAILABLE, ["unavailable"]),
             )
         }
-        return {**refusals, status.HTTP_403_FORBIDDEN: forbidden} if forbidden else refusals
+        if forbidden:
+            refusals[status.HTTP_403_FORBIDDEN] = forbidden
+        return refusals
 
 
 def _answers_of(permission: Any, *, is_negated: bool = False) -> Iterator[tuple[str, str]]:
     """List code and text of each refusal of a valid token, by a permission or by a part of it."""
     if isinstance(permission, (AllowAny, IsAuthenticated)):
         return
-    if isinstance(permission, NOT):
-        yield from _answers_of(permission.op1, is_negated=not is_negated)
-    elif isinstance(permission, (AND, OR)):
-        for operand in (permission.op1, permission.op2):
-            yield from _answers_of(operand, is_negated=is_negated)
+    if isinstance(permission, (AND, OR, NOT)):
+        operands: dict[str, Any] = vars(permission)
+        for name in ("op1", "op2"):
+            if name in operands:
+                is_other = is_negated != isinstance(permission, NOT)
+                yield from _answers_of(operands[name], is_negated=is_other)
     else:
         answer = getattr(permission, "exclusion", None) if is_negated else permission
         code, text = (getattr(answer, name, None) for name in ("code", "message"))

@@ -44,7 +44,8 @@ class User:
         self.password = PASSWORD
         self.passwords = (f"{PASSWORD} {number}" for number in count(1))
         self.is_logged_in = False
-        self._token = ""
+        #: Every token that was taken; the last one is good.
+        self.tokens: dict[str, None] = {}
 
     def log_in(self) -> flows.Issued:
         """Open another session. Not by a request, which the throttles may refuse."""
@@ -55,8 +56,9 @@ class User:
     def token(self) -> str:
         """An access token that is good now."""
         if not self.is_logged_in:
-            self._token, self.is_logged_in = self.log_in().access_token.text, True
-        return self._token
+            self.tokens[self.log_in().access_token.text] = None
+            self.is_logged_in = True
+        return next(reversed(self.tokens))
 
     def session_id(self) -> str:
         """A live session's id, which is not the one of `token`."""
@@ -131,6 +133,9 @@ _BODIES: dict[str, Callable[[], dict[str, str]]] = {
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Give every other good request something live."""
+    # It may have got a token that another request has ended since.
+    if case.headers.get("Authorization", "").removeprefix("Bearer ") in user.tokens:
+        _set_bearer(case)
     if not _is_positive(case) or next(_cases) % 2:
         return
     name = _name(case)
