@@ -384,6 +384,19 @@ def test_local_users_of_a_service_that_only_verifies_have_no_message(settings: S
     assert ids_of(broken) == ["E020"]
 
 
+def test_comparing_whole_user_agents_has_a_warning(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only if something compares them."""
+    hook = {"NEW_DEVICE_HOOK": "tests.users.models.roles_of"}
+    assert messages_of(settings, **hook) == []
+    monkeypatch.setitem(sys.modules, "ua_parser", None)
+    (message,) = messages_of(settings, **hook)
+    assert message.id == "jwt_auth.W111"
+    assert 'pip install "django-jwt-sessions[devices]"' in advice_of(message)
+    assert messages_of(settings, NEW_DEVICE_HOOK=None) == []
+
+
 def test_all_problems_are_listed_at_once(settings: Settings) -> None:
     """An operator need not start twice to see the second one."""
     wrong = {"ISSUER": "", "ALGORITHM": "none", "CLOCK_LEEWAY": 5, "REFRESH_COOKIE_SECURE": 1}

@@ -10,6 +10,7 @@ H. Without a thief the family is never revoked, and the browser's cookie is alwa
 T. A consumed token from the thief ends the family. If the thief was first, the browser's next
    request ends it.
 L. There is one lineage: the server never issues two different tokens of one generation.
+S. The session ends when it was to end at the login, and its token a lifetime after its last use.
 """
 
 from __future__ import annotations
@@ -32,8 +33,16 @@ from jwt_auth.models import RefreshTokenFamily, RefreshTokenFamilyQuerySet
 from jwt_auth.tokens import refresh as refresh_tokens
 from tests.flows.scene import BROWSER, STRANGER, log_in, refresh, row_of
 
+#: How long the sessions last: from the third second on, the second limit counts.
+LIFETIMES = (timedelta(hours=1), timedelta(hours=1, seconds=2))
+
 _IN_FLIGHT = 3
 _PICK = st.integers(0, _IN_FLIGHT - 1)
+
+
+def lifetimes_for(user: Any, **named: Any) -> tuple[timedelta, timedelta]:
+    """Choose for the project."""
+    return LIFETIMES
 
 
 @dataclass(kw_only=True)
@@ -60,7 +69,7 @@ class Rotation(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = datetime.now(UTC)
+        self.now = self.opened_at = datetime.now(UTC)
         self.window_ends = self.now + conf.refresh_retry_window
         self.session = log_in(self.user, now=self.now)
         self.cookie = self.session.refresh_token.text
@@ -120,6 +129,13 @@ class Rotation(RuleBasedStateMachine):
     def there_is_one_lineage(self) -> None:
         """L."""
         assert all(len(tokens) == 1 for tokens in self.given.values())
+
+    @invariant()
+    def session_keeps_its_lifetimes(self) -> None:
+        """S."""
+        row, end = row_of(self.session), self.opened_at + LIFETIMES[1]
+        assert row.absolute_expires_at == end
+        assert row.expires_at == min(row.last_used_at + LIFETIMES[0], end)
 
     @invariant()
     def honest_browser_stays(self) -> None:

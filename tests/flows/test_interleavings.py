@@ -10,7 +10,9 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
+from pytest_django import Settings
 
+from jwt_auth.conf import conf
 from jwt_auth.exceptions import RefreshTokenRefused
 from jwt_auth.flows import end_session, refreshing, rotation
 from jwt_auth.flows.rotation import Verdict
@@ -19,6 +21,11 @@ from tests.flows.machine import Rotation
 from tests.live.length import LONG
 
 pytestmark = pytest.mark.sql
+
+
+@pytest.fixture(autouse=True)
+def _lifetimes(settings: Settings) -> None:
+    settings.JWT_AUTH_SESSION_LIFETIMES = "tests.flows.machine.lifetimes_for"
 
 
 def _run(user: AbstractBaseUser, *, examples: int, **world: Any) -> None:
@@ -64,6 +71,16 @@ def _any_key(family: Any, token: Any, **kwargs: Any) -> bool:
     return any(consumed == token.generation for consumed, _, _, *_ in family.recent_rotations)
 
 
+def _by_the_settings(family: Any, *, now: datetime) -> datetime:
+    end: datetime = family.absolute_expires_at
+    return min(now + conf.refresh_token_lifetime, end)
+
+
+def _longer_each_time(family: Any, *, now: datetime) -> datetime:
+    expires_at: datetime = now + family.refresh_lifetime
+    return expires_at
+
+
 #: Each rule, and the code that replaces it when it is removed.
 _WITHOUT: dict[str, tuple[Any, str, Any]] = {
     "compare_and_set": (RefreshTokenFamilyQuerySet, "rotate", _overwrite),
@@ -71,6 +88,8 @@ _WITHOUT: dict[str, tuple[Any, str, Any]] = {
     "retry_key": (rotation, "_is_honest_retry", lambda *args, **kwargs: False),
     "superseded_is_soft": (refreshing, "judge", _superseded_is_reused),
     "key_must_match": (rotation, "_is_honest_retry", _any_key),
+    "own_lifetime": (rotation, "expiry", _by_the_settings),
+    "end_stays": (rotation, "expiry", _longer_each_time),
 }
 
 

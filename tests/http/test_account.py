@@ -67,6 +67,19 @@ def test_sessions_lists_live_ones_last_used_first(
     }
 
 
+def test_sessions_name_their_devices(site: Site, credentials: dict[str, str]) -> None:
+    """By the user agent of the last use; one without a name has none."""
+    agents = {
+        "Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0": "Firefox on Windows",
+        "okhttp/4.12.0": "okhttp",
+        "Old phone": "",
+    }
+    for user_agent in agents:
+        session = open_session(Site(HTTP_USER_AGENT=user_agent), credentials)
+    listed = site.get("sessions/", headers=session.bearer).json()
+    assert {one["user_agent"]: one["device"] for one in listed} == agents
+
+
 def test_list_is_bounded(site: Site, session: Session, user: AbstractBaseUser) -> None:
     """The two hundred that were used last, the caller's own among them."""
     now = datetime.now(UTC)
