@@ -70,13 +70,12 @@ def test_sessions_lists_live_ones_last_used_first(
 def test_sessions_name_their_devices(site: Site, credentials: dict[str, str]) -> None:
     """By the user agent of the last use; one without a name has none."""
     agents = {
-        "Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0": "Firefox on Windows",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0": "Firefox on Linux",
         "okhttp/4.12.0": "okhttp",
         "Old phone": "",
     }
-    for user_agent in agents:
-        session = open_session(Site(HTTP_USER_AGENT=user_agent), credentials)
-    listed = site.get("sessions/", headers=session.bearer).json()
+    sessions = [open_session(Site(HTTP_USER_AGENT=each), credentials) for each in agents]
+    listed = site.get("sessions/", headers=sessions[0].bearer).json()
     assert {one["user_agent"]: one["device"] for one in listed} == agents
 
 
