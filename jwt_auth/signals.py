@@ -57,6 +57,10 @@ email_confirmed = Signal()
 #: A single access token was denied by its ``jti``. Arguments: ``jti``, ``user_id`` (or ``None``).
 token_denied = Signal()
 
+#: All access tokens of a user were refused, and their sessions go on. Arguments: ``user_id``,
+#: ``client``.
+access_tokens_revoked = Signal()
+
 #: A service client was refused. Arguments: ``service`` (:class:`jwt_auth.models.ServiceClient`, or
 #: ``None`` if there is none with the id), ``client``.
 service_client_refused = Signal()

@@ -41,6 +41,7 @@ def connect_security_log() -> None:
         (signals.refresh_token_refused, _refresh_token_refused),
         (signals.token_refused, _token_refused),
         (signals.token_denied, _token_denied),
+        (signals.access_tokens_revoked, _access_tokens_revoked),
         (signals.one_time_token_used, _one_time_token_used),
         (signals.one_time_token_refused, _one_time_token_refused),
         (signals.email_confirmed, _email_confirmed),
@@ -148,6 +149,10 @@ def _one_time_token_refused(
 def _email_confirmed(*, user: AbstractBaseUser, client: Client | None, **kwargs: Any) -> None:
     # The address isn't in the record. It is the user's at that time.
     _record(logging.INFO, "email_confirmed", client, user_id=_text(user.pk))
+
+
+def _access_tokens_revoked(*, user_id: Any, client: Client | None, **kwargs: Any) -> None:
+    _record(logging.INFO, "access_tokens_revoked", client, user_id=_text(user_id))
 
 
 def _service_client_refused(

@@ -15,6 +15,7 @@ from jwt_auth.flows.ending import (
     log_out,
     log_out_everywhere,
     revoke,
+    revoke_access_tokens,
 )
 from jwt_auth.flows.issuing import Issued
 from jwt_auth.flows.listing import list_sessions
@@ -56,6 +57,7 @@ __all__ = [
     "refresh",
     "reset_password",
     "revoke",
+    "revoke_access_tokens",
     "use_one_time_token",
     "verify_one_time_token",
     "verify_service_client",

@@ -191,6 +191,31 @@ def end_all_sessions(*, reason: Reason, client: Client | None, now: datetime) ->
     return ended
 
 
+def revoke_access_tokens(user_id: Any, *, client: Client | None, now: datetime) -> int:
+    """Refuse all access tokens of a user at once, and let their sessions go on; return how many.
+
+    For a change of roles or claims that must not wait for the next refresh: each session can
+    refresh immediately, and its next access token has the current ones. One-time tokens from before
+    are refused, too. A login that is under way at this moment may have read the former version.
+    Then its session can't be used, and the user has to log in again.
+    """
+    sessions = RefreshTokenFamily.objects.deciding().filter(user_id=user_id)
+
+    def move_on() -> int:
+        with transaction.atomic(using=sessions.db):
+            # First the version, as where all sessions of a user end: it locks the user, so that the
+            # two come one after the other.
+            TokenVersion.objects.bump(user_id)
+            return sessions.move_to(TokenVersion.objects.current(user_id))
+
+    denial = Denial(user_id=user_id, whole_user=True)
+    moved = write_revocation(denial, lambda: retried(move_on, using=sessions.db), now=now)
+    signals.access_tokens_revoked.send_robust(
+        sender=RefreshTokenFamily, user_id=user_id, client=client
+    )
+    return moved
+
+
 def deny_token(jti: str, *, user_id: Any | None, expires_at: datetime, now: datetime) -> None:
     """Refuse one access token until ``expires_at``, when it expires anyway."""
     denied = RevokedToken.objects

@@ -91,6 +91,15 @@ class RefreshTokenFamilyQuerySet(models.QuerySet["RefreshTokenFamily"]):
         changes = {"revoked_at": now, "revocation_reason": reason, "revoked_by_ip": ip_address}
         return retried(lambda: live.update(**changes), using=live.db)
 
+    def move_to(self, version: int) -> int:
+        """Give the user's new token version to the sessions that can still be used.
+
+        A session of an earlier version is dead, such as one that was opened with a former password
+        while it was being changed. It must stay dead.
+        """
+        usable = self.deciding().filter(revoked_at=None, token_version=version - 1)
+        return usable.update(token_version=version)
+
     def expired(self, before: datetime) -> Self:
         return self.deciding().filter(absolute_expires_at__lt=before)
 

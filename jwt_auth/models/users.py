@@ -58,6 +58,17 @@ class TokenVersionQuerySet(models.QuerySet["TokenVersion"]):
             versions.bulk_create([TokenVersion(user_id=user_id)], ignore_conflicts=True)
             versions.filter(user_id=user_id).update(token_version=F("token_version") + 1)
 
+    def current(self, user_id: Any) -> int:
+        """Read the user's version, after a :meth:`bump` in the same transaction."""
+        user_model = get_user_model()
+        if has_version_field(user_model):
+            database = write_database(user_model)
+            owners: Any = user_model._base_manager.using(database).filter(pk=user_id)
+        else:
+            owners = self.using(write_database(self.model)).filter(user_id=user_id)
+        version: int = owners.values_list("token_version", flat=True).first() or 0
+        return version
+
 
 class TokenVersion(models.Model):
     """The token version of a user whose model has no such field; without a row it is 0."""

@@ -29,8 +29,9 @@ from jwt_auth.users import current_tenant
 class Denial:
     """The sessions and tokens that are being revoked; ``user_id`` ``None`` means of any user.
 
-    ``whole_user`` means everything that the user has: all sessions, and all versions before the
-    next one. Without a user, sessions and tokens, a denial means every session of every user.
+    ``whole_user`` means everything that was issued to the user: all versions before the next one.
+    Which sessions end with them, and which go on, is in the database. Without a user, sessions and
+    tokens, a denial means every session of every user.
     """
 
     user_id: Any | None

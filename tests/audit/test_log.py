@@ -181,6 +181,14 @@ def test_expired_access_token_is_no_news(records: Records, issued: Issued) -> No
     assert (level, fields["reason"]) == ("DEBUG", "expired")
 
 
+def test_revoked_access_tokens_are_recorded(records: Records, user: AbstractBaseUser) -> None:
+    """With who asked for it, if it was a request."""
+    flows.revoke_access_tokens(user.pk, client=BROWSER, now=datetime.now(UTC))
+    ((level, fields),) = records
+    assert (level, fields["event"]) == ("INFO", "access_tokens_revoked")
+    assert (fields["user_id"], fields["ip_address"]) == (str(user.pk), BROWSER.ip_address)
+
+
 def test_denied_token_and_end_of_everything_are_recorded(records: Records) -> None:
     """By an administrator, who has no address here."""
     now = datetime.now(UTC)

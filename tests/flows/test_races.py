@@ -34,7 +34,7 @@ _NEWER = f"{__name__}.NewerHasher"
 
 
 @contextmanager
-def _before_statement(number: int, happen: Callable[[], None]) -> Iterator[None]:
+def before_statement(number: int, happen: Callable[[], object]) -> Iterator[None]:
     seen = 0
 
     def count(execute: Any, *args: Any) -> Any:
@@ -48,13 +48,13 @@ def _before_statement(number: int, happen: Callable[[], None]) -> Iterator[None]
         yield
 
 
-def _change_password(user: AbstractBaseUser) -> None:
+def change_password(user: AbstractBaseUser) -> None:
     elsewhere = get_user_model()._default_manager.get(pk=user.pk)
     elsewhere.set_password("another horse")
     elsewhere.save()
 
 
-def _is_dead(issued: Issued) -> bool:
+def is_dead(issued: Issued) -> bool:
     try:
         refresh(issued)
     except RefreshTokenRefused:
@@ -70,14 +70,14 @@ def test_login_racing_with_password_change_leaves_no_session(
     authenticated = authenticate(username=user.get_username(), password=password)
     assert authenticated is not None
     issued = None
-    with _before_statement(statement, lambda: _change_password(user)):
+    with before_statement(statement, lambda: change_password(user)):
         try:
             issued = log_in(authenticated)
         except LogInRefused:
             return
     # Some user models need fewer statements. Then there was no event in between.
     unchanged = get_user_model()._default_manager.get(pk=user.pk).check_password(password)
-    assert unchanged or _is_dead(issued)
+    assert unchanged or is_dead(issued)
 
 
 @pytest.mark.parametrize("statement", range(10))
@@ -95,7 +95,7 @@ def test_log_ins_that_hash_the_password_anew_at_once_all_succeed(
     def post() -> None:
         answers.append(APIClient().post("/api/auth/login/", credentials, secure=True))
 
-    with _before_statement(statement, post):
+    with before_statement(statement, post):
         post()
     assert [answer.status_code for answer in answers] == [200] * len(answers)
     assert {refusal_of(answer.json()["access_token"]) for answer in answers} == {None}
@@ -107,7 +107,7 @@ def test_log_in_that_hashes_the_password_anew_is_refused_once_it_has_changed(
 ) -> None:
     """The stored hash is of another password, not a new hash of the same one."""
     settings.PASSWORD_HASHERS = [_NEWER, *settings.PASSWORD_HASHERS]
-    with _before_statement(statement, lambda: _change_password(user)):
+    with before_statement(statement, lambda: change_password(user)):
         authenticated: Any = authenticate(username=user.get_username(), password=password)
         if authenticated is None:
             return
@@ -118,7 +118,7 @@ def test_log_in_that_hashes_the_password_anew_is_refused_once_it_has_changed(
         except LogInRefused:
             return
     unchanged = get_user_model()._default_manager.get(pk=user.pk).check_password(password)
-    assert unchanged or _is_dead(issued)
+    assert unchanged or is_dead(issued)
 
 
 @pytest.mark.parametrize("statement", range(2))
@@ -130,7 +130,7 @@ def test_refresh_racing_with_end_leaves_no_session(user: AbstractBaseUser, state
     def log_out() -> None:
         flows.log_out(refresh_tokens=[token], access_token=None, client=BROWSER, now=now)
 
-    with _before_statement(statement, log_out), pytest.raises(RefreshTokenRefused):
+    with before_statement(statement, log_out), pytest.raises(RefreshTokenRefused):
         refresh(issued)
     assert row_of(issued).revocation_reason == Reason.LOGOUT
 
@@ -142,11 +142,11 @@ def test_refresh_racing_with_password_change_leaves_no_session(
     """A refresh that has read the row before the change can't keep the session alive."""
     issued = log_in(user)
     with (
-        _before_statement(statement, lambda: _change_password(user)),
+        before_statement(statement, lambda: change_password(user)),
         pytest.raises(RefreshTokenRefused),
     ):
         refresh(issued)
-    assert _is_dead(issued)
+    assert is_dead(issued)
 
 
 @pytest.mark.parametrize("statement", range(15))
@@ -155,7 +155,7 @@ def test_password_change_racing_with_another_leaves_the_later_ones_session_only(
 ) -> None:
     """If two clients both know the old password, the one whose change was overwritten is out."""
     issued = None
-    with _before_statement(statement, lambda: _change_password(user)):
+    with before_statement(statement, lambda: change_password(user)):
         try:
             issued = flows.change_password(
                 get_user_model()._default_manager.get(pk=user.pk),
@@ -168,12 +168,12 @@ def test_password_change_racing_with_another_leaves_the_later_ones_session_only(
             return
     # Otherwise theirs is the later change, or everything was done before the other one began.
     mine = get_user_model()._default_manager.get(pk=user.pk).check_password("a third staple")
-    assert mine or _is_dead(issued)
+    assert mine or is_dead(issued)
 
 
 def test_user_changed_since_authentication_is_refused(user: AbstractBaseUser) -> None:
     """A user who has been deleted, deactivated or given another password is not logged in."""
-    _change_password(user)
+    change_password(user)
     with pytest.raises(LogInRefused):
         log_in(user)
     fresh = get_user_model()._default_manager.get(pk=user.pk)

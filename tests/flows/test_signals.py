@@ -176,6 +176,15 @@ def test_denied_token_tells_id_and_user(user: AbstractBaseUser) -> None:
     assert heard == [{"jti": "an id", "user_id": user.pk}]
 
 
+def test_revoked_access_tokens_tell_user_and_client(user: AbstractBaseUser) -> None:
+    """No session has ended, so none is named."""
+    log_in(user)
+    with _heard(signals.access_tokens_revoked) as heard, _heard(signals.session_ended) as ended:
+        flows.revoke_access_tokens(user.pk, client=BROWSER, now=NOW)
+    assert heard == [{"user_id": user.pk, "client": BROWSER}]
+    assert ended == []
+
+
 def test_refused_token_tells_token_where_it_is_ours(user: AbstractBaseUser) -> None:
     """An unverified token reports nothing from its content."""
     issued = log_in(user)

@@ -12,10 +12,11 @@ from django.core.management.base import CommandError
 from django.db import connection
 from pytest_django import Settings
 
+from jwt_auth.exceptions import Refusal
 from jwt_auth.flows import Issued
 from jwt_auth.models import RefreshTokenFamily, RevokedToken
 from tests.conftest import MakeUser
-from tests.flows.scene import authenticate, log_in, refusal_of
+from tests.flows.scene import authenticate, log_in, refresh, refusal_of
 from tests.http.site import everything
 from tests.management.commands import output_of
 
@@ -51,6 +52,24 @@ def test_user_loses_every_session_and_token(
     assert refusal_of(bobs) is None
     ended = RefreshTokenFamily.objects.get(pk=issued.family.pk)
     assert (ended.revocation_reason, ended.revoked_by_ip) == ("administrator", None)
+
+
+def test_users_sessions_can_go_on(issued: Issued, bobs: Issued, user: AbstractBaseUser) -> None:
+    """For new roles that must not wait for the next refresh."""
+    said = _run("--user", user.get_username(), "--keep-sessions")
+    assert said == (
+        "Kept 1 sessions of the user. Access tokens issued to the user until now are refused.\n"
+    )
+    assert refusal_of(issued) is Refusal.TOKEN_VERSION
+    assert refusal_of(refresh(issued)) is None
+    assert refusal_of(bobs) is None
+
+
+def test_only_one_users_sessions_can_go_on(issued: Issued) -> None:
+    """Otherwise the option could be taken for one that spares sessions."""
+    with pytest.raises(CommandError, match="add --user"):
+        _run("--all", "--keep-sessions")
+    assert refusal_of(issued) is None
 
 
 def test_user_name_goes_before_key(make_user: MakeUser, issued: Issued, bobs: Issued) -> None:

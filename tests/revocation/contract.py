@@ -72,6 +72,21 @@ class RevocationContract:
         assert refusal_of(other) is None
         assert refusal_of(log_in(type(user)._default_manager.get(pk=user.pk))) is None
 
+    def test_revoked_access_tokens_are_refused_and_the_sessions_go_on(
+        self, user: AbstractBaseUser, make_user: MakeUser
+    ) -> None:
+        """Whether or not the backend knew them. Each session can refresh at once."""
+        known, unknown, other = log_in(user), log_in(user), log_in(make_user("bob"))
+        assert (refusal_of(known), refusal_of(other)) == (None, None)
+        for _ in range(2):
+            flows.revoke_access_tokens(user.pk, client=BROWSER, now=datetime.now(UTC))
+            former = [known, unknown]
+            assert [refusal_of(issued) for issued in former * 2] == [Refusal.TOKEN_VERSION] * 4
+            known, unknown = refresh(known), refresh(unknown)
+            assert [refusal_of(issued) for issued in (known, unknown)] == [None, None]
+            assert [refusal_of(issued) for issued in former] == [Refusal.TOKEN_VERSION] * 2
+        assert refusal_of(other) is None
+
     def test_end_of_everything_refuses_everybody(
         self, user: AbstractBaseUser, make_user: MakeUser
     ) -> None:

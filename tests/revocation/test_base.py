@@ -37,6 +37,10 @@ FLOWS: dict[str, tuple[Flow, Callable[[Issued], Denial]]] = {
         lambda issued: flows.log_out_everywhere(issued.family.user_id, client=BROWSER, now=NOW),
         lambda issued: Denial(user_id=issued.family.user_id, whole_user=True),
     ),
+    "access tokens": (
+        lambda issued: flows.revoke_access_tokens(issued.family.user_id, client=BROWSER, now=NOW),
+        lambda issued: Denial(user_id=issued.family.user_id, whole_user=True),
+    ),
     "deletion": (
         lambda issued: flows.end_deleted_user(issued.family.user_id),
         lambda issued: Denial(user_id=issued.family.user_id, whole_user=True),

@@ -40,6 +40,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 STEP = timedelta(seconds=20)
 
 _PICK = st.integers(0, 5)
+_REVOCATIONS = st.sampled_from(["session", "jti", "user", "access tokens"])
 _names = count()
 
 
@@ -93,7 +94,7 @@ class Issuer(RuleBasedStateMachine):
         except RefreshTokenRefused:
             return
 
-    @rule(pick=_PICK, is_committed=st.booleans(), what=st.sampled_from(["session", "jti", "user"]))
+    @rule(pick=_PICK, is_committed=st.booleans(), what=_REVOCATIONS)
     def revoke(self, pick: int, is_committed: bool, what: str) -> None:
         """In a transaction that is committed or not."""
         self.now += STEP
@@ -110,7 +111,8 @@ class Issuer(RuleBasedStateMachine):
             token = token_of(issued)
             flows.deny_token(token.jti, user_id=owner, expires_at=token.expires_at, now=now)
         elif get_user_model()._default_manager.filter(pk=owner).exists():
-            flows.log_out_everywhere(owner, client=BROWSER, now=now)
+            revoke = flows.log_out_everywhere if what == "user" else flows.revoke_access_tokens
+            revoke(owner, client=BROWSER, now=now)
 
     @rule(pick=_PICK, what=st.sampled_from(["password", "deactivate", "reactivate", "delete"]))
     def change_user(self, pick: int, what: str) -> None:

@@ -54,6 +54,10 @@ def _log_out_everywhere(issued: Issued) -> None:
     flows.log_out_everywhere(issued.family.user_id, client=BROWSER, now=datetime.now(UTC))
 
 
+def _revoke_access_tokens(issued: Issued) -> None:
+    flows.revoke_access_tokens(issued.family.user_id, client=BROWSER, now=datetime.now(UTC))
+
+
 def _change_password(issued: Issued) -> None:
     user = _user_of(issued)
     user.set_password("another horse")
@@ -91,6 +95,7 @@ def _user_of(issued: Issued) -> Any:
 EVENTS: dict[str, tuple[Callable[[Issued], None], Refusal]] = {
     "logout": (_log_out, Refusal.SESSION_ENDED),
     "logout everywhere": (_log_out_everywhere, Refusal.TOKEN_VERSION),
+    "access tokens": (_revoke_access_tokens, Refusal.TOKEN_VERSION),
     "password": (_change_password, Refusal.TOKEN_VERSION),
     "deactivation": (_deactivate, Refusal.TOKEN_VERSION),
     "deletion": (_delete, Refusal.USER_UNKNOWN),
@@ -113,6 +118,15 @@ def test_revocation_is_told_to_services(
     assert refusal_at_service(issued) is refusal
     concerned = event == "everything"
     assert (refusal_at_service(other) is not None) is concerned
+
+
+def test_sessions_that_go_on_are_not_told_to_services(user: AbstractBaseUser) -> None:
+    """A service accepts the next access token of each, and refuses the former ones for good."""
+    issued, other = log_in(user), log_in(user)
+    _revoke_access_tokens(issued)
+    for session in (issued, other):
+        assert refusal_at_service(refresh(session)) is None
+        assert refusal_at_service(session) is Refusal.TOKEN_VERSION
 
 
 def test_repeated_logout_with_one_token_is_recorded_once(user: AbstractBaseUser) -> None:

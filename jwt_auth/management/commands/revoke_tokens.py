@@ -27,11 +27,19 @@ class Command(JWTAuthCommand):
         what.add_argument("--session", metavar="SID", help="a sid claim or an id in the admin")
         what.add_argument("--jti", metavar="JTI", help="the jti claim of one access token")
         what.add_argument("--all", action="store_true", help="every session of every user")
+        parser.add_argument(
+            "--keep-sessions",
+            action="store_true",
+            help="with --user: refuse the access tokens only; the next ones have the current roles",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = datetime.now(UTC)
+        if options["keep_sessions"] and options["user"] is None:
+            raise CommandError("--keep-sessions is for the sessions of one user: add --user.")
         if options["user"] is not None:
-            self._revoke_user(options["user"], now=now)
+            keep_sessions = options["keep_sessions"]
+            self._revoke_user(options["user"], keep_sessions=keep_sessions, now=now)
         elif options["session"] is not None:
             self._revoke_session(options["session"], now=now)
         elif options["jti"] is not None:
@@ -41,15 +49,18 @@ class Command(JWTAuthCommand):
             self.stdout.write(f"Ended {ended} sessions of all users.")
         write_pending_denials()
 
-    def _revoke_user(self, name: str, *, now: datetime) -> None:
+    def _revoke_user(self, name: str, *, keep_sessions: bool, now: datetime) -> None:
         user = _find_user(name)
         if user is None:
             raise CommandError("There is no user with this name or primary key: check --user.")
-        ended = flows.end_user_sessions(user.pk, reason=Reason.ADMINISTRATOR, client=None, now=now)
-        self.stdout.write(
-            f"Ended {len(ended)} sessions of the user."
-            " Access tokens issued to the user until now are refused."
-        )
+        if keep_sessions:
+            kept = flows.revoke_access_tokens(user.pk, client=None, now=now)
+            sessions = f"Kept {kept} sessions of the user."
+        else:
+            reason = Reason.ADMINISTRATOR
+            ended = flows.end_user_sessions(user.pk, reason=reason, client=None, now=now)
+            sessions = f"Ended {len(ended)} sessions of the user."
+        self.stdout.write(f"{sessions} Access tokens issued to the user until now are refused.")
 
     def _revoke_session(self, text: str, *, now: datetime) -> None:
         try:

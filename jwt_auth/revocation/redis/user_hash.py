@@ -17,7 +17,7 @@ class Verdict(Enum):
     """What the hash says about a token that it doesn't refuse."""
 
     GOOD = auto()
-    #: It doesn't know the user or the session: the authority has to be asked.
+    #: It doesn't know the user, the session or the version: the authority has to be asked.
     INCOMPLETE = auto()
     #: A revocation is under way: only the authority knows whether it was committed.
     UNDECIDED = auto()
@@ -57,8 +57,13 @@ class UserHash:
             return Verdict.INCOMPLETE
         if self.session != _LIVE or self.token is not None or self.under_way is not None:
             return Verdict.UNDECIDED
+        known = int(self.version)
+        if known < token.token_version:
+            # Redis was not told of the new version: the revoker has died or is cut off from it. The
+            # sessions go on after flows.revoke_access_tokens(), so the token may well be valid.
+            return Verdict.INCOMPLETE
         if self.active != b"1":
             raise AccessTokenRefused(Refusal.USER_INACTIVE)
-        if self.version != str(token.token_version).encode():
+        if known > token.token_version:
             raise AccessTokenRefused(Refusal.TOKEN_VERSION)
         return Verdict.GOOD

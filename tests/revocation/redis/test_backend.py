@@ -25,7 +25,7 @@ from jwt_auth.revocation.lookup import find_standing
 from jwt_auth.revocation.redis import RedisRevocation
 from jwt_auth.revocation.redis import backend as module
 from jwt_auth.revocation.redis.circuit_breaker import State
-from tests.flows.scene import authenticate, log_in, refusal_of
+from tests.flows.scene import authenticate, log_in, refresh, refusal_of
 from tests.revocation.contract import RevocationContract
 from tests.revocation.redis.scene import (
     cache_at,
@@ -68,6 +68,32 @@ def test_known_session_costs_one_command_and_no_sql(
         found, token = authenticate(issued)
         assert (found, token.session_id) == (user, issued.family.pk)
     assert commands == ["hmget"]
+
+
+def test_version_that_redis_was_not_told_of_is_learned_from_the_database(
+    user: AbstractBaseUser, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """As when a process dies after it has revoked the access tokens: the session goes on.
+
+    The first request of the new version corrects the hash for the former ones, too.
+    """
+    former = known(log_in(user))
+    TokenVersion.objects.bump(user.pk)
+    RefreshTokenFamily.objects.all().move_to(TokenVersion.objects.current(user.pk))
+    issued = known(refresh(former))
+    with django_assert_num_queries(0):
+        assert refusal_of(issued) is None
+        assert refusal_of(former) is Refusal.TOKEN_VERSION
+
+
+def test_version_that_nobody_has_yet_is_refused(
+    user: AbstractBaseUser, backend: RedisRevocation
+) -> None:
+    """By the database, which may have been restored from a backup."""
+    token = token_of(known(log_in(user)))
+    with pytest.raises(AccessTokenRefused) as refused:
+        backend.get_user(replace(token, token_version=9))
+    assert refused.value.reason is Refusal.TOKEN_VERSION
 
 
 def test_first_request_of_session_costs_two_selects(
