@@ -107,8 +107,12 @@ def test_login_from_another_browser_or_system_is_reported(alice: Person) -> None
 
 def test_first_session_ever_is_not_from_a_new_device(alice: Person, make_user: MakeUser) -> None:
     """There is nothing to compare it with; another user's sessions don't count."""
-    Person(make_user("bob")).log_in(FIREFOX)
+    bob = Person(make_user("bob"))
+    bob.log_in(FIREFOX)
+    alice.now = bob.now
     alice.log_in(EDGE)
+    alice.log_in(EDGE)
+    bob.log_in(FIREFOX)
     assert not reported
 
 
