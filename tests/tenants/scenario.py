@@ -90,9 +90,10 @@ class Visitor:
         call = getattr(self.client, method)
         return call(f"/api/auth/{path}", headers=headers, secure=True, format="json", **extra)
 
-    def log_in(self, password: str = PASSWORD) -> int:
+    def log_in(self, password: str = PASSWORD, **extra: Any) -> int:
         """Log in as alice."""
-        answer = self.send("post", "login/", data={"username": "alice", "password": password})
+        credentials = {"username": "alice", "password": password}
+        answer = self.send("post", "login/", data=credentials, **extra)
         self.token = answer.json().get("access_token", "")
         return int(answer.status_code)
 
@@ -145,6 +146,20 @@ def denied() -> list[list[str]]:
     return named
 
 
+def log_in_on_new_devices() -> list[str]:
+    """Log in at each tenant on one more device, twice, and tell who was reported."""
+    from jwt_auth.mail.dispatch import queue
+    from tests.tenants.hook import noted
+
+    assert queue.flush(60)
+    noted.clear()
+    for tenant in ("a", "b", "a", "b"):
+        assert Visitor(tenant).log_in(HTTP_USER_AGENT="curl/8.5.0") == 200
+        # One after the other, because the thread compares each with those before it.
+        assert queue.flush(60)
+    return list(noted)
+
+
 def play() -> dict[str, Any]:
     """Let the tenants' users meet, and tell what they were answered."""
     a, b, at_home = Visitor("a"), Visitor("b"), Visitor("b")
@@ -161,6 +176,7 @@ def play() -> dict[str, Any]:
     told["read_in_other"] = read_in_other(a.token)
     told["changed_from_other"] = change_from_other()
     told["after_change"] = [Visitor("a").log_in(), a.visit()]
+    told["new_devices"] = log_in_on_new_devices()
     told["guesses"] = [Visitor("b").log_in("wrong") for _ in range(3)]
     told["guess_at_other"] = Visitor("a").log_in("wrong")
     with inside("b"):

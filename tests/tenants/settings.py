@@ -7,6 +7,7 @@ from tests.live.settings import CACHES
 
 ALLOWED_HOSTS = [".example.com"]
 JWT_AUTH_CLAIMS = None  # type: ignore[assignment]  # a dotted path in the example
+JWT_AUTH_NEW_DEVICE_HOOK = "tests.tenants.hook.note"
 JWT_AUTH_THROTTLE_RATES = {"login_address": None, "refresh": None, "login_account": "2/hour"}
 CACHES["revocation"] = {
     "BACKEND": "django_redis.cache.RedisCache",

@@ -75,6 +75,7 @@ def _assert_apart(told: dict[str, Any], backend: str, *, by_schema: bool) -> Non
         "read_in_other": "a@example.com",
         "changed_from_other": None if by_schema else ["refused, True"] * 2,
         "after_change": [200, 200],
+        "new_devices": ["a@example.com", "b@example.com"],
         "guesses": [401, 401, 429],
         "guess_at_other": 401,
         "revoke_all_of_other": 200,
