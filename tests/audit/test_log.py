@@ -21,6 +21,7 @@ from rest_framework.exceptions import Throttled
 from jwt_auth import flows, signals
 from jwt_auth.exceptions import (
     AccessTokenRefused,
+    OneTimeTokenRefused,
     RefreshSuperseded,
     RefreshTokenRefused,
     Refusal,
@@ -187,6 +188,27 @@ def test_revoked_access_tokens_are_recorded(records: Records, user: AbstractBase
     ((level, fields),) = records
     assert (level, fields["event"]) == ("INFO", "access_tokens_revoked")
     assert (fields["user_id"], fields["ip_address"]) == (str(user.pk), BROWSER.ip_address)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_time_tokens_are_recorded(
+    records: Records, issued: Issued, user: AbstractBaseUser
+) -> None:
+    """Used, refused and the address that it confirms: neither the token nor the address."""
+    now = datetime.now(UTC)
+    token = flows.issue_one_time_token(
+        user, purpose=flows.EMAIL_CONFIRMATION, lifetime=timedelta(hours=1), now=now
+    )
+    flows.confirm_address(token, client=BROWSER, now=now)
+    with pytest.raises(OneTimeTokenRefused):
+        flows.confirm_address(token, client=BROWSER, now=now)
+    who = {"user_id": str(user.pk), **_FROM}
+    told = {**who, "purpose": "email_confirmation"}
+    assert records == [
+        ("INFO", {"event": "one_time_token_used", **told}),
+        ("INFO", {"event": "email_confirmed", **who}),
+        ("INFO", {"event": "one_time_token_refused", "reason": "used", **told}),
+    ]
 
 
 def test_denied_token_and_end_of_everything_are_recorded(records: Records) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 
+from jwt_auth import flows
 from jwt_auth.keys.stores.base import get_key_store
 from jwt_auth.models import RefreshTokenFamily
 from jwt_auth.tokens import refresh
@@ -49,6 +51,7 @@ class Spy(Site):
     def __init__(self, **defaults: Any) -> None:
         self.answers: list[str] = []
         self.given: set[str] = set()
+        self.mailed: set[str] = set()
         super().__init__(**defaults)
 
     def generic(self, method: str, path: Any, *args: Any, **extra: Any) -> Any:
@@ -91,9 +94,28 @@ def _live_through_everything(site: Spy, credentials: dict[str, str]) -> None:
     site.post("password/change/", {**change, "new_password": "12345678"}, headers=bearer)
     bearer_of = site.post("password/change/", change, headers=bearer).json()["access_token"]
     site.get("/.well-known/jwks.json")
+    _use_one_time_tokens(site)
+    bearer_of = site.post("login/", {**credentials, "password": NEW_PASSWORD}).json()[
+        "access_token"
+    ]
     site.post("logout/", headers={"Authorization": f"Bearer {bearer_of}"})
     bearer_of = site.post("login/", {**credentials, "password": NEW_PASSWORD}).json()
     site.post("logout-all/", headers={"Authorization": f"Bearer {bearer_of['access_token']}"})
+
+
+def _use_one_time_tokens(site: Spy) -> None:
+    user = get_user_model()._default_manager.get()
+    for purpose, path in (
+        (flows.EMAIL_CONFIRMATION, "email/confirm/"),
+        (flows.PASSWORD_RESET, "password/reset/confirm/"),
+    ):
+        token = flows.issue_one_time_token(
+            user, purpose=purpose, lifetime=timedelta(hours=1), now=datetime.now(UTC)
+        )
+        site.mailed.add(token)
+        for sent in (f"{token[:-3]}AAA", token, token):
+            site.post(path, {"token": sent, "new_password": "12345678"})
+            site.post(path, {"token": sent, "new_password": NEW_PASSWORD})
 
 
 def _look_at_the_admin(site: Spy, make_user: MakeUser) -> None:
@@ -134,8 +156,9 @@ def test_no_secret_gets_out(
     assert len(lines) > 30
 
     log = "\n".join(lines)
-    signatures = {token.rpartition(".")[2] for token in site.given}
-    never = hashes | digests | private | passwords
+    signatures = {token.rpartition(".")[2] for token in site.given | site.mailed}
+    never = hashes | digests | private | passwords | site.mailed
+    assert len(site.mailed) == 2
     assert not [secret for secret in never | site.given | signatures if secret in log]
     for answer in site.answers:
         assert not [secret for secret in never if secret in answer]

@@ -175,6 +175,22 @@ def test_every_setting_has_a_check() -> None:
     assert {f"JWT_AUTH_{name}" for _, name, _ in WRONG} == NAMES
 
 
+@pytest.mark.parametrize("setting", ["PASSWORD_RESET_URL", "EMAIL_CONFIRMATION_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://app.example.com/reset#token={token}",
+        "https://app.example.com:8443/#/reset/{token}",
+        "http://localhost:8000/#{token}",
+        "http://127.0.0.1/#{token}",
+        "http://[::1]:8000/#{token}",
+    ],
+)
+def test_page_may_be_anywhere(url: str, setting: str, settings: Settings) -> None:
+    """A single-page app has its route behind the #, and a developer's page no TLS."""
+    assert messages_of(settings, **{setting: url}) == []
+
+
 @pytest.mark.parametrize(("number", "name", "least", "most"), DURATIONS)
 def test_limits_themselves_are_allowed(
     number: str, name: str, least: timedelta, most: timedelta, settings: Settings
@@ -251,6 +267,10 @@ def test_values_that_contradict_each_other_are_an_error(
 @pytest.mark.parametrize(
     ("number", "changes"),
     [
+        ("W103", {"PASSWORD_RESET_URL": "http://app.example.com/#{token}"}),
+        ("W104", {"EMAIL_CONFIRMATION_URL": "http://app.example.com/#{token}"}),
+        ("W105", {"PASSWORD_RESET_URL": "https://app.example.com/{token}"}),
+        ("W106", {"EMAIL_CONFIRMATION_URL": "http://localhost:8000/?token={token}"}),
         ("W055", {"KEY_PUBLISH_AHEAD": timedelta(seconds=419)}),
         ("W001", {"ACCESS_TOKEN_LIFETIME": timedelta(minutes=30, microseconds=1)}),
         (
