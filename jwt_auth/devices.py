@@ -26,8 +26,13 @@ _VARIANT: Final = re.compile(r"^Mobile (?=Safari)|( (Mobile|iOS|WebView|UI/WKWeb
 #: Today's spellings of the systems' makers.
 _SPELLINGS: Final = {"Mac OS X": "macOS", "Chrome OS": "ChromeOS"}
 
-#: The name that an app gives itself in front of its version (RFC 9110 §10.1.5).
-_PRODUCT: Final = re.compile(r"(?!Mozilla\b)([a-z][\w.+-]{1,39})(?:/|$)", re.ASCII | re.IGNORECASE)
+#: The name that an app gives itself, in front of its version (RFC 9110 §10.1.5) or alone.
+_PRODUCT: Final = re.compile(
+    r"(?!Mozilla/|Dalvik/)(?P<name>\w[\w .+-]{0,38}\w(?=/)|\w[\w.+-]{0,38}\w$)", re.ASCII
+)
+
+#: What ua-parser takes every app on a phone for whose name it doesn't know.
+_ANY_APP: Final = frozenset({"Android", "Mobile Safari", "Mobile Safari UI/WKWebView"})
 
 
 def device_name(user_agent: str) -> str:
@@ -45,10 +50,11 @@ def parse_device(user_agent: str) -> tuple[str, str]:
     if found is None:
         return "", ""
     browser = system = ""
+    product = _PRODUCT.match(user_agent)
     if found.user_agent is not None:
         browser = _VARIANT.sub("", found.user_agent.family)[:_LENGTH]
-    elif (product := _PRODUCT.match(user_agent)) is not None:
-        browser = product[1]
+    if product is not None and (found.user_agent is None or found.user_agent.family in _ANY_APP):
+        browser = product["name"]
     if found.os is not None:
         # A device of Apple's is better known by its own name.
         system = next((name for name in ("iPhone", "iPad") if name in user_agent), found.os.family)

@@ -26,7 +26,7 @@ RefreshTokenFamily.objects.create(
     user=user, created_at=now(), last_used_at=now(), expires_at=now(), absolute_expires_at=now(),
     revoked_at=now(), revocation_reason="reuse_detected",
     ip_address="2001:db8:1234:5678:9abc:def0:1234:5678",
-    user_agent="AnApplicationOfACompany/1.2.3-" + "x" * 200,
+    user_agent="AnApplicationOfACompanyWithALongNameToo2/1 (Android 16) " + "x" * 200,
 )
 """
 _WIDTHS = """() => {
