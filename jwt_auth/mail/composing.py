@@ -10,7 +10,6 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils.text import Truncator
-from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth.users import address_of
 
@@ -30,7 +29,6 @@ def template_name(kind: str, part: str) -> str:
     return f"jwt_auth/mail/{kind}_{part}"
 
 
-@sensitive_variables()
 def send(kind: str, user: AbstractBaseUser, context: Mapping[str, Any]) -> None:
     """Compose a message in the active language, and send it to the user's stored address."""
     name = Truncator(_in_one_line(user.get_username())).chars(_NAME_LENGTH)

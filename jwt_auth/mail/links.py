@@ -7,14 +7,12 @@ from datetime import UTC, datetime, timedelta
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.timesince import timesince
-from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth import counting, flows
 from jwt_auth.mail import composing
 from jwt_auth.users import address_of, canonical_address
 
 
-@sensitive_variables()
 def send_link(
     purpose: str, user: AbstractBaseUser, *, url: str | None, lifetime: timedelta
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.views.decorators.debug import sensitive_variables
 
 from jwt_auth import flows
 from jwt_auth.conf import conf
@@ -13,7 +12,6 @@ from jwt_auth.models import write_database
 from jwt_auth.users import address_of, canonical_address
 
 
-@sensitive_variables()
 def send(*, address: str) -> None:
     """Mail a link to each user with this address, who is active and can log in with a password.
 
@@ -29,7 +27,6 @@ def send(*, address: str) -> None:
         )
 
 
-@sensitive_variables()
 def _find_users(address: str) -> list[AbstractBaseUser]:
     """Find the users as Django's ``PasswordResetForm`` does, those with a confirmed address first.
 

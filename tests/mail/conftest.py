@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from jwt_auth import flows
 from jwt_auth.mail import background
 from tests.mail.servers import use_server
 from tests.mailbox import Mailbox, serve
@@ -41,3 +43,17 @@ def mailbox(settings: Settings, links: None) -> Iterator[Mailbox]:
     with serve() as mailbox:
         use_server(settings, mailbox.port)
         yield mailbox
+
+
+@pytest.fixture
+def tokens(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each token that was put into a message."""
+    issued: list[str] = []
+    issue = flows.issue_one_time_token
+
+    def record(*args: Any, **arguments: Any) -> str:
+        issued.append(issue(*args, **arguments))
+        return issued[-1]
+
+    monkeypatch.setattr(flows, "issue_one_time_token", record)
+    return issued

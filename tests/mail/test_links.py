@@ -124,7 +124,9 @@ def test_user_who_can_not_log_in_gets_no_link(make_user: MakeUser, hidden: set[A
 
 
 @pytest.mark.usefixtures("links")
-def test_confirmation_of_a_user_who_is_gone_is_not_sent(make_user: MakeUser) -> None:
+def test_confirmation_of_a_user_who_is_gone_is_not_sent(
+    make_user: MakeUser, tokens: list[str]
+) -> None:
     """Inactive or deleted in the meantime, or without an address."""
     inactive = make_user("inactive", is_active=False)
     gone = make_user("gone")
@@ -135,6 +137,7 @@ def test_confirmation_of_a_user_who_is_gone_is_not_sent(make_user: MakeUser) -> 
     if get_user_model().USERNAME_FIELD != "email":
         deliver("email_confirmation", user_id=str(make_user("addressless", email="").pk))
     assert not mail.outbox
+    assert not tokens
 
 
 def _sharing(make_user: MakeUser, number: int) -> list[AbstractBaseUser]:
