@@ -9,6 +9,7 @@ where the dispatcher of ``JWT_AUTH_MAIL_DISPATCHER`` takes it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from typing import Final
@@ -71,7 +72,7 @@ def at_once(kind: str, **arguments: str) -> None:
         logger.error("%s", error)
 
 
-def after_commit(function: partial[None]) -> None:
+def after_commit(function: Callable[[], None]) -> None:
     """Call it at once, or after the commit of the transaction that the users' database is in.
 
     Before the commit, another thread or process doesn't see a user that the transaction creates.

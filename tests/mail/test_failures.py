@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import NoReturn
 
 import pytest
@@ -91,10 +91,11 @@ def test_error_mail_shows_neither_address_nor_token(
 
     def fail(message: EmailMessage) -> NoReturn:
         error = LookupError()
-        frame, reported = sys._getframe(), None
+        frame: FrameType | None = sys._getframe()
+        reported = None
         while frame is not None and frame.f_code is not test_code:
             reported = TracebackType(reported, frame, frame.f_lasti, frame.f_lineno)
-            frame = frame.f_back  # type: ignore[assignment]  # the test's frame comes first
+            frame = frame.f_back
         request = RequestFactory().get("/")
         reports.append(
             ExceptionReporter(request, LookupError, error, reported).get_traceback_html()
