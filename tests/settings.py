@@ -51,7 +51,9 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 
 TEST_USER_MODEL = os.environ.get("TEST_USER_MODEL", "accounts.User")
 AUTH_USER_MODEL = TEST_USER_MODEL
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.users"]
+# The devices of the recipe in docs/how-to/second-factor.md.
+_OTP = ["django_otp", "django_otp.plugins.otp_totp", "django_otp.plugins.otp_static"]
+INSTALLED_APPS = [*INSTALLED_APPS, *_OTP, "tests.users"]
 if TEST_USER_MODEL != "accounts.User":
     # The example's user isn't swappable, as most projects' is not: another one would clash with it.
     INSTALLED_APPS.remove("example_project.accounts")

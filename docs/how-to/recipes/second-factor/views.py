@@ -1,14 +1,16 @@
-"""A login in two steps: the password, then a code from the user's authenticator app (RFC 6238)."""
+"""A login in two steps: the password, then a code from a device of django-otp, such as an
+authenticator app (RFC 6238).
+"""
 
-import base64
 import hmac
-import time
 from hashlib import sha256
 
-from django.contrib.auth import authenticate, get_user_model, user_logged_in
+from django.contrib.auth import authenticate, get_user_model, user_logged_in, user_login_failed
 from django.core import signing
 from django.core.cache import cache
+from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
+from django_otp import devices_for_user, verify_token
 from rest_framework import serializers
 from rest_framework.exceptions import Throttled
 from rest_framework.parsers import JSONParser
@@ -30,7 +32,8 @@ class PasswordStep(serializers.Serializer):
 
 class CodeStep(serializers.Serializer):
     ticket = serializers.CharField(max_length=1000)
-    code = serializers.RegexField(r"\A[0-9]{6}\Z")
+    device = serializers.CharField(max_length=200)
+    code = serializers.RegexField(r"\A[0-9a-z]{6,16}\Z")  # letters: a recovery code
 
 
 class StepView(APIView):
@@ -41,9 +44,9 @@ class StepView(APIView):
     def get_exception_handler(self):
         return exception_handler
 
-    def token_response(self, user, password=None):
+    def token_response(self, user, *, password=None, claims=None):
         response = Response()
-        issued = open_session(self.request, response, user, password=password)
+        issued = open_session(self.request, response, user, password=password, claims=claims)
         response.data = {
             "access_token": issued.access_token.text,
             "token_type": "Bearer",
@@ -65,11 +68,15 @@ class LoginView(StepView):
         user = authenticate(request._request, username=username, password=password)
         if user is None:
             raise LogInRefused
-        if not user.totp_secret:
-            return self.token_response(user, password)
+        devices = [
+            {"id": device.persistent_id, "name": device.name} for device in devices_for_user(user)
+        ]
+        if not devices:
+            return self.token_response(user, password=password)  # amr: ["pwd"]
         # The hash ties the ticket to the password: after a change of it, the ticket is useless.
         ticket = signing.dumps([str(user.pk), user.get_session_auth_hash()], salt=SALT)
-        return Response({"ticket": ticket}, status=202, headers={"Cache-Control": "no-store"})
+        body = {"ticket": ticket, "devices": devices}
+        return Response(body, status=202, headers={"Cache-Control": "no-store"})
 
 
 class CodeView(StepView):
@@ -78,13 +85,19 @@ class CodeView(StepView):
         step = CodeStep(data=request.data)
         step.is_valid(raise_exception=True)
         user = user_of(step.validated_data["ticket"])
-        # By user, not by ticket: an attacker who knows the password can get any number of tickets.
-        count(("code", user.pk), most=5)
-        number = find_time_step(user.totp_secret, step.validated_data["code"], now=time.time())
-        # Each code counts once: an onlooker must not log in with it (RFC 6238, section 5.2).
-        if number is None or not cache.add(key_of("used", user.pk, number), 1, WINDOW):
+        device = device_of(user, step.validated_data["device"])
+        is_allowed, why = device.verify_is_allowed()
+        if not is_allowed:
+            raise Throttled(wait=(why["locked_until"] - timezone.now()).total_seconds())
+        # This locks the device's row, and accepts a code once.
+        if verify_token(user, device.persistent_id, step.validated_data["code"]) is None:
+            user_login_failed.send(
+                sender=__name__,
+                credentials={"username": user.get_username()},
+                request=request._request,
+            )
             raise LogInRefused
-        return self.token_response(user)
+        return self.token_response(user, claims={"amr": ["pwd", "otp"]})
 
 
 def user_of(ticket):
@@ -98,18 +111,12 @@ def user_of(ticket):
     return user
 
 
-def find_time_step(secret, code, *, now):
-    """Return the number of the half minute that the code is for; one early or late is accepted."""
-    present = int(now // 30)
-    steps = (present, present - 1, present + 1)
-    return next((step for step in steps if hmac.compare_digest(code_of(secret, step), code)), None)
-
-
-def code_of(secret, step):
-    digest = hmac.digest(base64.b32decode(secret), step.to_bytes(8, "big"), "sha1")
-    start = digest[-1] & 15
-    number = int.from_bytes(digest[start : start + 4], "big") & 0x7FFFFFFF
-    return f"{number % 1_000_000:06}"
+def device_of(user, device_id):
+    """Return one of the user's confirmed devices."""
+    for device in devices_for_user(user):
+        if device.persistent_id == device_id:
+            return device
+    raise LogInRefused
 
 
 def count(name, *, most):
