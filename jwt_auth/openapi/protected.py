@@ -13,7 +13,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry
 from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.permissions import AND, NOT, OR, AllowAny, IsAuthenticated
+from rest_framework.permissions import NOT, AllowAny, IsAuthenticated
 
 from jwt_auth.conf import conf
 from jwt_auth.http.authentication import JWTAuthentication
@@ -69,13 +69,12 @@ def _answers_of(permission: Any, *, is_negated: bool = False) -> Iterator[tuple[
     """List code and text of each refusal of a valid token, by a permission or by a part of it."""
     if isinstance(permission, (AllowAny, IsAuthenticated)):
         return
-    if isinstance(permission, (AND, OR, NOT)):
-        operands: dict[str, Any] = vars(permission)
-        for name in ("op1", "op2"):
-            if name in operands:
-                is_other = is_negated != isinstance(permission, NOT)
-                yield from _answers_of(operands[name], is_negated=is_other)
-    else:
+    parts: dict[str, Any] = vars(permission)
+    operands = [parts[name] for name in ("op1", "op2") if name in parts]
+    for operand in operands:
+        is_other = is_negated != isinstance(permission, NOT)
+        yield from _answers_of(operand, is_negated=is_other)
+    if not operands:
         answer = getattr(permission, "exclusion", None) if is_negated else permission
         code, text = (getattr(answer, name, None) for name in ("code", "message"))
         yield code or PermissionDenied.default_code, str(text or PermissionDenied.default_detail)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from functools import wraps
+from typing import Any, Final
 
 from drf_spectacular.extensions import OpenApiViewExtension
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
-from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from jwt_auth.http.views.base import AuthView
@@ -25,13 +24,28 @@ class EndpointExtension(OpenApiViewExtension):
 
     def view_replacement(self) -> type[APIView]:
         # No annotation of the views themselves: they must not need drf-spectacular.
-        return type(self.target.__name__, (self.target,), {"schema": EndpointSchema()})
+        members = {
+            name: _combined(method)
+            for name in APIView.http_method_names
+            if "schema" in getattr(method := getattr(self.target, name, None), "kwargs", ())
+        }
+        return type(self.target.__name__, (self.target,), {"schema": EndpointSchema(), **members})
+
+
+def _combined(method: Any) -> Any:
+    """Put a project's ``@extend_schema`` on top of ours, instead of in its place."""
+
+    @wraps(method)
+    def described(*args: Any, **kwargs: Any) -> Any: ...
+
+    schema = type("Combined", (method.kwargs["schema"], EndpointSchema), {})
+    described.kwargs = {**method.kwargs, "schema": schema}  # type: ignore[attr-defined]  # as in REST framework
+    return described
 
 
 class PublicDocument(APIView):
-    """A stand-in for one of the two views that are plain functions. It never gets a request."""
+    """Stands for a view that is a plain function. It never gets a request."""
 
-    route: ClassVar[str]
     authentication_classes = ()
     permission_classes = (AllowAny,)
     throttle_classes = ()
@@ -39,24 +53,12 @@ class PublicDocument(APIView):
     versioning_class = None
     schema: Any = EndpointSchema()
 
-    def get(self, request: Request) -> Response:
-        """Exist, so that the schema has this method."""
-        raise NotImplementedError
 
-
-class JWKSetDocument(PublicDocument):
-    route = "jwks.json"
-
-
-class MetadataDocument(PublicDocument):
-    route = "oauth-authorization-server"
-
-
-_STAND_INS: Final[tuple[tuple[Any, type[APIView]], ...]] = (
-    (jwks, JWKSetDocument),
-    (metadata, MetadataDocument),
+_ROUTES: Final[tuple[tuple[Any, str], ...]] = (
+    (jwks, "jwks.json"),
+    (metadata, "oauth-authorization-server"),
 )
-for _view, _stand_in in _STAND_INS:
+for _view, _route in _ROUTES:
     # Where REST framework's own class-based views have their class: drf-spectacular looks there.
-    _view.cls = _stand_in
+    _view.cls = type(_view.__name__, (PublicDocument,), {"route": _route, "get": _view})
     _view.initkwargs = {}
