@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+import django
 from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "JWT_AUTH_"
@@ -46,6 +47,30 @@ def jwt_auth_settings(environ: Mapping[str, str]) -> dict[str, object]:
         name: _jwt_auth_value(name, text)
         for name, text in environ.items()
         if name.startswith(PREFIX) and name not in KEY_VARIABLES
+    }
+
+
+def mail_settings(environ: Mapping[str, str], *, printed_by: str | None) -> dict[str, object]:
+    """Return the settings of the mail server, or of a backend that prints the mails.
+
+    From Django 6.1 on, one setting replaces those whose names begin with `EMAIL_`.
+    """
+    smtp = {
+        "host": environ.get("EMAIL_HOST") or "localhost",
+        "port": number(environ, "EMAIL_PORT", default=25),
+        "username": environ.get("EMAIL_HOST_USER", ""),
+        "password": environ.get("EMAIL_HOST_PASSWORD", ""),
+        "use_tls": flag(environ, "EMAIL_USE_TLS", default=False),
+        "timeout": number(environ, "EMAIL_TIMEOUT", default=10),  # seconds
+    }
+    backend = printed_by or "django.core.mail.backends.smtp.EmailBackend"
+    if django.VERSION >= (6, 1):
+        mailer = {"BACKEND": backend, "OPTIONS": {} if printed_by else smtp}
+        return {"MAILERS": {"default": mailer}}
+    names = {"username": "HOST_USER", "password": "HOST_PASSWORD"}
+    return {
+        "EMAIL_BACKEND": backend,
+        **{f"EMAIL_{names.get(name, name.upper())}": value for name, value in smtp.items()},
     }
 
 

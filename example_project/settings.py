@@ -180,6 +180,13 @@ JWT_AUTH_KEY_STORE = {
     "OPTIONS": {"PATH": str(DATA_DIR / "keys")},
 }
 JWT_AUTH_CLAIMS = "example_project.accounts.claims.claims_of"
+JWT_AUTH_SESSION_LIFETIMES = "example_project.accounts.lifetimes.lifetimes_of"
+# The page that the links in mails open. Not from the Host header, which a client chooses. The token
+# is in the fragment, which browsers don't send, so no server's log has it.
+PAGE_URL = os.environ.get("PAGE_URL") or ("http://127.0.0.1:8000/" if DEBUG else "")
+if PAGE_URL:
+    JWT_AUTH_PASSWORD_RESET_URL = f"{PAGE_URL}#reset={{token}}"
+    JWT_AUTH_EMAIL_CONFIRMATION_URL = f"{PAGE_URL}#confirm={{token}}"
 if REDIS_URL:
     JWT_AUTH_REVOCATION = {
         "BACKEND": "jwt_auth.revocation.redis.RedisRevocation",
@@ -187,6 +194,19 @@ if REDIS_URL:
     }
 # At the end, so that the environment overrides the settings above.
 globals().update(environment.jwt_auth_settings(os.environ))
+
+
+# Mail
+
+# With DEBUG and without a server, the terminal shows the mails. Without DEBUG nothing does: their
+# links would be in a log.
+PRINTS_MAIL = DEBUG and not os.environ.get("EMAIL_HOST")
+globals().update(
+    environment.mail_settings(
+        os.environ, printed_by="example_project.demo.mail.TerminalBackend" if PRINTS_MAIL else None
+    )
+)
+DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL") or "jwt_auth <noreply@example.test>"
 
 
 # HTTP

@@ -77,6 +77,8 @@ JWT_AUTH_KEY_STORE = {
 JWT_AUTH_REVOCATION = {"BACKEND": "jwt_auth.revocation.database.DatabaseRevocation"}
 # A test finds messages in mail.outbox as soon as a request has been answered.
 JWT_AUTH_MAIL_DISPATCHER = "jwt_auth.mail.dispatch.at_once"
+# The lifetimes of the settings, which tests change.
+JWT_AUTH_SESSION_LIFETIMES = None  # type: ignore[assignment]  # a dotted path in the example
 # Tests that want a throttle set its rate.
 JWT_AUTH_THROTTLE_RATES = {
     "login_account": None,

@@ -34,4 +34,5 @@ def page(request: HttpRequest) -> HttpResponse:
     """
     # `manage.py demo` creates these accounts, and only with DEBUG on.
     accounts = {"accounts": ACCOUNTS, "password": PASSWORD} if settings.DEBUG else {}
-    return HttpResponse(render_to_string("demo/page.html", accounts, request), headers=HEADERS)
+    context = {**accounts, "prints_mail": settings.PRINTS_MAIL}
+    return HttpResponse(render_to_string("demo/page.html", context, request), headers=HEADERS)

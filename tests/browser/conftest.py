@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pytest_django import DjangoDbBlocker
 
+from tests import mailbox as mailboxes
 from tests.browser import webkit
 from tests.browser.devices import PATIENCE, Device, Stage
 from tests.browser.engines import ENGINE, EXECUTABLE, PACKAGES, start, type_of
@@ -54,8 +55,18 @@ def drivable() -> None:
 
 
 @pytest.fixture(scope="session")
+def mailbox() -> Iterator[mailboxes.Mailbox]:
+    """The mail server of the stage."""
+    with mailboxes.serve() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def stage(
-    drivable: None, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
+    drivable: None,
+    mailbox: mailboxes.Mailbox,
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_blocker: DjangoDbBlocker,
 ) -> Iterator[Stage]:
     """The example project over HTTPS, with the tests' page and faults."""
     folder = tmp_path_factory.mktemp("browser")
@@ -67,6 +78,8 @@ def stage(
             DJANGO_SETTINGS_MODULE="tests.browser.stage.settings",
             ALLOWED_HOSTS="127.0.0.1,.localhost",
             STAGE_FAULTS=str(faults),
+            EMAIL_HOST=mailbox.hostname,
+            EMAIL_PORT=str(mailbox.port),
             GUNICORN_CMD_ARGS="--preload",  # a killed worker's successor is there at once
         )
         with site.serve() as server:

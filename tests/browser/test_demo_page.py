@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.browser.conftest import DESKTOP, PHONE, Meet
-from tests.browser.devices import wait_until
+from tests.browser.devices import COOKIE, wait_until
 from tests.browser.engines import ENGINE
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 
+#: Seconds.
+DAY = 86_400
 #: What the story tells; the server's words are in it.
 STORY = [
     "POST /api/auth/refresh/ 200",
@@ -92,6 +95,7 @@ def test_story_that_the_server_forgives_says_so(meet: Meet, name: str, stage: St
         view.says(told)
         view.press("Refresh now")
         view.says("Refreshed: a new access token and a new cookie.")
+        view.page.close()  # it would ask a server that has gone
 
 
 @pytest.mark.parametrize("account", ["demo", "demo-admin"])
@@ -147,3 +151,24 @@ def test_login_is_shown_before_the_server_answers(meet: Meet, name: str, stage: 
         assert not heading.is_visible()
     view.is_in(name)
     new.says("Not logged in.")
+
+
+@pytest.mark.parametrize(("is_kept", "days"), [(False, 7), (True, 30)])
+def test_person_who_asks_stays_logged_in_for_longer(
+    meet: Meet, name: str, is_kept: bool, days: int
+) -> None:
+    """The browser keeps the cookie for as long, and the page says it."""
+    person = meet()
+    view = person.open()
+    view.page.get_by_label("Stay logged in").set_checked(is_kept)
+    view.log_in(name)
+    view.is_in(name)
+    view.press("Refresh now")
+    view.says("Refreshed: a new access token and a new cookie.")
+    [cookie] = [found for found in person.context.cookies() if found.get("name") == COOKIE]
+    assert abs(cookie.get("expires", 0) - time.time() - days * DAY) < DAY / 2
+    reading = view.page.locator("#session-reading").inner_text()
+    assert reading in {f"{days} d 0 h", f"{days - 1} d 23 h"}
+    view.press("Log out")
+    view.says("Logged out.")
+    assert not view.page.get_by_label("Stay logged in").is_checked()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.live, pytest.mark.example]
 
 #: The browser's, as the list of sessions has it.
-NAME = {"chromium": "Chrome", "firefox": "Firefox", "webkit": "Safari"}[ENGINE]
+NAME = {"chromium": "HeadlessChrome", "firefox": "Firefox", "webkit": "Safari"}[ENGINE]
 #: Each size and each scheme, before the rest of the pairs.
 LOOKS = [(PHONE, "dark"), (DESKTOP, "light"), (PHONE, "light"), (DESKTOP, "dark")]
 NEW_PASSWORD = "a battery of correct horses"
@@ -77,7 +77,9 @@ def call_all(view: Any, name: str) -> None:
     answers = {
         "api/hello/": re.compile(f'^200 {{"hello":"{name}"}}$'),
         "api/tenant/": re.compile('^200 {"tenant":"acme"}$'),
-        "api/admin/metrics/": re.compile("^403 You do not have permission"),
+        "api/admin/metrics/": re.compile(
+            r"^403 role_required refused by AdminOnly: This requires the role admin\.$"
+        ),
     }
     for path, answer in answers.items():
         view.press(f"Call {path}")

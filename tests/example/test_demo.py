@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.contrib.auth import authenticate, get_user_model
+from django.core.mail import EmailMultiAlternatives
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from pytest_django import Settings
 
+from example_project.demo.mail import TerminalBackend
 from example_project.demo.management.commands import demo
 from jwt_auth.keys.stores.file import FileKeyStore
 from tests.flows.scene import log_in, row_of
@@ -46,6 +49,40 @@ def test_demo_makes_keys_and_two_users(file_store: FileKeyStore) -> None:
     assert (demo.is_staff, demo.is_superuser) == (False, False)
     assert [group.name for group in admin.groups.all()] == ["admin"]
     assert (admin.is_staff, admin.is_superuser) == (True, True)
+
+
+def test_links_in_mails_lead_to_the_port(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever was free, unless PAGE_URL names a page."""
+    settings.PAGE_URL = "http://127.0.0.1:8000/"
+    settings.JWT_AUTH_EMAIL_CONFIRMATION_URL = None
+    for page, link in {"": "http://127.0.0.1:8123/", "x": settings.PAGE_URL}.items():
+        monkeypatch.setenv("PAGE_URL", page)
+        settings.JWT_AUTH_PASSWORD_RESET_URL = f"{settings.PAGE_URL}#reset={{token}}"
+        _run("--no-serve", "--port", "8123")
+        assert f"{link}#reset={{token}}" == settings.JWT_AUTH_PASSWORD_RESET_URL
+        assert settings.JWT_AUTH_EMAIL_CONFIRMATION_URL is None
+
+
+@pytest.mark.parametrize("prints", [True, False])
+def test_demo_says_where_the_mails_go(settings: Settings, prints: bool) -> None:
+    """To the terminal if there is no mail server."""
+    settings.PRINTS_MAIL = prints
+    assert ("demo@example.test gets it here" in _run("--no-serve")) is prints
+
+
+def test_printed_mail_has_its_link_in_one_line() -> None:
+    """As nothing that goes over the wire: a person copies it."""
+    link = f"http://127.0.0.1:8000/#reset={'x' * 700}"
+    mail = EmailMultiAlternatives("Set a password", f"Open:\n\n{link}\n", to=["a@b.test"])
+    mail.attach_alternative("<p>Open</p>", "text/html")
+    printed = io.StringIO()
+    TerminalBackend(stream=printed).send_messages([mail])
+    lines = printed.getvalue().splitlines()
+    assert link in lines
+    assert "---- Mail to a@b.test: Set a password" in lines
+    assert "<p>" not in printed.getvalue()
 
 
 def test_second_run_mends_and_ends_no_session() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+import django
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
@@ -143,6 +144,38 @@ def test_wrong_variable_is_named_by_the_checks(name: str, text: str) -> None:
     assert all(problem.hint for problem in problems)
 
 
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
+
+
+@pytest.mark.parametrize("printed_by", [None, "example.Printer"])
+def test_mail_server_is_read(printed_by: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each of Django's two ways to name it; a variable that is empty is none."""
+    environ = {"EMAIL_HOST": "mx", "EMAIL_PORT": "587", "EMAIL_USE_TLS": "1", "EMAIL_TIMEOUT": ""}
+    monkeypatch.setattr(django, "VERSION", (6, 0))
+    former = environment.mail_settings(environ, printed_by=printed_by)
+    assert former == {
+        "EMAIL_BACKEND": printed_by or SMTP,
+        "EMAIL_HOST": "mx",
+        "EMAIL_PORT": 587,
+        "EMAIL_HOST_USER": "",
+        "EMAIL_HOST_PASSWORD": "",
+        "EMAIL_USE_TLS": True,
+        "EMAIL_TIMEOUT": 10,
+    }
+    monkeypatch.setattr(django, "VERSION", (6, 1))
+    mailers = environment.mail_settings(environ, printed_by=printed_by)
+    options = {
+        "host": "mx",
+        "port": 587,
+        "username": "",
+        "password": "",
+        "use_tls": True,
+        "timeout": 10,
+    }
+    mailer = {"BACKEND": printed_by or SMTP, "OPTIONS": {} if printed_by else options}
+    assert mailers == {"MAILERS": {"default": mailer}}
+
+
 def _manage(command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
@@ -212,3 +245,29 @@ def test_redis_url_has_redis_answer_revocation_checks(
     written = _manage("diffsettings", tmp_path, DEBUG="1", **variables).stdout
     found = re.search(r"^JWT_AUTH_REVOCATION = (.+?)(?:  ###)?$", written, re.MULTILINE)
     assert (ast.literal_eval(found[1]) if found else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"DEBUG": "1"}, ("http://127.0.0.1:8000/#reset={token}", True)),
+        ({"DEBUG": "1", "EMAIL_HOST": "mx"}, ("http://127.0.0.1:8000/#reset={token}", False)),
+        ({"DEBUG": "0"}, (None, False)),
+        (
+            {"DEBUG": "0", "PAGE_URL": "https://app.test/", "EMAIL_HOST": "mx"},
+            ("https://app.test/#reset={token}", False),
+        ),
+        (
+            {"DEBUG": "1", "JWT_AUTH_PASSWORD_RESET_URL": "https://other.test/#{token}"},
+            ("https://other.test/#{token}", True),
+        ),
+    ],
+)
+def test_page_of_the_links_is_read(
+    variables: Mapping[str, str], expected: object, tmp_path: Path
+) -> None:
+    """Only with DEBUG is there a default, and only then does a mail go to the terminal."""
+    written = _manage("diffsettings", tmp_path, SECRET_KEY="x", **variables).stdout
+    link = re.search(r"^JWT_AUTH_PASSWORD_RESET_URL = '(.+)'", written, re.MULTILINE)
+    printed = re.search(r"^PRINTS_MAIL = True", written, re.MULTILINE)
+    assert (link and link[1], bool(printed)) == expected

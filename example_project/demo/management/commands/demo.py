@@ -25,6 +25,8 @@ MESSAGE = """
   Page    {address}/
   Log in  demo / {password}   (demo-admin / {password}: role admin, and {address}/admin/)
 
+  Mail    {mail}
+
   curl -c jar {address}/api/auth/login/ -d username=demo -d password={password}
   curl {address}/api/hello/ -H "Authorization: Bearer <access_token from above>"
   curl -c jar -b jar -X POST {address}/api/auth/refresh/
@@ -67,11 +69,23 @@ class Command(JWTAuthCommand):
         for account in ACCOUNTS:
             make_user(account)
         self.check()
-        self.stdout.write(MESSAGE.format(address=f"http://{HOST}:{port}", password=PASSWORD))
+        address = f"http://{HOST}:{port}"
+        point_links_to(f"{address}/")
+        mail = "demo@example.test gets it here" if settings.PRINTS_MAIL else "goes to EMAIL_HOST"
+        self.stdout.write(MESSAGE.format(address=address, password=PASSWORD, mail=mail))
         self.stdout.flush()  # the server never ends
         if not no_serve:
             # The reloader would run this command a second time, in a child process.
             call_command("runserver", f"{HOST}:{port}", use_reloader=False)
+
+
+def point_links_to(page: str) -> None:
+    """Let the links in mails lead to the port that was found, unless PAGE_URL names a page."""
+    if os.environ.get("PAGE_URL"):
+        return
+    for name in ("JWT_AUTH_PASSWORD_RESET_URL", "JWT_AUTH_EMAIL_CONFIRMATION_URL"):
+        if url := getattr(settings, name, None):
+            setattr(settings, name, url.replace(settings.PAGE_URL, page))
 
 
 def find_free_port(ports: Iterable[int]) -> int:

@@ -6,6 +6,7 @@ import { showClaims } from "./claims.js";
 import { byId, element, say } from "./dom.js";
 import { Form } from "./forms.js";
 import { keyMarks, keyReading, loadKeys, showKeys } from "./keys.js";
+import { CHANGED, MailForms } from "./mails.js";
 import { SessionList, sessionMarks } from "./sessions.js";
 import { showSide } from "./sides.js";
 import { Story } from "./story.js";
@@ -24,6 +25,7 @@ let tokens = []; // the claims of this session's access tokens that this tab has
 let keys = { dated: false, keys: [] };
 let entering = false; // this tab's form is logging in
 let leaving = ""; // the text for the end of the session, if this tab has asked for it
+let isReset = false; // this tab has reset a password, perhaps that of its own session
 let playing = false; // the story of the stolen cookie
 let isStolen = false; // the story has come to the end of the session
 
@@ -117,7 +119,7 @@ function forget(isSameUser = false) {
   shown = null;
   tokens = [];
   sessionList.show([], now());
-  for (const id of ["claims", "calls", "keys", "who", "summary"]) byId(id).replaceChildren();
+  for (const id of ["claims", "calls", "keys", "who", "summary", "address-about"]) byId(id).replaceChildren();
   if (!isSameUser) byId("log").replaceChildren();
   byId("greeting").textContent = "Logged in";
   changeForm.empty();
@@ -150,11 +152,15 @@ function tokenMarks() {
 
 async function showUser() {
   const { sid } = shown;
-  const { username } = await getJSON("api/auth/me/");
+  const { username, email } = await getJSON("api/auth/me/");
   if (shown?.sid !== sid) return; // another user by now
   byId("who").textContent = username;
   byId("greeting").textContent = `Logged in as ${username}`;
   byId("change-username").value = username;
+  byId("address-about").textContent = email
+    ? `A mail with a link goes to ${email}. Its owner opens the link and presses a button.`
+    : "This account has no address.";
+  byId("send-confirmation").hidden = !email;
 }
 
 async function showSessions() {
@@ -208,10 +214,10 @@ const changeForm = new Form(byId("change"), {
   onReady: () => note("You can try to change the password again now."),
 });
 
-async function login({ username, password }) {
+async function login({ username, password, remember_me: remember }) {
   entering = true;
   try {
-    await auth.login(username, password);
+    await auth.login(username, password, { rememberMe: remember !== undefined });
   } catch (error) {
     if (error.status === 429) loginForm.wait(error.retryAfter);
     else loginForm.refuse(problem(error), error.status === 401 ? ["username", "password"] : []);
@@ -238,6 +244,23 @@ async function changePassword({ old_password: former, new_password: next }) {
   changeForm.empty();
   byId("change-username").value = byId("who").textContent;
   note("The password is changed. Every other session has ended.", "good");
+}
+
+new MailForms({
+  note,
+  ask: (email) => auth.requestPasswordReset(email),
+  reset: resetPassword,
+  confirm: (token) => auth.confirmEmail(token),
+});
+
+async function resetPassword(token, password) {
+  isReset = true;
+  try {
+    await auth.resetPassword(token, password);
+  } catch (error) {
+    isReset = error.code === "answer_lost";
+    throw error;
+  }
 }
 
 function showRefusal(error) {
@@ -289,6 +312,12 @@ byId("logout").addEventListener("click", () => leave(() => auth.logout(), "Logge
 byId("logout-all").addEventListener("click", () =>
   leave(() => auth.logoutAll(), "Logged out on every device."),
 );
+byId("send-confirmation").addEventListener("click", () =>
+  attempt(async () => {
+    await auth.sendEmailConfirmation();
+    note("The mail is on its way.", "good");
+  }),
+);
 byId("replay").addEventListener("click", replay);
 byId("log-in-again").addEventListener("click", () => showLoggedOut("Not logged in."));
 byId("reload-sessions").addEventListener("click", () =>
@@ -304,6 +333,7 @@ auth.addEventListener("change", () => {
   const claims = auth.claims;
   if (claims === null || claims.jti === shown?.jti) return;
   const text = whatHappened(claims);
+  isReset = false;
   attempt(() => showToken(claims));
   note(text, "good");
 });
@@ -315,9 +345,12 @@ function whatHappened(claims) {
   return "Refreshed: a new access token and a new cookie.";
 }
 
-auth.addEventListener("sessionend", ({ detail }) =>
-  isStolen ? showEnded(detail.reason) : showLoggedOut(leaving || REASONS[detail.reason]),
-);
+auth.addEventListener("sessionend", ({ detail }) => {
+  const text = leaving || (isReset ? CHANGED : REASONS[detail.reason]);
+  isReset = false;
+  if (isStolen) showEnded(detail.reason);
+  else showLoggedOut(text);
+});
 
 addEventListener("offline", () => note("Offline. The session waits for the network.", "bad"));
 addEventListener("online", () => note("Online again.", "good"));

@@ -1,7 +1,7 @@
 // The user's open sessions, with this device first, and a button that ends another one.
 
 import { element } from "./dom.js";
-import { ago, device, moment } from "./words.js";
+import { ago, moment } from "./words.js";
 
 const FEW = 5;
 
@@ -41,7 +41,8 @@ export class SessionList {
 
   #item(session, now) {
     const opened = new Date(session.created_at);
-    const name = device(session.user_agent);
+    // The server knows most browsers and apps by their user agents.
+    const name = session.device || session.user_agent.slice(0, 60) || "Unknown device";
     const details = [
       session.ip_address,
       `opened ${moment(opened, now)}`,

@@ -5,14 +5,20 @@ import { byId } from "./dom.js";
 
 const HEADINGS = { in: "greeting", out: "login-heading", ended: "ended-heading" };
 
+// The side that is shown, or that a panel covers.
+let current = "out";
+
 // If the focused element disappears, the focus moves to the heading of the side that appears.
 export function showSide(side) {
+  current = side;
   const focused = document.activeElement?.closest("[data-when]");
   for (const part of document.querySelectorAll("[data-when]"))
     part.hidden = !part.dataset.when.split(" ").includes(side);
-  if (focused?.hidden) byId(HEADINGS[side]).focus();
+  if (focused?.hidden) focusSide();
   remember(side);
 }
+
+export const focusSide = () => byId(HEADINGS[current]).focus();
 
 // For first.js, at the next visit.
 function remember(side) {

@@ -1,4 +1,4 @@
-// Put times, devices and errors into words.
+// Put times and errors into words.
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -36,31 +36,6 @@ export const clock = (date) => clockFormat.format(date);
 
 export function moment(date, now) {
   return Math.abs(now - date) < (DAY / 2) * 1000 ? clock(date) : dateFormat.format(date);
-}
-
-const BROWSERS = [
-  ["Edg/", "Edge"],
-  ["OPR/", "Opera"],
-  ["Firefox/", "Firefox"],
-  ["Chrome/", "Chrome"],
-  ["Safari/", "Safari"],
-];
-const SYSTEMS = [
-  ["Android", "Android"],
-  ["iPhone", "iPhone"],
-  ["iPad", "iPad"],
-  ["Windows", "Windows"],
-  ["Mac OS", "macOS"],
-  ["Linux", "Linux"],
-];
-
-// The order matters: a browser's user agent also names the browsers that are listed after it.
-export function device(userAgent) {
-  const find = (pairs) => pairs.find(([mark]) => userAgent.includes(mark))?.[1];
-  const browser = find(BROWSERS);
-  if (browser === undefined) return userAgent.slice(0, 60) || "Unknown device";
-  const system = find(SYSTEMS);
-  return system === undefined ? browser : `${browser} on ${system}`;
 }
 
 export function summary({ roles, tenant }) {
