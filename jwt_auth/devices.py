@@ -32,7 +32,7 @@ _PRODUCT: Final = re.compile(
 )
 
 #: What ua-parser takes every app on a phone for whose name it doesn't know.
-_ANY_APP: Final = frozenset({"Android", "Mobile Safari", "Mobile Safari UI/WKWebView"})
+_ANY_APP: Final = frozenset({"Android", "Mobile Safari UI/WKWebView"})
 
 
 def device_name(user_agent: str) -> str:
