@@ -162,7 +162,6 @@ def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None
         "ROLES",
         "TENANT",
         "LOCAL_USER",
-        "NEW_DEVICE_HOOK",
         "SESSION_LIFETIMES",
     }:  # the example's path is the project's own to make
         good = "tests.users.models.roles_of"
