@@ -227,6 +227,10 @@ def test_system_without_another_thread_uses_those_that_there_are(
 
 _PROCESS = """
 import os
+
+import django
+
+django.setup()
 from jwt_auth.mail import background
 background._DELAY = (3600, 3600)
 queue = background.BackgroundQueue(capacity=9, threads=2, name="mail")
