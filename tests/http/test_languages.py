@@ -113,14 +113,6 @@ def _texts(body: Any) -> Iterator[str]:
         yield str(body)
 
 
-@pytest.fixture(autouse=True)
-def _default_language() -> Iterator[None]:
-    """Start and end with the project's language: LocaleMiddleware leaves a thread with its last."""
-    translation.deactivate()
-    yield
-    translation.deactivate()
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("situation", REQUESTS)
 def test_answer_has_no_text_in_english(situation: str, language: str, session: Session) -> None:
