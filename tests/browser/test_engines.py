@@ -106,6 +106,19 @@ def test_person_logs_in_on_the_page(device: Device, stage: Stage) -> None:
     wait_until(lambda: shows(tab, f"Logged in as {device.username}"), "the session is lost")
 
 
+@pytest.mark.engines
+def test_token_of_a_link_leaves_the_address_bar(device: Device, stage: Stage) -> None:
+    """It is in no entry of the history either: a reload shows the log-in again."""
+    tab = device.blank()
+    tab.goto(stage.url("/#reset=not.a.token"))
+    wait_until(lambda: shows(tab, "Choose a new password"), "no form")
+    assert tab.evaluate("location.href") == stage.url("/")
+    assert "not.a.token" not in tab.evaluate("document.documentElement.outerHTML")
+    tab.reload()
+    wait_until(lambda: shows(tab, "The life of a session"), "no log-in")
+    assert not shows(tab, "Choose a new password")
+
+
 def go_back(tab: Page) -> None:
     """Have the page go back. Playwright hears nothing of one that comes out of a cache."""
     from playwright.sync_api import Error
