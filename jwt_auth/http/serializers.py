@@ -82,7 +82,9 @@ class StrictBooleanField(serializers.BooleanField):
 class LoginSerializer(serializers.Serializer[Any]):
     username = UsernameField(max_length=1024)
     password = TextField(max_length=4096)
-    remember_me = StrictBooleanField(default=False)
+    # bool() is False. If the value itself were given, the schema would have a default, and some
+    # generators of clients would then require the field.
+    remember_me = StrictBooleanField(default=bool)
 
     def to_internal_value(self, data: Any) -> Any:
         """Tell a client without ``username`` where the user's name, sent as another, belongs."""

@@ -1,0 +1,46 @@
+"""The schema against the running server: a small, repeatable share of what `python -m
+tests.live.schema` sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from tests.live.databases import scratch_database
+from tests.live.schema.fuzzing import USER, attack, prepare
+from tests.live.site import Site
+from tests.neighbours.packages import optional
+
+optional("schemathesis")
+
+pytestmark = [pytest.mark.live, pytest.mark.example]
+
+#: At least; the phases "examples" and "coverage" alone send more.
+CASES = 500
+
+
+@pytest.fixture
+def own_site(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Site]:
+    """A site of its own: the attack changes its user's password, and ends sessions."""
+    folder = tmp_path / "site"
+    folder.mkdir(mode=0o700)
+    with scratch_database(folder, django_db_blocker) as database:
+        yield Site.create(folder, database, USER)
+
+
+def test_server_answers_as_the_schema_says(
+    own_site: Site, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """No 5xx, and no status, header or body that the schema doesn't describe."""
+    site, knowledge = prepare(own_site)
+    with site.serve() as server:
+        result = attack(server, site, knowledge, examples=3, seed=1, log=tmp_path / "log")
+    record_property("cases", str(result.cases))
+    assert result.is_good, result.report
+    assert result.cases >= CASES
+    answered = {status for statuses in result.statuses.values() for status in statuses}
+    assert {200, 204, 400, 401, 404, 415} <= answered
