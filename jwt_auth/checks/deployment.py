@@ -16,6 +16,7 @@ from django.utils.encoding import force_bytes
 
 from jwt_auth.check_messages import FILE_STORE, setting_line, warning
 from jwt_auth.checks.keys import find_key_problem
+from jwt_auth.checks.mail import check_mail_deployment
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.checks.signing import check_signing
 from jwt_auth.checks.views import mounted_views
@@ -51,6 +52,7 @@ def check_deployment(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
         _check_revocation,
         _check_throttles,
         _check_views,
+        check_mail_deployment,
     ):
         messages += check()
     return messages

@@ -18,6 +18,7 @@ from jwt_auth.encoding import base64url_encode
 from tests.checks.scene import advice_of, change_key, ids_of
 from tests.keys.issuer import Issuer
 from tests.keys.remote.service import Answer
+from tests.mail.servers import use_server
 
 pytestmark = pytest.mark.smoke
 
@@ -30,6 +31,9 @@ def _production(settings: Settings) -> None:
     settings.DEBUG = False
     settings.SECURE_SSL_REDIRECT = True
     settings.CACHES = {"default": REDIS_CACHE}
+    settings.DEFAULT_FROM_EMAIL = "accounts@example.com"
+    del settings.JWT_AUTH_MAIL_DISPATCHER
+    use_server(settings, 25)
 
 
 def _only() -> CheckMessage:
