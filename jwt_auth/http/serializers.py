@@ -82,9 +82,8 @@ class StrictBooleanField(serializers.BooleanField):
 class LoginSerializer(serializers.Serializer[Any]):
     username = UsernameField(max_length=1024)
     password = TextField(max_length=4096)
-    # bool() is False. If the value itself were given, the schema would have a default, and some
-    # generators of clients would then require the field.
-    remember_me = StrictBooleanField(default=bool)
+    # Without a default: some generators of clients require a field whose schema has one.
+    remember_me = StrictBooleanField(required=False)
 
     def to_internal_value(self, data: Any) -> Any:
         """Tell a client without ``username`` where the user's name, sent as another, belongs."""

@@ -144,3 +144,13 @@ def test_open_session_passes_it_on(user: AbstractBaseUser, remember_me: bool) ->
     request = RequestFactory().get("/")
     sessions.open_session(request, response, user, remember_me=remember_me)
     assert _max_age(response) == (20 if remember_me else 1) * DAY
+
+
+@pytest.mark.parametrize("format", ["multipart", "json"])
+def test_login_without_the_field_is_not_remembered(
+    format: str,  # noqa: A002  # as the client calls it
+    site: Site,
+    credentials: dict[str, str],
+) -> None:
+    """The field is optional, in a form as in JSON."""
+    assert site.post("login/", credentials, format=format).status_code == 200

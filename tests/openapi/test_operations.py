@@ -226,3 +226,10 @@ def test_user_has_the_type_of_its_key(describe: Describe, settings: Settings) ->
     expected = types.get(settings.AUTH_USER_MODEL, {"type": "integer"})
     user = describe()["components"]["schemas"]["AuthUser"]
     assert user["properties"]["id"] == expected
+
+
+def test_optional_field_has_no_default(describe: Describe) -> None:
+    """With one, openapi-typescript would make it a required field of the client's type."""
+    login = describe()["components"]["schemas"]["AuthLogin"]
+    assert login["required"] == ["password", "username"]
+    assert login["properties"]["remember_me"] == {"type": "boolean"}

@@ -47,7 +47,7 @@ class LoginView(AuthView):
             client=client,
             now=self.now,
             password=password,
-            remember_me=body.validated_data["remember_me"],
+            remember_me=body.validated_data.get("remember_me", False),
         )
         if self.transport.is_ambient:
             renew_csrf_secret(request)

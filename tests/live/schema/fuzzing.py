@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,14 @@ def prepare(site: Site, user: str = USER) -> tuple[Site, Mapping[str, str]]:
 
 
 def attack(
-    server: Server, site: Site, knowledge: Mapping[str, str], *, examples: int, seed: int, log: Path
+    server: Server,
+    site: Site,
+    knowledge: Mapping[str, str],
+    *,
+    examples: int,
+    seed: int,
+    log: Path,
+    arguments: Sequence[str] = (),
 ) -> Result:
     """Send at most so many examples to each operation, in each phase."""
     log.unlink(missing_ok=True)
@@ -82,6 +89,7 @@ def attack(
             *("run", f"{server.address}/api/schema/?format=json"),
             *("--tls-verify", str(server.certificate), "--seed", str(seed)),
             *("--max-examples", str(examples), "--generation-database", "none"),
+            *arguments,
         ],
         cwd=ROOT,
         env={
