@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import re
 from collections.abc import Iterator
@@ -14,11 +15,14 @@ from uuid import UUID
 import pytest
 from babel.messages import Catalog
 from babel.messages.mofile import write_mo
+from django.http import HttpResponse
+from django.test import RequestFactory
 from django.utils import translation
 from pytest_django import Settings
 
-from jwt_auth.exceptions import OldPasswordRefused, SessionNotFound
+from jwt_auth.exceptions import AccessTokenRefused, OldPasswordRefused, Refusal, SessionNotFound
 from jwt_auth.http.api_exceptions import CHALLENGE, INVALID_TOKEN_CHALLENGE
+from jwt_auth.http.user_middleware import JWTUserMiddleware
 from tests.http.site import Session, Site
 
 pytestmark = [pytest.mark.smoke, pytest.mark.django_db]
@@ -211,6 +215,16 @@ def test_challenge_is_english_in_every_language(language: str, session: Session)
     assert refused["WWW-Authenticate"] == INVALID_TOKEN_CHALLENGE
     assert missing["WWW-Authenticate"] == CHALLENGE
     assert INVALID_TOKEN_CHALLENGE.isascii()
+
+
+def test_refusal_outside_of_rest_framework_is_translated_too(rf: RequestFactory) -> None:
+    """The middleware answers for views that read a field of a user who has just been deleted."""
+    middleware = JWTUserMiddleware(HttpResponse)
+    refused = AccessTokenRefused(Refusal.USER_UNKNOWN)
+    with translation.override("de"):
+        answer = middleware.process_exception(rf.get("/"), refused)
+    assert answer is not None
+    assert json.loads(answer.content)["detail"].startswith("Das Zugriffstoken")
 
 
 def test_key_set_is_the_same_in_every_language(session: Session) -> None:
