@@ -155,6 +155,7 @@ def _use(
     token: OneTimeToken, act: Callable[[AbstractBaseUser], object] | None, *, database: str
 ) -> AbstractBaseUser:
     users = get_user_model()._base_manager.using(database)
+    # Inside a caller's transaction this is a savepoint, and that one can go on after a refusal.
     with transaction.atomic(using=database):
         # The INSERT is first: SQLite waits for its write lock only at the beginning of a
         # transaction, and what is read after it can't change before the commit.
@@ -169,9 +170,7 @@ def _use(
 def _insert(token: OneTimeToken, *, database: str) -> None:
     used = UsedOneTimeToken(jti=token.jti, expires_at=token.expires_at)
     try:
-        # A savepoint: a caller's transaction can go on after the refusal.
-        with transaction.atomic(using=database):
-            used.save(force_insert=True, using=database)
+        used.save(force_insert=True, using=database)
     except IntegrityError:
         raise OneTimeTokenRefused(Refusal.USED) from None
 
