@@ -100,6 +100,14 @@ REQUESTS = {
     "no such session": Request(
         status=404, method="delete", path=f"sessions/{UUID(int=1)}/", has_token=True
     ),
+    "no boolean": Request(
+        status=400, body={"username": "alice", "password": "x", "remember_me": "maybe"}
+    ),
+    "no address": Request(status=400, path="password/reset/", body={"email": "alice"}),
+    "a wrong one-time token": Request(status=400, path="email/confirm/", body={"token": "x"}),
+    "a wrong token for a reset": Request(
+        status=400, path="password/reset/confirm/", body={"token": "x", "new_password": "12345"}
+    ),
     "a service without credentials": Request(status=401, path="introspect/"),
 }
 
@@ -119,8 +127,11 @@ def _texts(body: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("situation", REQUESTS)
-def test_answer_has_no_text_in_english(situation: str, language: str, session: Session) -> None:
+def test_answer_has_no_text_in_english(
+    situation: str, language: str, session: Session, settings: Settings
+) -> None:
     """Every text differs from its English one, and the code doesn't."""
+    settings.JWT_AUTH_PASSWORD_RESET_URL = "https://app.example.com/reset#token={token}"
     english = REQUESTS[situation].send(session, "en").json()
     answer = REQUESTS[situation].send(session, language)
     pairs = list(zip(_texts(english), _texts(answer.json()), strict=True))
