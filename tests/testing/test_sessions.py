@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from jwt_auth.conf import conf
 from jwt_auth.keys import cache
 from jwt_auth.models import RefreshTokenFamily
 from jwt_auth.testing import JWTAuthMixin, access_token_for, api_client_for
+from jwt_auth.tokens import access
 from tests.conftest import GiveRoles, MakeUser
 
 pytestmark = [pytest.mark.smoke, pytest.mark.user_model]
@@ -46,6 +48,16 @@ def test_client_has_the_roles_of_its_user(user: AbstractBaseUser, give_roles: Gi
     assert api_client_for(user).get("/api/admin/metrics/").status_code == 403
     give_roles(user, "admin")
     assert api_client_for(user).get("/api/admin/metrics/").status_code == 200
+
+
+def test_sessions_of_tests_have_claims(user: AbstractBaseUser) -> None:
+    """Also after a refresh: they are those of a real session."""
+    claims = {"plan": "free", "amr": ["pwd", "otp"]}
+    client = api_client_for(user, claims=claims)
+    refreshed = client.post("/api/auth/refresh/").json()["access_token"]
+    for text in (access_token_for(user, claims=claims), refreshed):
+        read = access.verify(text, now=datetime.now(UTC)).claims
+        assert {name: read[name] for name in claims} == claims
 
 
 def test_client_can_refresh_and_log_out(user: AbstractBaseUser) -> None:

@@ -41,6 +41,12 @@ def test_roles_and_claims_are_in_the_token() -> None:
     assert issue_access_token("42") != issue_access_token("42")
 
 
+def test_token_says_how_and_when_its_user_was_authenticated() -> None:
+    text = issue_access_token("42", amr=["pwd", "otp"], auth_time=1_000_000_000)
+    claims = access.verify(text, now=datetime.now(UTC)).claims
+    assert (claims["amr"], claims["auth_time"]) == (["pwd", "otp"], 1_000_000_000)
+
+
 def test_claim_of_a_reserved_name_is_an_error() -> None:
     with pytest.raises(ClaimsInvalid):
         issue_access_token("42", sub="43")
