@@ -122,6 +122,12 @@ def items(environ: Mapping[str, str], name: str) -> list[str]:
     return [part for part in parts if part]
 
 
+def page_of(allowed_hosts: Sequence[str]) -> str:
+    """Return the page's address at the first host, or at this machine without a particular host."""
+    host = next(iter(allowed_hosts), "*")
+    return "http://127.0.0.1:8000/" if host.startswith(("*", ".")) else f"https://{host}/"
+
+
 def _jwt_auth_value(name: str, text: str) -> object:
     if name in DURATIONS:
         return _duration(text)

@@ -183,10 +183,9 @@ JWT_AUTH_CLAIMS = "example_project.accounts.claims.claims_of"
 JWT_AUTH_SESSION_LIFETIMES = "example_project.accounts.lifetimes.lifetimes_of"
 # The page that the links in mails open. Not from the Host header, which a client chooses. The token
 # is in the fragment, which browsers don't send, so no server's log has it.
-PAGE_URL = os.environ.get("PAGE_URL") or ("http://127.0.0.1:8000/" if DEBUG else "")
-if PAGE_URL:
-    JWT_AUTH_PASSWORD_RESET_URL = f"{PAGE_URL}#reset={{token}}"
-    JWT_AUTH_EMAIL_CONFIRMATION_URL = f"{PAGE_URL}#confirm={{token}}"
+PAGE_URL = os.environ.get("PAGE_URL") or environment.page_of(ALLOWED_HOSTS)
+JWT_AUTH_PASSWORD_RESET_URL = f"{PAGE_URL}#reset={{token}}"
+JWT_AUTH_EMAIL_CONFIRMATION_URL = f"{PAGE_URL}#confirm={{token}}"
 if REDIS_URL:
     JWT_AUTH_REVOCATION = {
         "BACKEND": "jwt_auth.revocation.redis.RedisRevocation",

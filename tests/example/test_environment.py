@@ -252,7 +252,10 @@ def test_redis_url_has_redis_answer_revocation_checks(
     [
         ({"DEBUG": "1"}, ("http://127.0.0.1:8000/#reset={token}", True)),
         ({"DEBUG": "1", "EMAIL_HOST": "mx"}, ("http://127.0.0.1:8000/#reset={token}", False)),
-        ({"DEBUG": "0"}, (None, False)),
+        ({"DEBUG": "0"}, ("http://127.0.0.1:8000/#reset={token}", False)),
+        ({"ALLOWED_HOSTS": "*"}, ("http://127.0.0.1:8000/#reset={token}", False)),
+        ({"ALLOWED_HOSTS": ".app.test"}, ("http://127.0.0.1:8000/#reset={token}", False)),
+        ({"ALLOWED_HOSTS": "app.test,b.test"}, ("https://app.test/#reset={token}", False)),
         (
             {"DEBUG": "0", "PAGE_URL": "https://app.test/", "EMAIL_HOST": "mx"},
             ("https://app.test/#reset={token}", False),
@@ -266,7 +269,7 @@ def test_redis_url_has_redis_answer_revocation_checks(
 def test_page_of_the_links_is_read(
     variables: Mapping[str, str], expected: object, tmp_path: Path
 ) -> None:
-    """Only with DEBUG is there a default, and only then does a mail go to the terminal."""
+    """By default the page is at the first host; only with DEBUG does a mail go to the terminal."""
     written = _manage("diffsettings", tmp_path, SECRET_KEY="x", **variables).stdout
     link = re.search(r"^JWT_AUTH_PASSWORD_RESET_URL = '(.+)'", written, re.MULTILINE)
     printed = re.search(r"^PRINTS_MAIL = True", written, re.MULTILINE)
