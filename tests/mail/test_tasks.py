@@ -20,7 +20,7 @@ if django.VERSION < (6,):
 
 from jwt_auth.mail import tasks
 
-pytestmark = [pytest.mark.smoke, pytest.mark.usefixtures("links")]
+pytestmark = [pytest.mark.smoke, pytest.mark.sql, pytest.mark.usefixtures("links")]
 
 ADDRESS = "alice@example.com"
 PACKAGE = "django.tasks" if django.VERSION >= (6,) else "django_tasks"
