@@ -111,8 +111,8 @@ def _check_throttles() -> Iterator[CheckMessage]:
         if rate is None:
             yield warning(
                 "W004",
-                f"JWT_AUTH_THROTTLE_RATES turns the throttle {scope} off: an attacker can try there "
-                "as often as the server answers.",
+                f"JWT_AUTH_THROTTLE_RATES turns the throttle {scope} off: an attacker can try "
+                "there as often as the server answers.",
                 setting_line("THROTTLE_RATES", f'{{"{scope}": "{defaults[scope]}"}}'),
             )
             continue
