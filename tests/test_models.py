@@ -13,11 +13,13 @@ from django.db import connection, models
 from pytest_django import DjangoAssertNumQueries
 
 from jwt_auth.models import (
+    ConfirmedAddress,
     RecordedDenial,
     RefreshTokenFamily,
     RevokedToken,
     TokenVersion,
     TokenVersionField,
+    UsedOneTimeToken,
     has_groups,
     has_version_field,
     token_version_of,
@@ -119,6 +121,9 @@ def test_names_tell_no_secret(user: AbstractBaseUser) -> None:
     assert "secret" not in str(RevokedToken(jti="secret", user_id=user.pk))
     denial = RecordedDenial(kind=RecordedDenial.Kind.TOKEN, value="secret")
     assert str(denial) == f"recorded denial {denial.pk}"
+    assert str(UsedOneTimeToken(jti="secret")) == "used one-time token"
+    confirmed = ConfirmedAddress(user_id=user.pk, address="secret@example.com")
+    assert str(confirmed) == f"confirmed address of user {user.pk}"
 
 
 def test_instants_are_plain_to_migrations() -> None:
