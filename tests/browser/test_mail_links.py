@@ -162,7 +162,8 @@ def test_reset_leaves_another_users_session(
     set_password(view, NEW_PASSWORD)
     view.focuses(f"Logged in as {other}")
     view.says("Refreshed: a new access token and a new cookie.")
-    assert [answer.status for answer in refreshed if answer.url.endswith("/refresh/")] == [200]
+    # More than one if the page's own refresh was still on its way.
+    assert {answer.status for answer in refreshed if answer.url.endswith("/refresh/")} == {200}
     view.is_in(other)
 
 

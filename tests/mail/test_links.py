@@ -223,7 +223,10 @@ def test_link_is_not_made_from_the_host_header(
     assert sent.link.startswith("https://app.example.com/")
 
 
-def test_message_without_a_page_to_link_to_is_an_error(user: AbstractBaseUser) -> None:
+def test_message_without_a_page_to_link_to_is_an_error(
+    user: AbstractBaseUser, settings: Settings
+) -> None:
     """The setting was taken away between the request and the work on it."""
+    settings.JWT_AUTH_PASSWORD_RESET_URL = None
     with pytest.raises(MailNotSent, match=r"\(password_reset\).*ImproperlyConfigured"):
         deliver("password_reset", address=ADDRESS)
