@@ -218,7 +218,8 @@ def test_check_that_is_asked_for_it_reports_once(
     options: dict[str, Any], times: int, no_table: str, settings: Settings
 ) -> None:
     """Plain `check` queries no database."""
-    settings.JWT_AUTH_MAIL_DISPATCHER = "jwt_auth.mail.dispatch.in_thread"  # as a server has it
+    # Ours and Django 6.1's about mails: the tests send none.
+    settings.SILENCED_SYSTEM_CHECKS = ["jwt_auth.E110", "mail.E001"]
     stream = io.StringIO()
     call_command("check", stderr=stream, stdout=stream, **options)
     assert stream.getvalue().count("jwt_auth.W073") == times
