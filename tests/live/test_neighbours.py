@@ -4,7 +4,6 @@ tables.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ import requests
 from pytest_django import DjangoDbBlocker
 
 from tests.live.databases import scratch_database
+from tests.live.forms import submit
 from tests.live.site import PASSWORD, Server, Site, bearer
 from tests.neighbours.packages import optional
 
@@ -46,15 +46,6 @@ def server(site: Site) -> Iterator[Server]:
 
 def _attempt(client: requests.Session, user: str, password: str = "wrong") -> requests.Response:
     return client.post("/api/auth/login/", json={"username": user, "password": password})
-
-
-def _submit(client: requests.Session, page: str, **fields: str) -> requests.Response:
-    """Fill a form of Django's in, as a browser does: the page's token and its address go along."""
-    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get(page).text)
-    assert token is not None
-    form = {"csrfmiddlewaretoken": token[1], **fields}
-    headers = {"Referer": f"{client.address}{page}"}  # type: ignore[attr-defined]  # live.site.Client
-    return client.post(page, data=form, headers=headers, allow_redirects=False)
 
 
 def _me(client: requests.Session) -> Any:
@@ -107,8 +98,8 @@ def test_lockout_ends_no_session(client: requests.Session) -> None:
 def test_lockout_of_a_page_is_axes_own(client: requests.Session, server: Server) -> None:
     """A person at a form reads a sentence, not JSON."""
     for _ in range(2):
-        assert _submit(client, "/accounts/login/", login="mallory", password="wrong").ok
-    answer = _submit(client, "/accounts/login/", login="mallory", password="wrong")
+        assert submit(client, "/accounts/login/", login="mallory", password="wrong").ok
+    answer = submit(client, "/accounts/login/", login="mallory", password="wrong")
     assert answer.status_code == 429
     assert answer.text.startswith("Account locked")
 
@@ -118,19 +109,19 @@ def test_lockout_of_a_page_is_axes_own(client: requests.Session, server: Server)
 
 def test_log_in_through_allauth_opens_a_session(client: requests.Session) -> None:
     """The page finds its session by a refresh; a log-out from allauth ends it."""
-    answer = _submit(client, "/accounts/login/", login="erin", password=PASSWORD)
+    answer = submit(client, "/accounts/login/", login="erin", password=PASSWORD)
     assert answer.status_code == 302, answer.text
     assert f"{COOKIE}=" in answer.headers["Set-Cookie"]
     assert "Path=/api/auth/;" in answer.headers["Set-Cookie"]
     assert _me(client)["username"] == "erin"
-    assert _submit(client, "/accounts/logout/").status_code == 302
+    assert submit(client, "/accounts/logout/").status_code == 302
     assert client.post("/api/auth/refresh/").status_code == 401
 
 
 def test_sign_up_through_allauth_opens_a_session(client: requests.Session) -> None:
     """A new user is logged in by the same adapter."""
     new = {"username": "frank", "email": "frank@example.test"}
-    answer = _submit(
+    answer = submit(
         client, "/accounts/signup/", **new, password1="a sturdy gate", password2="a sturdy gate"
     )
     assert answer.status_code == 302, answer.text
@@ -139,6 +130,6 @@ def test_sign_up_through_allauth_opens_a_session(client: requests.Session) -> No
 
 def test_refused_log_in_through_allauth_opens_nothing(client: requests.Session) -> None:
     """No cookie with the form that is shown again."""
-    answer = _submit(client, "/accounts/login/", login="bob", password="wrong")
+    answer = submit(client, "/accounts/login/", login="bob", password="wrong")
     assert answer.status_code == 200
     assert COOKIE not in answer.headers.get("Set-Cookie", "")

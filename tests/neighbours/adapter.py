@@ -1,23 +1,12 @@
-"""allauth's adapter of docs/how-to/django-log-in.md."""
+"""allauth's adapter of docs/how-to/django-log-in.md, as it stands there."""
 
 from __future__ import annotations
 
+import runpy
 from typing import Any
 
-from allauth.account.adapter import DefaultAccountAdapter
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.http import HttpRequest, HttpResponse
+from tests.neighbours.packages import ALLAUTH_RECIPES
 
-from jwt_auth.sessions import open_session
-
-
-class TokenAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types here
-    """Opens a session at each log-in and sign-up."""
-
-    def post_login(
-        self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any
-    ) -> HttpResponse:
-        """Set the cookies on the answer that the log-in ends with."""
-        response: HttpResponse = super().post_login(request, user, **kwargs)
-        open_session(request, response, user)
-        return response
+TokenAccountAdapter: Any = runpy.run_path(str(ALLAUTH_RECIPES / "adapter.py"))[
+    "TokenAccountAdapter"
+]

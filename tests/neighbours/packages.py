@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+#: What docs/how-to shows to set django-allauth up.
+ALLAUTH_RECIPES = Path(__file__).parents[2] / "docs/how-to/recipes/allauth"
+
 HINT = "pip install --group neighbours"
 
 
