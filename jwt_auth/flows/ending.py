@@ -196,8 +196,9 @@ def revoke_access_tokens(user_id: Any, *, client: Client | None, now: datetime) 
 
     For a change of roles or claims that must not wait for the next refresh: each session can
     refresh immediately, and its next access token has the current ones. One-time tokens from before
-    are refused, too. A login that is under way at this moment may have read the former version.
-    Then its session can't be used, and the user has to log in again.
+    are refused, too. A login or a password change that is under way at this moment may have read
+    the former version. Then its session can't be used, and the user has to log in again, after a
+    password change with the new password.
     """
     sessions = RefreshTokenFamily.objects.deciding().filter(user_id=user_id)
 

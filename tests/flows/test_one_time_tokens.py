@@ -217,6 +217,10 @@ def _log_out_everywhere(user: Any) -> None:
     flows.log_out_everywhere(user.pk, client=BROWSER, now=_now())
 
 
+def _revoke_access_tokens(user: Any) -> None:
+    flows.revoke_access_tokens(user.pk, client=BROWSER, now=_now())
+
+
 def _change_address(user: Any) -> None:
     user.email = "other@example.com"
     user.save()
@@ -232,6 +236,7 @@ def _change_case_of_address(user: Any) -> None:
     [
         (_change_password, Refusal.TOKEN_VERSION),
         (_log_out_everywhere, Refusal.TOKEN_VERSION),
+        (_revoke_access_tokens, Refusal.TOKEN_VERSION),
         (_deactivate, Refusal.USER_INACTIVE),
         (_change_address, Refusal.BINDING),
         (_change_case_of_address, Refusal.BINDING),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -162,6 +163,31 @@ def test_password_change_under_way_still_ends_every_session(
         change_password(user)
     revoke(user)
     assert all(map(is_dead, sessions))
+
+
+@pytest.mark.parametrize("statement", range(20))
+def test_password_change_under_way_keeps_the_new_password(
+    user: AbstractBaseUser, password: str, statement: int
+) -> None:
+    """Its session may be dead, or not opened; then the user has to log in again, as documented."""
+    former, new = log_in(user), "a quite different horse"
+    issued: Any = None
+    with before_statement(statement, lambda: revoke(user)), suppress(LogInRefused):
+        issued = flows.change_password(
+            read_again(user),
+            old_password=password,
+            new_password=new,
+            client=BROWSER,
+            now=datetime.now(UTC),
+        )
+    assert read_again(user).check_password(new)
+    assert is_dead(former)
+    if issued is not None and row_of(issued).token_version == TokenVersion.objects.current(user.pk):
+        assert refusal_of(issued) is None
+        assert refusal_of(refresh(issued)) is None
+    elif issued is not None:
+        assert is_dead(issued)
+    assert refusal_of(log_in(read_again(user))) is None
 
 
 def test_expired_session_stays_expired(user: AbstractBaseUser) -> None:
