@@ -10,10 +10,10 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
 from django.core.cache import cache
+from django.utils.crypto import salted_hmac
 
 from jwt_auth import signals
 from jwt_auth.conf import conf
@@ -112,8 +112,10 @@ def _key(scope: str, ident: str) -> str:
 
 
 def _digest(ident: str) -> str:
-    # A user name may be an email address, which should not be in a cache, and may have any length.
-    return sha256(ident.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    # A user name may be an email address, and may have any length. With a key: whoever reads the
+    # cache or the log could otherwise try out addresses.
+    value = ident.encode("utf-8", "surrogatepass")
+    return salted_hmac(__name__, value, algorithm="sha256").hexdigest()[:32]
 
 
 def _log_failure(reason: str) -> None:

@@ -18,7 +18,7 @@ from django.db import connection
 from pytest_django import Settings
 from rest_framework.exceptions import Throttled
 
-from jwt_auth import counting
+from jwt_auth import counting, signals
 from jwt_auth.http import throttling, username_spellings
 from jwt_auth.models import Client
 from tests.conftest import MakeUser
@@ -402,6 +402,25 @@ def test_cache_holds_no_account_in_the_clear(
     throttling.count("login_account", "alice\ud800\n", now=0.0)
     assert len(keys) == 2
     assert all("alice" not in key and key.isprintable() and len(key) < 200 for key in keys)
+
+
+def test_digest_of_an_account_can_not_be_tried_out(settings: Settings) -> None:
+    """A reader of the log or the cache has no key, so no list of addresses tells who is in it."""
+    reported: list[str] = []
+
+    def note(*, ident: str, **_: Any) -> None:
+        reported.append(ident)
+
+    signals.attempt_throttled.connect(note)
+    settings.JWT_AUTH_THROTTLE_RATES = {"password_reset": "1/hour"}
+    try:
+        for key in ("one key" * 8, "another key" * 8):
+            settings.SECRET_KEY = key
+            for _ in range(2):
+                counting.count("password_reset", "alice@example.com", now=time.time())
+    finally:
+        signals.attempt_throttled.disconnect(note)
+    assert len(set(reported)) == 2
 
 
 @pytest.mark.parametrize("rate", ["", "5", "0/min", "-1/min", "x/min", "5/fortnight", "5/"])
