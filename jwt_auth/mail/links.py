@@ -18,8 +18,8 @@ def send_link(
 ) -> None:
     """Issue a token for a purpose, and mail the page at ``url`` with it. The kind is the purpose.
 
-    A mailbox gets only as many links as the rate ``mailbox`` allows, whatever the number of the
-    users with that address. Others can have links sent there.
+    A mailbox gets only as many links of a kind as the rate ``mailbox`` allows, whatever the number
+    of the users with that address. Others can have links sent there.
 
     Raises:
         ImproperlyConfigured: there is no page to link to.
@@ -28,7 +28,7 @@ def send_link(
     if url is None:
         raise ImproperlyConfigured(f"A message ({purpose}) has no page to link to.")
     now = datetime.now(UTC)
-    if not address_of(user) or _is_over_rate(user, now):
+    if not address_of(user) or _is_over_rate(purpose, user, now):
         return
     token = flows.issue_one_time_token(user, purpose=purpose, lifetime=lifetime, now=now)
     context = {
@@ -39,7 +39,9 @@ def send_link(
     composing.send(purpose, user, context)
 
 
-def _is_over_rate(user: AbstractBaseUser, now: datetime) -> bool:
-    mailbox = canonical_address(address_of(user))
+def _is_over_rate(purpose: str, user: AbstractBaseUser, now: datetime) -> bool:
+    # Each kind by itself: a stranger who has registered someone's address can ask for confirmations
+    # at will, and they must not use up the links by which its owner sets a new password.
+    mailbox = f"{purpose} {canonical_address(address_of(user))}"
     attempt = counting.count("mailbox", mailbox, now=now.timestamp())
     return attempt is not None and attempt.retry_after is not None

@@ -16,15 +16,29 @@ def send(*, address: str) -> None:
     """Mail a link to each user with this address, who is active and can log in with a password.
 
     It goes to the stored address. The typed one may look the same and be someone else's mailbox
-    (CVE-2019-19844).
+    (CVE-2019-19844). If one message fails, the others are sent all the same: users who share an
+    address may be strangers to each other.
+
+    Raises:
+        Exception: the first one that a message failed with.
     """
+    failures: list[Exception] = []
     for user in _find_users(address):
-        send_link(
-            "password_reset",
-            user,
-            url=conf.password_reset_url,
-            lifetime=conf.password_reset_lifetime,
-        )
+        try:
+            _send_to(user)
+        except Exception as error:  # noqa: BLE001  raised below, when all users have had their turn
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def _send_to(user: AbstractBaseUser) -> None:
+    send_link(
+        "password_reset",
+        user,
+        url=conf.password_reset_url,
+        lifetime=conf.password_reset_lifetime,
+    )
 
 
 def _find_users(address: str) -> list[AbstractBaseUser]:

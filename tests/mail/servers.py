@@ -40,6 +40,23 @@ class RefusingMailbox(Mailbox):
         return f"550 5.1.1 <{address}>: Recipient address rejected"
 
 
+class ForgetfulMailbox(Mailbox):
+    """Doesn't know the first recipient that it is told, and then knows everyone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: list[str] = []
+
+    async def handle_RCPT(  # noqa: N802  aiosmtpd calls it by this name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if not self.refused:
+            self.refused.append(address)
+            return f"550 5.1.1 <{address}>: Recipient address rejected"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+
 class ClosingMailbox(Mailbox):
     """Hangs up when it has been given the message."""
 

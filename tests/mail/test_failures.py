@@ -11,14 +11,17 @@ from types import FrameType, TracebackType
 from typing import NoReturn
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.mail import EmailMessage
+from django.db import connection
 from django.test import RequestFactory
 from django.views.debug import ExceptionReporter
 from pytest_django import Settings
 
 from jwt_auth.exceptions import MailNotSent
 from jwt_auth.mail import deliver
+from tests.conftest import MakeUser
 from tests.http.site import Site
 from tests.mail import servers
 from tests.mail.servers import use_server
@@ -75,6 +78,26 @@ def test_error_has_no_trace_of_the_first_one(user: AbstractBaseUser, settings: S
         with pytest.raises(MailNotSent) as raised:
             deliver("password_reset", address=ADDRESS)
     assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None
+
+
+@pytest.mark.sql
+@pytest.mark.user_model
+def test_message_that_fails_costs_no_other_user_theirs(
+    make_user: MakeUser, settings: Settings
+) -> None:
+    """Of the users who share an address; the failure is still reported."""
+    if get_user_model()._meta.get_field("email").unique and connection.vendor == "mysql":
+        pytest.skip("this address is unique whatever its case, so nobody can share it")
+    for number, name in enumerate(("share", "Share", "SHARE")):
+        make_user(f"user{number}", email=f"{name}@example.com")
+    mailbox = servers.ForgetfulMailbox()
+    with servers.running(mailbox) as port:
+        use_server(settings, port)
+        with pytest.raises(MailNotSent, match="SMTPRecipientsRefused 550") as raised:
+            deliver("password_reset", address="share@example.com")
+    assert len(mailbox.refused) == 1
+    assert len(mailbox.mails) == 2
     assert raised.value.__context__ is None
 
 

@@ -175,7 +175,7 @@ def test_mailbox_gets_no_more_links_than_its_rate(make_user: MakeUser, settings:
     """However many accounts a stranger has registered for it; the confirmed one comes first."""
     _require_case()
     settings.JWT_AUTH_THROTTLE_RATES = {"mailbox": "3/hour"}
-    *_, owner = users = _sharing(make_user, 5)
+    *_, owner = _sharing(make_user, 5)
     token = flows.issue_one_time_token(
         owner,
         purpose="email_confirmation",
@@ -186,9 +186,19 @@ def test_mailbox_gets_no_more_links_than_its_rate(make_user: MakeUser, settings:
     deliver("password_reset", address="share@example.com", language="en")
     assert len(mail.outbox) == 3
     assert f": {owner.get_username()}\n" in str(mail.outbox[0].body)
-    for user in users:
-        deliver("email_confirmation", user_id=str(user.pk))
-    assert len(mail.outbox) == 3
+
+
+@pytest.mark.usefixtures("links")
+def test_confirmations_do_not_use_up_the_resets(make_user: MakeUser, settings: Settings) -> None:
+    """A stranger who has registered someone's address must not keep their way back from them."""
+    _require_case()
+    settings.JWT_AUTH_THROTTLE_RATES = {"mailbox": "2/hour"}
+    owner, *strangers = _sharing(make_user, 4)
+    for stranger in strangers:
+        deliver("email_confirmation", user_id=str(stranger.pk))
+    assert len(mail.outbox) == 2
+    deliver("password_reset", address=owner.email)  # type: ignore[attr-defined]  # all have one
+    assert len(mail.outbox) == 4
 
 
 @pytest.mark.usefixtures("links")
