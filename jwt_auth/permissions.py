@@ -85,6 +85,8 @@ def requires_scope(*scopes: str) -> type[Policy]:
     The claim is a string with spaces between the scopes (RFC 9068 §2.2.3, RFC 8693 §4.2).
     """
     names = _names(scopes)
+    if any(" " in scope for scope in scopes):
+        raise ValueError('Write requires_scope("read", "write"): a scope has no spaces.')
 
     class RequiresScope(Policy):
         refusal = Answer(
@@ -108,7 +110,8 @@ def requires_recent_login(minutes: float = 10) -> type[Policy]:
     The claim ``auth_time`` says when that was: a refresh doesn't change it. A page that is refused
     asks the user for the password, logs in again, and repeats the request.
     """
-    if minutes <= 0:
+    given: object = minutes  # perhaps a string, from an environment variable
+    if not isinstance(given, int | float) or given <= 0:
         raise ValueError("requires_recent_login() needs a positive number of minutes.")
 
     class RequiresRecentLogin(Policy):

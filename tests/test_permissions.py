@@ -213,8 +213,14 @@ def test_policy_without_names_is_an_error_at_once(names: tuple[Any, ...]) -> Non
                 make(*names)
 
 
-@pytest.mark.parametrize("minutes", [0, -1])
-def test_login_can_not_be_more_recent_than_now(minutes: float) -> None:
+def test_scopes_in_one_string_are_an_error_at_once() -> None:
+    """No token has a scope with a space, so it would refuse everyone."""
+    with pytest.raises(ValueError, match="a scope has no spaces"):
+        requires_scope("read write")
+
+
+@pytest.mark.parametrize("minutes", [0, -1, "10", None])
+def test_login_can_not_be_more_recent_than_now(minutes: Any) -> None:
     """It would refuse everyone."""
     with pytest.raises(ValueError, match="positive number of minutes"):
         requires_recent_login(minutes=minutes)

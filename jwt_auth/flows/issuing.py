@@ -79,8 +79,10 @@ def roles_of(user: AbstractBaseUser) -> list[str]:
         ClaimsInvalid: the project's callable returned something other than a list of strings.
     """
     if conf.roles is not None:
-        roles = list(import_string(conf.roles)(user))
-        if not all(isinstance(role, str) for role in roles):
+        returned = import_string(conf.roles)(user)
+        roles = list(returned)
+        # A string is a list of strings to Python: "admin" would become five roles.
+        if isinstance(returned, str) or not all(isinstance(role, str) for role in roles):
             raise ClaimsInvalid("JWT_AUTH_ROLES must return a list of strings.")
         return roles
     if not has_groups(type(user)):

@@ -34,6 +34,11 @@ def broken_roles(user: Any) -> Any:
     return [1]
 
 
+def role_in_a_string(user: Any) -> Any:
+    """Return one role instead of a list, such as a column of the user model."""
+    return "admin"
+
+
 def list_of_claims(user: Any) -> Any:
     """Return a value that can't be claims."""
     return ["tenant"]
@@ -45,6 +50,7 @@ def list_of_claims(user: Any) -> Any:
         ("JWT_AUTH_CLAIMS", "broken_claims"),
         ("JWT_AUTH_CLAIMS", "list_of_claims"),
         ("JWT_AUTH_ROLES", "broken_roles"),
+        ("JWT_AUTH_ROLES", "role_in_a_string"),
     ],
 )
 def test_claims_that_cannot_be_issued_cost_nothing(
