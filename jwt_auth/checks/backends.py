@@ -120,14 +120,16 @@ def check_callables() -> Iterator[CheckMessage]:
         if path is None:
             continue
         try:
-            found = import_string(path)
-        except (ImportError, AttributeError, TypeError, ValueError):
-            found = None
+            found, reason = import_string(path), ""
+        except ImportError as error:
+            found, reason = None, f" {error}."  # it names the module or the attribute
+        except (AttributeError, TypeError, ValueError):
+            found, reason = None, ""
         if not callable(found):
             yield setting_error(
                 number,
                 setting,
-                f"must be the dotted path of a callable that {argument}, or None.",
+                f"must be the dotted path of a callable that {argument}, or None.{reason}",
                 f'"{line}"',
             )
 

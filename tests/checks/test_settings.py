@@ -170,6 +170,19 @@ def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None
     assert not [left for left in messages_of(settings, **{name: good}) if isinstance(left, Error)]
 
 
+@pytest.mark.parametrize("name", ["CLAIMS", "ROLES", "SESSION_LIFETIMES", "NEW_DEVICE_HOOK"])
+@pytest.mark.parametrize(
+    ("path", "missing"),
+    [("no.such.thing", "No module named 'no'"), ("os.nothing", '"nothing" attribute')],
+)
+def test_path_that_cannot_be_imported_is_an_error_that_says_why(
+    name: str, path: str, missing: str, settings: Settings
+) -> None:
+    """The reader sees which part of the path is wrong."""
+    (message,) = messages_of(settings, **{name: path})
+    assert missing in message.msg
+
+
 def test_every_setting_has_a_check() -> None:
     assert {f"JWT_AUTH_{name}" for _, name, _ in WRONG} == NAMES
 
