@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from inspect import iscoroutine
 from typing import Any, NamedTuple, TypeAlias
 
 from rest_framework.permissions import (
     AND,
-    NOT,
     OR,
     BasePermission,
     BasePermissionMetaclass,
@@ -80,7 +80,7 @@ def _compose(operator: Any, *operands: _Class) -> _Class:
 
 
 def _negate(operand: _Class) -> _Class:
-    operator: Any = _Not
+    operator: Any = Not
     return _Negation(operator, operand)
 
 
@@ -129,7 +129,7 @@ class _And(_Answering, AND):
 
     def _decide(self, accepts: Callable[[_Permission], bool]) -> bool:
         for operand in (self.op1, self.op2):
-            if not accepts(operand):
+            if not _verdict(accepts(operand)):
                 self.refusal = _refusal_of(operand)
                 return False
         self.exclusion = _exclusion_of(self.op1) or _exclusion_of(self.op2)
@@ -148,18 +148,23 @@ class _Or(_Answering, OR):
 
     def _decide(self, accepts: Callable[[_Permission], bool]) -> bool:
         for operand in (self.op1, self.op2):
-            if accepts(operand):
+            if _verdict(accepts(operand)):
                 self.exclusion = _exclusion_of(operand)
                 return True
         self.refusal = _refusal_of(self.op1) or _refusal_of(self.op2)
         return False
 
 
-class _Not(_Answering, NOT):
-    op1: _Permission
+class Not(_Answering):
+    """Not derived from REST framework's: adrf replaces each of those by its own, which accepts a
+    request without an access token.
+    """
+
+    def __init__(self, op1: _Permission) -> None:
+        self.op1 = op1
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return self._decide(request, accepted=self.op1.has_permission(request, view))
+        return self._decide(request, accepted=_verdict(self.op1.has_permission(request, view)))
 
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
         return self._decide(request, accepted=_accepts_object(self.op1, request, view, obj))
@@ -173,9 +178,24 @@ class _Not(_Answering, NOT):
 
 def _accepts_object(operand: _Permission, request: Request, view: APIView, obj: Any) -> bool:
     # Both, because most permissions that look at the request only accept every object.
-    return bool(
-        operand.has_permission(request, view) and operand.has_object_permission(request, view, obj)
+    return _verdict(operand.has_permission(request, view)) and _verdict(
+        operand.has_object_permission(request, view, obj)
     )
+
+
+def _verdict(answer: object) -> bool:
+    """Return what a permission has answered.
+
+    Raises:
+        TypeError: the permission is an async one. Its coroutine would count as an acceptance.
+    """
+    if iscoroutine(answer):
+        answer.close()
+        raise TypeError(
+            "An async permission can't be composed with a policy here. List both in "
+            "permission_classes, in a view of adrf's."
+        )
+    return bool(answer)
 
 
 def _refusal_of(operand: _Permission) -> Answer:

@@ -17,6 +17,7 @@ from rest_framework.permissions import NOT, AllowAny, IsAuthenticated
 
 from jwt_auth.conf import conf
 from jwt_auth.http.authentication import JWTAuthentication
+from jwt_auth.http.policies import Not
 from jwt_auth.openapi.responses import DESCRIPTIONS, details_of, refusal_schema
 from jwt_auth.openapi.schemas import TEXT
 
@@ -72,7 +73,7 @@ def _answers_of(permission: Any, *, is_negated: bool = False) -> Iterator[tuple[
     parts: dict[str, Any] = vars(permission)
     operands = [parts[name] for name in ("op1", "op2") if name in parts]
     for operand in operands:
-        is_other = is_negated != isinstance(permission, NOT)
+        is_other = is_negated != isinstance(permission, (NOT, Not))
         yield from _answers_of(operand, is_negated=is_other)
     if not operands:
         answer = getattr(permission, "exclusion", None) if is_negated else permission
