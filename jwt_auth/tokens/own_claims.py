@@ -24,7 +24,7 @@ _INTEGERS: Final = range(-(2**63), 2**63)
 def require_claims(
     claims: object, *, source: str, reserved: frozenset[str] = RESERVED
 ) -> Mapping[str, Any]:
-    """Return ``claims`` if they can be put into a token.
+    """Return a copy of ``claims`` if they can be put into a token.
 
     Raises:
         ClaimsInvalid: it isn't a mapping, takes a reserved name, or holds a value or name that JSON
@@ -32,6 +32,8 @@ def require_claims(
     """
     if not isinstance(claims, Mapping):
         raise ClaimsInvalid(f"{source} must be a dict.")
+    # Read once: a mapping that is computed could name others after it has been judged.
+    claims = dict(claims)
     if not reserved.isdisjoint(claims):
         raise ClaimsInvalid(f"{source} may not set {sorted(reserved & set(claims))}.")
     for name, value in claims.items():
