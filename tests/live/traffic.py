@@ -97,6 +97,7 @@ class Visitor:
     def _log_in(self) -> None:
         body = {"username": self._username, "password": PASSWORD}
         answer = self._send("log-in", "POST", "/api/auth/login/", expected=200, json=body)
+        assert answer is not None, self.report.wrong[-1]  # without a session, no story goes on
         self._living = []
         self._keep(answer)
 

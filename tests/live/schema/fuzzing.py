@@ -51,7 +51,7 @@ class Result:
         return sum(statuses.total() for statuses in self.statuses.values())
 
 
-def prepare(site: Site, user: str = USER) -> tuple[Site, Mapping[str, str]]:
+def prepare(site: Site) -> tuple[Site, Mapping[str, str]]:
     """Turn on every endpoint, and make a service client; give what the attack has to know."""
     rates = json.loads(site.settings["JWT_AUTH_THROTTLE_RATES"])
     site = site.using(
@@ -61,10 +61,10 @@ def prepare(site: Site, user: str = USER) -> tuple[Site, Mapping[str, str]]:
         JWT_AUTH_THROTTLE_RATES=json.dumps(dict.fromkeys([*LOW_RATES, *rates])),
         DJANGO_SETTINGS_MODULE="tests.live.schema.settings",
     )
-    site.manage("shell", "-c", _SET_UP.format(name=user))
-    made = json.loads(site.manage("create_service_client", f"fuzzed by {user}", "--format", "json"))
+    site.manage("shell", "-c", _SET_UP.format(name=USER))
+    made = json.loads(site.manage("create_service_client", "fuzzed", "--format", "json"))
     return site, {
-        "FUZZED_USER": user,
+        "FUZZED_USER": USER,
         "FUZZED_PASSWORD": PASSWORD,
         "FUZZED_CLIENT_ID": made["client_id"],
         "FUZZED_CLIENT_SECRET": made["client_secret"],

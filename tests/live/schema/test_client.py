@@ -19,9 +19,6 @@ pytestmark = [pytest.mark.live, pytest.mark.example]
 
 FILES = Path(__file__).with_name("client")
 
-#: The only one who changes the password here.
-USER = "dave"
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -36,9 +33,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def schema_site(site: Site) -> tuple[Site, dict[str, str]]:
+def schema_site(own_site: Site) -> tuple[Site, dict[str, str]]:
     """The site with every endpoint, and what a service client has to know."""
-    prepared, knowledge = prepare(site, "dave")
+    prepared, knowledge = prepare(own_site)
     return prepared, dict(knowledge)
 
 
@@ -80,7 +77,7 @@ def test_generated_client_runs_the_flow(
             "PATH": os.environ["PATH"],
             "NODE_EXTRA_CA_CERTS": str(schema_server.certificate),
             "ADDRESS": schema_server.address,
-            "USERNAME": USER,
+            "USERNAME": knowledge["FUZZED_USER"],
             "PASSWORD": PASSWORD,
             "CLIENT_ID": knowledge["FUZZED_CLIENT_ID"],
             "CLIENT_SECRET": knowledge["FUZZED_CLIENT_SECRET"],

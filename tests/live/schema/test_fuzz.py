@@ -4,14 +4,12 @@ tests.live.schema` sends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pytest_django import DjangoDbBlocker
 
-from tests.live.databases import scratch_database
-from tests.live.schema.fuzzing import USER, attack, prepare
+from tests.live.schema.fuzzing import attack, prepare
 from tests.live.site import Site
 from tests.neighbours.packages import optional
 
@@ -25,15 +23,6 @@ SHARED = "/api/mobile/auth/(email|logout-all|me|password|sessions|verify)"
 
 #: At least; the phases "examples" and "coverage" alone send more.
 CASES = 500
-
-
-@pytest.fixture
-def own_site(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Site]:
-    """A site of its own: the attack changes its user's password, and ends sessions."""
-    folder = tmp_path / "site"
-    folder.mkdir(mode=0o700)
-    with scratch_database(folder, django_db_blocker) as database:
-        yield Site.create(folder, database, USER)
 
 
 def test_server_answers_as_the_schema_says(
