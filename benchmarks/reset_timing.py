@@ -130,7 +130,7 @@ def trimmed_mean(values: Sequence[float]) -> tuple[float, float]:
 
 
 def measure(site: Site, *, pairs: int) -> Result:
-    """Send so many pairs to a server of its own, after some that do not count."""
+    """Send the pairs to a separate server. The first 200 only warm it up, and don't count."""
     times: dict[str, list[float]] = {KNOWN: [], "ghost": []}
     with site.serve() as server:
         client = HTTPConnection(str(urlsplit(server.address).netloc), timeout=60)

@@ -15,7 +15,7 @@ from pathlib import Path
 os.environ["SECRET_KEY"] = "only-for-tests-" + "0123456789abcdef" * 4
 os.environ["DEBUG"] = "0"
 
-from example_project.settings import *  # noqa: F403
+from example_project.settings import *
 from example_project.settings import DATABASES, INSTALLED_APPS, PASSWORD_HASHERS
 
 _OWNER = os.getpid()

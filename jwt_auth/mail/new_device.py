@@ -6,6 +6,7 @@ A project names :func:`send_notice` in ``JWT_AUTH_NEW_DEVICE_HOOK``.
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
+from typing import Final
 from urllib.parse import urlsplit
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -16,6 +17,9 @@ from jwt_auth.devices import device_name
 from jwt_auth.mail import composing
 from jwt_auth.models import RefreshTokenFamily
 from jwt_auth.users import address_of
+
+#: The length of the prefix that names a network, by the version of the address.
+_PREFIXES: Final = {4: 24, 6: 48}
 
 
 def send_notice(user: AbstractBaseUser, session: RefreshTokenFamily) -> None:
@@ -44,7 +48,7 @@ def _network_of(address: str | None) -> str:
     if address is None:
         return ""
     parsed = ip_address(address)
-    return str(ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))  # noqa: PLR2004
+    return str(ip_network((parsed, _PREFIXES[parsed.version]), strict=False))
 
 
 def _site() -> dict[str, str]:

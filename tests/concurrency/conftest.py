@@ -68,10 +68,14 @@ def by_view(token: str, key: str | None) -> Answer:
 
 
 @pytest.fixture(params=["flow", "view", "view in ATOMIC_REQUESTS"])
-def send(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Send:
-    """Send a refresh token, with a retry key or without, each of the ways there are."""
-    if request.param == "flow":
-        return by_flow
+def is_by_flow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether a test calls the flow, or sends a request to the view."""
     atomic = request.param == "view in ATOMIC_REQUESTS"
     monkeypatch.setitem(connections["default"].settings_dict, "ATOMIC_REQUESTS", atomic)
-    return by_view
+    return bool(request.param == "flow")
+
+
+@pytest.fixture
+def send(is_by_flow: bool) -> Send:
+    """Send a refresh token, with a retry key or without, each of the ways there are."""
+    return by_flow if is_by_flow else by_view

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.db.backends.signals import connection_created
 from rest_framework.test import APIClient
 
@@ -60,14 +60,10 @@ def _by_flow(path: str, token: str, new: str) -> int:
     return 204
 
 
-@pytest.fixture(params=["flow", "view", "view in ATOMIC_REQUESTS"])
-def send(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Send:
+@pytest.fixture
+def send(is_by_flow: bool) -> Send:
     """Use a token, each of the ways there are."""
-    if request.param == "flow":
-        return _by_flow
-    atomic = request.param == "view in ATOMIC_REQUESTS"
-    monkeypatch.setitem(connections["default"].settings_dict, "ATOMIC_REQUESTS", atomic)
-    return _by_view
+    return _by_flow if is_by_flow else _by_view
 
 
 @pytest.fixture(params=["usual", "strictest"] if connection.vendor in _STRICTEST else ["usual"])

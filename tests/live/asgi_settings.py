@@ -1,6 +1,6 @@
 """The live tests' settings for the ASGI project."""
 
-from tests.live.settings import *  # noqa: F403
+from tests.live.settings import *
 from tests.live.settings import MIDDLEWARE
 
 ROOT_URLCONF = "tests.live.asgi_app"

@@ -2,7 +2,7 @@
 
 import os
 
-from tests.live.settings import *  # noqa: F403
+from tests.live.settings import *
 from tests.live.settings import CACHES
 
 CACHES = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import requests
@@ -19,15 +20,33 @@ from tests.programs import need
 USERS = ("alice", "bob", "carol", "dave")
 
 
+class MakeSite(Protocol):
+    """What the fixture `make_site` gives."""
+
+    def __call__(self, *users: str, **settings: str) -> Site:
+        """Set a site up with these users, and these settings in its environment."""
+
+
 @pytest.fixture(scope="session")
-def site(
+def make_site(
     tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
-) -> Iterator[Site]:
-    """The example project with a database and keys of its own."""
-    folder = tmp_path_factory.mktemp("site")
-    folder.chmod(0o700)
-    with scratch_database(folder, django_db_blocker) as database:
-        yield Site.create(folder, database, *USERS)
+) -> Iterator[MakeSite]:
+    """Set up the example project with a folder, a database, keys and users of its own."""
+    with ExitStack() as stack:
+
+        def make(*users: str, **settings: str) -> Site:
+            folder = tmp_path_factory.mktemp("site")
+            folder.chmod(0o700)
+            database = stack.enter_context(scratch_database(folder, django_db_blocker))
+            return Site.create(folder, database, *users, **settings)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def site(make_site: MakeSite) -> Site:
+    """The site that the tests share: they leave its users' passwords as they are."""
+    return make_site(*USERS)
 
 
 @pytest.fixture(scope="session")

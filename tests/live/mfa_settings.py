@@ -3,6 +3,6 @@ in no time.
 """
 
 from tests.live.settings import PASSWORD_HASHERS as FAST_HASHERS
-from tests.neighbours.mfa_settings import *  # noqa: F403
+from tests.neighbours.mfa_settings import *
 
 PASSWORD_HASHERS = FAST_HASHERS

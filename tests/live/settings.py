@@ -2,7 +2,7 @@
 and each answer names its worker.
 """
 
-from example_project.settings import *  # noqa: F403
+from example_project.settings import *
 from example_project.settings import MIDDLEWARE
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -14,9 +14,8 @@ import jwt
 import pytest
 import requests
 from django_otp.oath import TOTP
-from pytest_django import DjangoDbBlocker
 
-from tests.live.databases import scratch_database
+from tests.live.conftest import MakeSite
 from tests.live.forms import submit
 from tests.live.security_key import SecurityKey
 from tests.live.site import PASSWORD, Server, Site, bearer
@@ -54,15 +53,9 @@ print(json.dumps(codes))
 
 
 @pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
-) -> Iterator[Site]:
+def site(make_site: MakeSite) -> Site:
     """The example project with tests.live.mfa_settings."""
-    folder = tmp_path_factory.mktemp("mfa")
-    folder.chmod(0o700)
-    with scratch_database(folder, django_db_blocker) as database:
-        settings = "tests.live.mfa_settings"
-        yield Site.create(folder, database, *USERS, DJANGO_SETTINGS_MODULE=settings)
+    return make_site(*USERS, DJANGO_SETTINGS_MODULE="tests.live.mfa_settings")
 
 
 @pytest.fixture(scope="module")

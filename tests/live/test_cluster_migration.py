@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from pytest_django import DjangoDbBlocker
 
-from tests.live.databases import scratch_database
+from tests.live.conftest import MakeSite
 from tests.live.site import Server, Site
 from tests.live.test_transcript import hello, log_in
 from tests.revocation.redis.cluster import Migration, cluster_of_three
@@ -27,22 +26,13 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer
 
 
 @pytest.fixture(scope="module")
-def site(
-    nodes: list[RedisServer],
-    tmp_path_factory: pytest.TempPathFactory,
-    django_db_blocker: DjangoDbBlocker,
-) -> Iterator[Site]:
+def site(nodes: list[RedisServer], make_site: MakeSite) -> Site:
     """The example project with the cluster."""
-    folder = tmp_path_factory.mktemp("site")
-    folder.chmod(0o700)
-    with scratch_database(folder, django_db_blocker) as database:
-        yield Site.create(
-            folder,
-            database,
-            *USERS,
-            DJANGO_SETTINGS_MODULE="tests.live.cluster_settings",
-            CLUSTER_URL=f"redis://127.0.0.1:{nodes[0].port}",
-        )
+    return make_site(
+        *USERS,
+        DJANGO_SETTINGS_MODULE="tests.live.cluster_settings",
+        CLUSTER_URL=f"redis://127.0.0.1:{nodes[0].port}",
+    )
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import requests
-from pytest_django import DjangoDbBlocker
 
-from tests.live.databases import scratch_database
+from tests.live.conftest import MakeSite
 from tests.live.forms import submit
 from tests.live.site import PASSWORD, Server, Site, bearer
 from tests.neighbours.packages import optional
@@ -26,15 +25,9 @@ USERS = ("alice", "bob", "carol", "dave", "erin")
 
 
 @pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
-) -> Iterator[Site]:
+def site(make_site: MakeSite) -> Site:
     """The example project with tests.live.neighbours_settings."""
-    folder = tmp_path_factory.mktemp("neighbours")
-    folder.chmod(0o700)
-    with scratch_database(folder, django_db_blocker) as database:
-        settings = "tests.live.neighbours_settings"
-        yield Site.create(folder, database, *USERS, DJANGO_SETTINGS_MODULE=settings)
+    return make_site(*USERS, DJANGO_SETTINGS_MODULE="tests.live.neighbours_settings")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 """The example project's settings with Django's default LOGGING."""
 
-from example_project.settings import *  # noqa: F403
+from example_project.settings import *
 
 LOGGING = {}

@@ -4,7 +4,7 @@ docs/how-to/second-factor.md says to set it up.
 
 import os
 
-from tests.neighbours.settings import *  # noqa: F403
+from tests.neighbours.settings import *
 from tests.neighbours.settings import INSTALLED_APPS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "allauth.mfa"]

@@ -2,7 +2,7 @@
 docs/how-to/django-log-in.md say to set them up.
 """
 
-from example_project.settings import *  # noqa: F403
+from example_project.settings import *
 from example_project.settings import INSTALLED_APPS, MIDDLEWARE
 
 INSTALLED_APPS = [*INSTALLED_APPS, "axes", "allauth", "allauth.account"]

@@ -2,7 +2,7 @@
 
 import dj_database_url
 
-from tests.tenants.settings import *  # noqa: F403
+from tests.tenants.settings import *
 from tests.tenants.settings import MIDDLEWARE
 
 DATABASES = {

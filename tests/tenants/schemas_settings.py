@@ -2,7 +2,7 @@
 
 import runpy
 
-from tests.tenants.settings import *  # noqa: F403
+from tests.tenants.settings import *
 from tests.tenants.settings import BASE_DIR, DATABASES
 
 # The page's names for a project's own apps, and those that they have here.

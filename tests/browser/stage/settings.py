@@ -1,6 +1,6 @@
 """The example project with a page for tests, and with faults to be switched on."""
 
-from example_project.settings import *  # noqa: F403
+from example_project.settings import *
 from example_project.settings import MIDDLEWARE
 
 ROOT_URLCONF = "tests.browser.stage.urls"

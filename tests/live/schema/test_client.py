@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.schema.fuzzing import prepare
+from tests.live.conftest import MakeSite
+from tests.live.schema.fuzzing import USER, prepare
 from tests.live.site import PASSWORD, Server, Site
 from tests.programs import need
 
@@ -33,9 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def schema_site(own_site: Site) -> tuple[Site, dict[str, str]]:
-    """The site with every endpoint, and what a service client has to know."""
-    prepared, knowledge = prepare(own_site)
+def schema_site(make_site: MakeSite) -> tuple[Site, dict[str, str]]:
+    """A separate site, as its user's password changes, and what a service client has to know."""
+    prepared, knowledge = prepare(make_site(USER))
     return prepared, dict(knowledge)
 
 

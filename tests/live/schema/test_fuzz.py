@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.schema.fuzzing import attack, prepare
-from tests.live.site import Site
+from tests.live.conftest import MakeSite
+from tests.live.schema.fuzzing import USER, attack, prepare
 from tests.neighbours.packages import optional
 
 optional("schemathesis")
@@ -26,10 +26,10 @@ CASES = 500
 
 
 def test_server_answers_as_the_schema_says(
-    own_site: Site, tmp_path: Path, record_property: Callable[[str, object], None]
+    make_site: MakeSite, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """No 5xx, and no status, header or body that the schema doesn't describe."""
-    site, knowledge = prepare(own_site)
+    site, knowledge = prepare(make_site(USER))
     with site.serve() as server:
         result = attack(
             server,
