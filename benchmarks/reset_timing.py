@@ -58,16 +58,17 @@ def main() -> int:
     """Measure without a difference and with a planted one; fail unless that is found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reset_timing")
     parser.add_argument("--pairs", type=int, default=4000)
+    parser.add_argument("--pause", type=float, default=PAUSE, help="seconds between two pairs")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = stack.enter_context(_mail_server(folder))
         site = _site(folder, port)
-        plain = measure(site, pairs=arguments.pairs)
+        plain = measure(site, pairs=arguments.pairs, pause=arguments.pause)
         faulty = site.using(
             JWT_AUTH_MAIL_DISPATCHER="benchmarks.planted.dispatch", **{VARIABLE: str(PLANTED)}
         )
-        planted = measure(faulty, pairs=arguments.pairs)
+        planted = measure(faulty, pairs=arguments.pairs, pause=arguments.pause)
     print(f"{'':24}{'known':>10}{'unknown':>10}{'difference (95 %)':>28}{'would find':>12}{'p':>8}")
     for name, result in (("as it is", plain), (f"{PLANTED} µs planted", planted)):
         print(f"{name:24}{result.row()}")
@@ -129,7 +130,7 @@ def trimmed_mean(values: Sequence[float]) -> tuple[float, float]:
     return fmean(kept), stdev(winsorized) / ((1 - 2 * TRIMMED) * len(ordered) ** 0.5)
 
 
-def measure(site: Site, *, pairs: int) -> Result:
+def measure(site: Site, *, pairs: int, pause: float) -> Result:
     """Send the pairs to a separate server. The first 200 only warm it up, and don't count."""
     times: dict[str, list[float]] = {KNOWN: [], "ghost": []}
     with site.serve() as server:
@@ -138,7 +139,7 @@ def measure(site: Site, *, pairs: int) -> Result:
         gc.disable()
         for number in range(-200, pairs):
             # The mails of earlier pairs are sent meanwhile, but no queue of them builds up.
-            time.sleep(random.uniform(0, 2 * PAUSE))
+            time.sleep(random.uniform(0, 2 * pause))
             for kind in random.sample(sorted(times), 2):
                 address = f"{kind}{random.randrange(len(ACCOUNTS)):03}@example.test"
                 taken = _ask(client, address)

@@ -1,4 +1,4 @@
-"""The backends and the project's callables: whether each can be built, imported and used."""
+"""The backends: whether each can be built and used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Final
 from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
 from jwt_auth.cache_locations import check_locations
 from jwt_auth.check_messages import FILE_STORE, error, setting_error, setting_line, warning
@@ -24,12 +23,6 @@ from jwt_auth.revocation.stateless import NoRevocation
 
 #: The longest that an access token may stay usable after its user has logged out.
 _LONGEST_WITHOUT_REVOCATION: Final = timedelta(minutes=15)
-
-#: What JWT_AUTH_SESSION_LIFETIMES does.
-_CHOOSES: Final = "takes the user, remember_me and client, and returns two timedeltas"
-
-#: The value of JWT_AUTH_NEW_DEVICE_HOOK that mails the user.
-_NOTICE: Final = "jwt_auth.mail.new_device.send_notice"
 
 
 def check_key_store() -> Iterator[CheckMessage]:
@@ -100,38 +93,6 @@ def _refusal(build: Callable[[], object]) -> str:
     except ImproperlyConfigured as refused:
         return str(refused)
     return ""
-
-
-def check_callables() -> Iterator[CheckMessage]:
-    for number, setting, path, argument, line in (
-        ("E021", "CLAIMS", conf.claims, "takes the user", "example.accounts.claims_of"),
-        ("E022", "ROLES", conf.roles, "takes the user", "example.accounts.roles_of"),
-        ("E075", "TENANT", conf.tenant, "takes nothing", "example.tenants.name_of_tenant"),
-        ("E111", "SESSION_LIFETIMES", conf.session_lifetimes, _CHOOSES, "example.users.lifetimes"),
-        (
-            "E112",
-            "NEW_DEVICE_HOOK",
-            conf.new_device_hook,
-            "takes the user and the session",
-            _NOTICE,
-        ),
-        ("E085", "LOCAL_USER", conf.local_user, "takes an access token", "example.users.user_of"),
-    ):
-        if path is None:
-            continue
-        try:
-            found, reason = import_string(path), ""
-        except ImportError as error:
-            found, reason = None, f" {error}."  # it names the module or the attribute
-        except (AttributeError, TypeError, ValueError):
-            found, reason = None, ""
-        if not callable(found):
-            yield setting_error(
-                number,
-                setting,
-                f"must be the dotted path of a callable that {argument}, or None.{reason}",
-                f'"{line}"',
-            )
 
 
 def check_local_user() -> Iterator[CheckMessage]:

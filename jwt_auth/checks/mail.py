@@ -15,6 +15,7 @@ from django.template.loader import get_template
 from django.utils.module_loading import import_string
 
 from jwt_auth.check_messages import error, setting_error, setting_line, warning
+from jwt_auth.checks.callables import fault_of_call
 from jwt_auth.conf import conf
 from jwt_auth.mail.composing import PARTS, template_name
 from jwt_auth.mail.dispatch import at_once
@@ -28,6 +29,13 @@ _UNSENT: Final = {
     "django.core.mail.backends.dummy": "drops messages",
     "django.core.mail.backends.filebased": "writes messages, with links that can be used, to files",
     "django.core.mail.backends.locmem": "keeps messages in memory",
+}
+
+#: What a dispatcher is given with each kind of message, by name.
+_ARGUMENTS: Final = {
+    "password_reset": ("address", "language"),
+    "email_confirmation": ("user_id", "language"),
+    "new_device": ("user_id", "session_id", "language"),
 }
 
 _IN_REQUEST: Final = "sends each message in the request"
@@ -50,7 +58,12 @@ def check_mail_dispatcher() -> Iterator[CheckMessage]:
         found, reason = None, f"which can't be imported: {error}"
     except Exception as error:  # noqa: BLE001  from anything that the module does
         found, reason = None, f"which can't be imported: {type(error).__name__}"
-    if not callable(found):
+    if callable(found):
+        calls = _ARGUMENTS.items()
+        faults = [fault_of_call(found, kind, **dict.fromkeys(names)) for kind, names in calls]
+        fault = next(filter(None, faults), "")
+        reason = fault and f"and its call would fail: {fault}"
+    if reason:
         yield setting_error("E108", "MAIL_DISPATCHER", f"is {path!r}, {reason}.")
 
 
@@ -91,13 +104,13 @@ def _check_templates(kinds: list[str]) -> Iterator[CheckMessage]:
 def _check_in_request() -> Iterator[CheckMessage]:
     path = conf.mail_dispatcher
     dispatcher = import_string(path)
-    problem = _IN_REQUEST if dispatcher is at_once else _find_workerless(dispatcher)
+    problem = f"which {_IN_REQUEST}" if dispatcher is at_once else _find_workerless(dispatcher)
     if problem is not None:
         yield error(
             "E110",
-            f"JWT_AUTH_MAIL_DISPATCHER is {path!r}, which {problem}: the time of an answer tells"
-            " which addresses have an account, or no message arrives.",
-            setting_line("MAIL_DISPATCHER"),
+            f"JWT_AUTH_MAIL_DISPATCHER is {path!r}, {problem}: the time of an answer tells which"
+            " addresses have an account, or no message arrives.",
+            f"{setting_line('MAIL_DISPATCHER')}, or name a backend in TASKS that has a worker",
         )
 
 
@@ -105,7 +118,8 @@ def _find_workerless(dispatcher: Any) -> str | None:
     if getattr(dispatcher, "__module__", None) != "jwt_auth.mail.tasks":
         return None
     backend = import_string("jwt_auth.mail.tasks.deliver_message").get_backend()
-    return _WORKERLESS.get(type(backend).__name__)
+    name = type(backend).__name__
+    return f"and the {name} of TASKS {_WORKERLESS[name]}" if name in _WORKERLESS else None
 
 
 def _check_backend() -> Iterator[CheckMessage]:

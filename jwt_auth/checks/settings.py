@@ -12,7 +12,6 @@ from django.core.checks import CheckMessage
 from jwt_auth.check_messages import error, setting_error, setting_line, warning
 from jwt_auth.checks.backends import (
     check_cache_location,
-    check_callables,
     check_databases,
     check_device_names,
     check_key_store,
@@ -21,6 +20,7 @@ from jwt_auth.checks.backends import (
     check_signer,
     check_verify_only_revocation,
 )
+from jwt_auth.checks.callables import check_callables
 from jwt_auth.checks.cookies import check_cookie_types, check_cookies_together
 from jwt_auth.checks.cross_origin import check_cross_origin
 from jwt_auth.checks.durations import check_durations, check_durations_together

@@ -53,11 +53,14 @@ def issue_one_time_token(
 
     Raises:
         ValueError: the purpose is empty, or the lifetime is too long, or none at all.
-        TypeError: ``user`` is not an instance of ``AUTH_USER_MODEL``.
+        TypeError: ``user`` is not an instance of ``AUTH_USER_MODEL``, or ``lifetime`` not a
+            timedelta.
         KeyFailure: no key can sign, or (``VerifyOnly``) this service only verifies tokens.
     """
     if not purpose:
         raise ValueError("A one-time token needs a purpose.")
+    if not isinstance(lifetime, timedelta):
+        raise TypeError("The lifetime of a one-time token must be a timedelta.")
     if not timedelta(seconds=1) <= lifetime <= MAX_ONE_TIME_TOKEN_LIFETIME:
         raise ValueError(
             "The lifetime of a one-time token must be between a second and "

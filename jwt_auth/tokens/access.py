@@ -24,7 +24,7 @@ from jwt_auth.keys.cache import WouldWait
 from jwt_auth.keys.loaded_ring import LoadedRing
 from jwt_auth.tokens import jws, signatures
 from jwt_auth.tokens.claims import TOKEN_USE, AccessToken, judge_claims, read_claims
-from jwt_auth.tokens.own_claims import SESSION, SETTING, require_claims, size_of
+from jwt_auth.tokens.own_claims import SETTING, require_claims, size_of
 
 TYPE: Final = "at+jwt"
 
@@ -58,20 +58,16 @@ def issue(
     The expiry of a key is fixed when its successor is published. If the lifetime of tokens was
     raised since then, a token could outlive its key, and be refused before its ``exp``.
 
-    ``auth_time`` is in seconds since the epoch. Where the session and the project have a claim of
-    the same name, the project's is used: it has just been made.
+    ``auth_time`` is in seconds since the epoch. ``session_claims`` were judged when they were
+    stored, and override none of the package's own. Where the session and the project have a claim
+    of the same name, the project's is used: it has just been made.
 
     Raises:
-        ClaimsInvalid: the claims of the session or of the project take a reserved name, can't be
-            written as JSON, or are too large.
+        ClaimsInvalid: the claims of the project take a reserved name or can't be written as JSON,
+            or all of them are too large.
         KeyFailure: no key can sign.
     """
-    claims = {
-        **require_claims(session_claims, source=SESSION),
-        **require_claims(own_claims, source=SETTING),
-    }
-    if amr is not None:
-        claims["amr"] = list(amr)
+    own_claims = require_claims(own_claims, source=SETTING)
     key, end = cache.get_signing_key_and_end(now)
     issued_at = int(now.timestamp())
     over_at = int((expires_at if end is None else min(expires_at, end)).timestamp())
@@ -79,6 +75,7 @@ def issue(
         key,
         TYPE,
         {
+            **session_claims,
             "iss": conf.issuer,
             "aud": conf.audience,
             "sub": subject,
@@ -92,7 +89,8 @@ def issue(
             "client_id": conf.client_id,
             "auth_time": auth_time,
             "roles": list(roles),
-            **claims,
+            **({} if amr is None else {"amr": list(amr)}),
+            **own_claims,
         },
     )
     text = signatures.sign(key, signing_input)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +23,7 @@ from tests.browser.engines import ENGINE, EXECUTABLE, PACKAGES, start, type_of
 from tests.chaos.proxy import Proxy
 from tests.live.databases import scratch_database
 from tests.live.site import Site
+from tests.live.waiting import wait_until
 from tests.programs import need
 
 if TYPE_CHECKING:
@@ -93,6 +96,27 @@ def demo(stage: Stage) -> Iterator[str]:
     site.manage("demo", "--no-serve")
     with replace(site, workers=1).serve() as server:
         yield server.address
+
+
+@pytest.fixture(scope="module")
+def prefixed(stage: Stage) -> Iterator[str]:
+    """The address of the same site below a prefix, with a throttle."""
+    rates = {"login_account": "3/hour", "login_address": None, "refresh": None}
+    site = stage.site.using(
+        FORCE_SCRIPT_NAME="/below/it",
+        SCRIPT_NAME="/below/it",  # gunicorn takes it off, as a proxy would
+        JWT_AUTH_THROTTLE_RATES=json.dumps(rates),
+    )
+    # Attempts are counted in a worker's memory.
+    with replace(site, workers=1).start() as server, server.session() as client:
+
+        def is_up() -> bool:
+            with suppress(OSError):
+                return client.get("/below/it/.well-known/jwks.json").ok
+            return False
+
+        wait_until(is_up, f"gunicorn did not come up: {server.log}")
+        yield server.address + "/below/it"
 
 
 @pytest.fixture(scope="module")

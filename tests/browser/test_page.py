@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -302,27 +298,6 @@ def test_injected_markup_and_style_do_nothing(stage: Stage, browser: Browser, ax
 
     wait_until(lambda: refused() == expected, "a refusal was not told", view.page)
     person.context.close()
-
-
-@pytest.fixture(scope="module")
-def prefixed(stage: Stage) -> Iterator[str]:
-    """The address of the same site below a prefix, with a throttle."""
-    rates = {"login_account": "3/hour", "login_address": None, "refresh": None}
-    site = stage.site.using(
-        FORCE_SCRIPT_NAME="/below/it",
-        SCRIPT_NAME="/below/it",  # gunicorn takes it off, as a proxy would
-        JWT_AUTH_THROTTLE_RATES=json.dumps(rates),
-    )
-    # Attempts are counted in a worker's memory.
-    with replace(site, workers=1).start() as server, server.session() as client:
-
-        def is_up() -> bool:
-            with suppress(OSError):
-                return client.get("/below/it/.well-known/jwks.json").ok
-            return False
-
-        wait_until(is_up, f"gunicorn did not come up: {server.log}")
-        yield server.address + "/below/it"
 
 
 def test_page_works_below_a_prefix(meet: Meet, name: str, prefixed: str) -> None:

@@ -96,7 +96,9 @@ def test_tasks_without_a_worker_are_an_error(backend: str, settings: Settings) -
         optional("django_tasks")
     settings.TASKS = {"default": {"BACKEND": f"{TASKS}.backends.{backend}"}}
     settings.JWT_AUTH_MAIL_DISPATCHER = "jwt_auth.mail.tasks.enqueue"
-    assert advice_of(_only("E110")).startswith("Write JWT_AUTH_MAIL_DISPATCHER = ")
+    message = _only("E110")
+    assert f"the {backend.partition('.')[2]} of TASKS" in message.msg
+    assert advice_of(message).startswith("Write JWT_AUTH_MAIL_DISPATCHER = ")
 
 
 def dispatch_elsewhere(kind: str, **arguments: Any) -> None:

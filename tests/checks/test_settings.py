@@ -14,6 +14,7 @@ from pytest_django import Settings
 from jwt_auth import checks, startup
 from jwt_auth.checks.settings import check_settings
 from jwt_auth.conf import NAMES
+from tests.checks import callables
 from tests.checks.scene import advice_of, ids_of, messages_of
 from tests.keys.remote.libraries import require
 
@@ -38,6 +39,17 @@ DURATIONS = [
     ("E105", "PASSWORD_RESET_LIFETIME", timedelta(minutes=1), timedelta(hours=24)),
     ("E106", "EMAIL_CONFIRMATION_LIFETIME", timedelta(minutes=1), timedelta(hours=24)),
 ]
+
+#: Which of the callables in tests/checks/callables.py a setting accepts.
+CALLABLES = {
+    "CLAIMS": ["one", "claims_of_session", "anything"],
+    "ROLES": ["one", "anything"],
+    "TENANT": ["nothing", "anything"],
+    "LOCAL_USER": ["one", "anything"],
+    "SESSION_LIFETIMES": ["lifetimes", "anything"],
+    "NEW_DEVICE_HOOK": ["two", "anything"],
+    "MAIL_DISPATCHER": ["dispatch", "anything"],
+}
 
 #: What isn't the address of a page with the token in it.
 NO_LINKS = (
@@ -157,14 +169,8 @@ def test_line_of_the_hint_is_a_good_value(name: str, settings: Settings) -> None
     (message,) = messages_of(settings, **{name: value})
     line = advice_of(message).partition(" = ")[2]
     good = eval(line, {"timedelta": timedelta})
-    if name in {
-        "CLAIMS",
-        "ROLES",
-        "TENANT",
-        "LOCAL_USER",
-        "SESSION_LIFETIMES",
-    }:  # the example's path is the project's own to make
-        good = "tests.users.models.roles_of"
+    # The path in the example is the project's own to make.
+    good = f"{callables.__name__}.{CALLABLES[name][0]}" if name in CALLABLES else good
     if name == "JWKS_URL":
         settings.JWT_AUTH_KEY_STORE = None  # keys of its own would be another error
     assert not [left for left in messages_of(settings, **{name: good}) if isinstance(left, Error)]
@@ -181,6 +187,43 @@ def test_path_that_cannot_be_imported_is_an_error_that_says_why(
     """The reader sees which part of the path is wrong."""
     (message,) = messages_of(settings, **{name: path})
     assert missing in message.msg
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [(name, function) for name, functions in CALLABLES.items() for function in functions],
+)
+def test_callable_that_can_be_called_is_accepted(
+    name: str, function: str, settings: Settings
+) -> None:
+    """It may have more parameters, if they have defaults; and a callable of C tells none."""
+    for path in (f"{callables.__name__}.{function}", "builtins.dict"):
+        assert not [left for left in messages_of(settings, **{name: path}) if left.is_serious()]
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "reason"),
+    [
+        ("CLAIMS", "nothing", "too many positional arguments"),
+        ("CLAIMS", "two", "missing a required argument: 'session'"),
+        ("ROLES", "nothing", "too many positional arguments"),
+        ("ROLES", "claims_of_session", "missing a required argument: 'session_claims'"),
+        ("TENANT", "one", "missing a required argument: 'user'"),
+        ("LOCAL_USER", "nothing", "too many positional arguments"),
+        ("SESSION_LIFETIMES", "one", "got an unexpected keyword argument 'remember_me'"),
+        ("SESSION_LIFETIMES", "lifetimes_of_staff", "missing a required"),
+        ("NEW_DEVICE_HOOK", "one", "too many positional arguments"),
+        ("MAIL_DISPATCHER", "one", "got an unexpected keyword argument 'address'"),
+        ("MAIL_DISPATCHER", "dispatch_addresses", "missing a required argument: 'address'"),
+    ],
+)
+def test_callable_that_can_not_be_called_is_an_error_that_says_why(
+    name: str, function: str, reason: str, settings: Settings
+) -> None:
+    """Otherwise each login, or each message, would fail."""
+    path = f"{callables.__name__}.{function}"
+    (message,) = messages_of(settings, **{name: path})
+    assert f"call would fail: {reason}" in message.msg.replace(f" of {path!r}", "")
 
 
 def test_every_setting_has_a_check() -> None:
@@ -420,7 +463,7 @@ def test_comparing_whole_user_agents_has_a_warning(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only if something compares them."""
-    hook = {"NEW_DEVICE_HOOK": "tests.users.models.roles_of"}
+    hook = {"NEW_DEVICE_HOOK": f"{callables.__name__}.two"}
     assert messages_of(settings, **hook) == []
     monkeypatch.setitem(sys.modules, "ua_parser", None)
     (message,) = messages_of(settings, **hook)

@@ -179,6 +179,13 @@ def test_lifetime_has_limits(seconds: float, user: AbstractBaseUser) -> None:
         issue(user, lifetime=timedelta(seconds=seconds))
 
 
+@pytest.mark.parametrize("lifetime", [3600, None, "1:00:00"])
+def test_lifetime_is_a_timedelta(lifetime: Any, user: AbstractBaseUser) -> None:
+    """A number could mean minutes."""
+    with pytest.raises(TypeError, match="must be a timedelta"):
+        issue(user, lifetime=lifetime)
+
+
 def test_token_ends_with_its_lifetime(user: AbstractBaseUser) -> None:
     """To the second."""
     now = _now().replace(microsecond=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -26,6 +26,7 @@ from django.views.debug import (
 from pytest_django import Settings
 
 from jwt_auth import flows, signals
+from jwt_auth.models import ConfirmedAddress
 from tests.flows.scene import BROWSER
 from tests.http.site import MOBILE, Session, Site
 
@@ -295,6 +296,46 @@ def test_error_in_a_flow_that_a_project_calls_shows_no_secret(
         frames = frames.tb_next
     logging.getLogger("django.request").error("500", exc_info=(raised.type, raised.value, frames))
     assert "Fault" in _mailed()
+    _assert_hidden(session, credentials)
+
+
+class FailingValidator:
+    """A validator of passwords whose list can't be read, several frames below the token."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        """Fail where the new password is a local variable."""
+        raise Fault
+
+    def get_help_text(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize("format_", ["multipart", "json"])
+@pytest.mark.parametrize("path", ["password/reset/confirm/", "email/confirm/"])
+def test_error_in_the_use_of_a_one_time_token_shows_no_secret(
+    path: str,
+    format_: str,
+    site: Site,
+    session: Session,
+    user: AbstractBaseUser,
+    credentials: dict[str, str],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever reads the mail could use the token: the error has left it unused."""
+    settings.AUTH_PASSWORD_VALIDATORS = [{"NAME": f"{__name__}.FailingValidator"}]
+    monkeypatch.setattr(ConfirmedAddress.objects, "using", fail)
+    purpose = "password_reset" if path.startswith("password") else "email_confirmation"
+    token = flows.issue_one_time_token(
+        user, purpose=purpose, lifetime=timedelta(hours=1), now=datetime.now(UTC)
+    )
+    body = {"token": token}
+    if purpose == "password_reset":
+        body["new_password"] = NEW_PASSWORD
+    assert site.post(path, body, format=format_).status_code == 500
+    text = _mailed()
+    assert "Fault" in text
+    assert [part for part in token.split(".") if part in text] == []
     _assert_hidden(session, credentials)
 
 

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import django
@@ -160,6 +160,53 @@ def log_in_on_new_devices() -> list[str]:
     return list(noted)
 
 
+def use_one_time_tokens() -> list[int]:
+    """Use the tokens of both at both tenants. The users have one address and one token version."""
+    from jwt_auth import flows
+
+    def issue(tenant: str) -> str:
+        with inside(tenant):
+            return flows.issue_one_time_token(
+                change_address("alice@example.com"),
+                purpose="email_confirmation",
+                lifetime=timedelta(hours=1),
+                now=datetime.now(UTC),
+            )
+
+    of_a, of_b = issue("a"), issue("b")
+    statuses = [
+        int(Visitor(host).send("post", "email/confirm/", data={"token": token}).status_code)
+        for host, token in [("a", of_b), ("b", of_a), ("a", of_a), ("a", of_a), ("b", of_b)]
+    ]
+    for name in TENANTS:
+        with inside(name):
+            change_address(f"{name}@example.com")
+    return statuses
+
+
+def change_address(address: str) -> Any:
+    """Give alice another address, and return her."""
+    from django.contrib.auth import get_user_model
+
+    alice = get_user_model()._default_manager.get(pk=1)
+    alice.email = address
+    alice.save(update_fields=["email"])
+    return alice
+
+
+def reset_password() -> list[str]:
+    """Ask at tenant a for a link to set a new password, and tell who got which."""
+    from django.core import mail
+
+    from jwt_auth.mail.dispatch import queue
+
+    for address in ("b@example.com", "a@example.com"):
+        answer = Visitor("a").send("post", "password/reset/", data={"email": address})
+        assert answer.status_code == 202
+    assert queue.flush(60)
+    return [address for message in mail.outbox for address in message.to]
+
+
 def play() -> dict[str, Any]:
     """Let the tenants' users meet, and tell what they were answered."""
     a, b, at_home = Visitor("a"), Visitor("b"), Visitor("b")
@@ -170,6 +217,7 @@ def play() -> dict[str, Any]:
     told["foreign_access_token"] = [b.visit(), b.visit()]
     told["foreign_refresh_token"] = b.send("post", "refresh/").status_code
     told["foreign_logout"] = [b.send("post", "logout/").status_code, a.visit()]
+    told["one_time_tokens"] = use_one_time_tokens()
     told["logout_all_of_other"] = [at_home.send("post", "logout-all/").status_code, a.visit()]
     told["ended"] = at_home.visit()
     told["denied"] = denied()
@@ -177,6 +225,7 @@ def play() -> dict[str, Any]:
     told["changed_from_other"] = change_from_other()
     told["after_change"] = [Visitor("a").log_in(), a.visit()]
     told["new_devices"] = log_in_on_new_devices()
+    told["reset_mails"] = reset_password()
     told["guesses"] = [Visitor("b").log_in("wrong") for _ in range(3)]
     told["guess_at_other"] = Visitor("a").log_in("wrong")
     with inside("b"):

@@ -76,6 +76,8 @@ def _assert_apart(told: dict[str, Any], backend: str, *, by_schema: bool) -> Non
         "changed_from_other": None if by_schema else ["refused, True"] * 2,
         "after_change": [200, 200],
         "new_devices": ["a@example.com", "b@example.com"],
+        "one_time_tokens": [400, 400, 204, 400, 204],
+        "reset_mails": ["a@example.com"],
         "guesses": [401, 401, 429],
         "guess_at_other": 401,
         "revoke_all_of_other": 200,

@@ -122,8 +122,13 @@ def device_of(user, device_id):
 def count(name, *, most):
     """Count an attempt. The cache has to count atomically, as Redis and Memcached do."""
     key = key_of("count", name)
-    cache.add(key, 0, WINDOW)
-    if cache.incr(key) > most:
+    if cache.add(key, 1, WINDOW):
+        return
+    try:
+        attempts = cache.incr(key)
+    except ValueError:
+        return  # the window has ended in between
+    if attempts > most:
         raise Throttled(wait=WINDOW)
 
 
