@@ -51,6 +51,11 @@ def fresher(user: Any) -> dict[str, Any]:
     return {"tenant": "fresher", "plan": "free"}
 
 
+def passing(user: Any, *, session_claims: dict[str, Any]) -> dict[str, Any]:
+    """Hand on everything that it is given."""
+    return session_claims
+
+
 def looking(user: Any, *, session_claims: dict[str, Any]) -> dict[str, Any]:
     """Change what it was given, in depth, and hand it on."""
     session_claims["device"]["ids"].clear()
@@ -106,13 +111,18 @@ def test_session_from_before_the_column_has_an_authentication_time(user: Abstrac
     assert "amr" not in claims
 
 
+@pytest.mark.parametrize("callable_", [None, f"{__name__}.passing"])
 def test_name_that_was_reserved_later_is_left_out(
-    user: AbstractBaseUser, caplog: pytest.LogCaptureFixture
+    callable_: str | None,
+    user: AbstractBaseUser,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A new version of the package has claims of more names. The session goes on without its own.
 
     The package's value is used, and the log names the session and the claim.
     """
+    settings.JWT_AUTH_CLAIMS = callable_
     opened = open_session(user, CLAIMS)
     RefreshTokenFamily.objects.update(claims={**CLAIMS, "sub": "someone else", "roles": ["admin"]})
     refreshed = refresh(opened)
