@@ -52,6 +52,9 @@ _OUTCOME = "return window.outcomes?.[arguments[0]] ?? { error: 'The page has bee
 def display() -> Iterator[str]:
     """Start a display; give its name."""
     command = ["Xvfb", "-displayfd", "1", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"]
+    # Otherwise it starts again when its last client has left, and refuses a browser that comes
+    # meanwhile. The driver would wait for that browser for ever.
+    command += ["-noreset"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as server:
