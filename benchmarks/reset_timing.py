@@ -138,7 +138,7 @@ def measure(site: Site, *, pairs: int, pause: float) -> Result:
         gc.collect()
         gc.disable()
         for number in range(-200, pairs):
-            # The mails of earlier pairs are sent meanwhile, but no queue of them builds up.
+            # With the usual pause, the mails are sent meanwhile, and no queue of them builds up.
             time.sleep(random.uniform(0, 2 * pause))
             for kind in random.sample(sorted(times), 2):
                 address = f"{kind}{random.randrange(len(ACCOUNTS)):03}@example.test"

@@ -71,25 +71,35 @@ def check_callables() -> Iterator[CheckMessage]:
 
 def _find_fault(called: _Called, path: Any) -> str | None:
     """Return what the message adds if it can't be called, or ``None`` if it can."""
-    try:
-        found = import_string(path)
-    except ImportError as error:
-        return f" {error}."  # it names the module or the attribute
-    except (AttributeError, TypeError, ValueError):
-        return ""
-    if not callable(found):
-        return ""
+    found, fault = import_callable(path)
+    if found is None:
+        return f" {path!r} {fault}."
     given = [None] * called.given
     faults = [fault_of_call(found, *given, **dict.fromkeys(names)) for names in called.named]
     return None if None in faults else f" The call of {path!r} would fail: {faults[0]}."
 
 
+def import_callable(path: Any) -> tuple[Callable[..., object] | None, str]:
+    """Import a callable, or say what is wrong with its path."""
+    try:
+        found = import_string(path)
+    except ImportError as error:
+        return None, f"can't be imported: {error}"  # it names a module, or a package to install
+    except Exception as error:  # noqa: BLE001  from anything that the module does
+        return None, f"can't be imported: {type(error).__name__}"
+    # signature() would quote the value, which may be a secret.
+    return (found, "") if callable(found) else (None, "isn't callable")
+
+
 def fault_of_call(
     function: Callable[..., object], *args: object, **arguments: object
 ) -> str | None:
-    """Say why a function can't be called with such arguments, by its signature alone."""
+    """Say why a function can't be called with such arguments, by its signature alone.
+
+    That is the signature of its outermost decorator, which is what will be called.
+    """
     try:
-        signature(function).bind(*args, **arguments)
+        signature(function, follow_wrapped=False).bind(*args, **arguments)
     except ValueError:
         pass  # some callables of C tell no signature
     except TypeError as reason:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from inspect import signature
 from typing import Any, Final
 
 import django
@@ -15,9 +16,10 @@ from django.template.loader import get_template
 from django.utils.module_loading import import_string
 
 from jwt_auth.check_messages import error, setting_error, setting_line, warning
-from jwt_auth.checks.callables import fault_of_call
+from jwt_auth.checks.callables import fault_of_call, import_callable
 from jwt_auth.conf import conf
 from jwt_auth.mail.composing import PARTS, template_name
+from jwt_auth.mail.delivery import KINDS
 from jwt_auth.mail.dispatch import at_once
 
 #: What Django writes as the sender if a project names none.
@@ -29,13 +31,6 @@ _UNSENT: Final = {
     "django.core.mail.backends.dummy": "drops messages",
     "django.core.mail.backends.filebased": "writes messages, with links that can be used, to files",
     "django.core.mail.backends.locmem": "keeps messages in memory",
-}
-
-#: What a dispatcher is given with each kind of message, by name.
-_ARGUMENTS: Final = {
-    "password_reset": ("address", "language"),
-    "email_confirmation": ("user_id", "language"),
-    "new_device": ("user_id", "session_id", "language"),
 }
 
 _IN_REQUEST: Final = "sends each message in the request"
@@ -51,20 +46,17 @@ _HAS_MAILERS: Final = django.VERSION >= (6, 1)
 
 def check_mail_dispatcher() -> Iterator[CheckMessage]:
     path = conf.mail_dispatcher
-    try:
-        found, reason = import_string(path), "which isn't callable"
-    except ImportError as error:
-        # It names a module, or the package to install.
-        found, reason = None, f"which can't be imported: {error}"
-    except Exception as error:  # noqa: BLE001  from anything that the module does
-        found, reason = None, f"which can't be imported: {type(error).__name__}"
-    if callable(found):
-        calls = _ARGUMENTS.items()
-        faults = [fault_of_call(found, kind, **dict.fromkeys(names)) for kind, names in calls]
-        fault = next(filter(None, faults), "")
-        reason = fault and f"and its call would fail: {fault}"
-    if reason:
+    found, fault = import_callable(path)
+    reasons = [f"which {fault}"] if found is None else _faults_of(found)
+    for reason in reasons[:1]:
         yield setting_error("E108", "MAIL_DISPATCHER", f"is {path!r}, {reason}.")
+
+
+def _faults_of(dispatcher: Callable[..., object]) -> list[str]:
+    """Say why it can't be given each kind of message, with what composes that."""
+    calls = [(kind, (*signature(send).parameters, "language")) for kind, send in KINDS.items()]
+    faults = [fault_of_call(dispatcher, kind, **dict.fromkeys(names)) for kind, names in calls]
+    return [f"and its call would fail: {fault}" for fault in faults if fault is not None]
 
 
 def check_mail_deployment() -> Iterator[CheckMessage]:

@@ -15,8 +15,8 @@ from jwt_auth.exceptions import MailNotSent
 from jwt_auth.flows.new_devices import report_new_device
 from jwt_auth.mail import email_confirmation, password_reset
 
-#: What composes and sends each kind of message.
-_KINDS: Final[dict[str, Callable[..., None]]] = {
+#: What composes and sends each kind of message. Its parameters are the kind's arguments.
+KINDS: Final[dict[str, Callable[..., None]]] = {
     "password_reset": password_reset.send,
     "email_confirmation": email_confirmation.send,
     "new_device": report_new_device,
@@ -36,7 +36,7 @@ def deliver(kind: str, *, language: str = "", **arguments: str) -> None:
     """
     try:
         with translation.override(_supported(language)):
-            _KINDS[kind](**arguments)
+            KINDS[kind](**arguments)
     except Exception as error:  # noqa: BLE001  the text of any of them may show an address
         failure = MailNotSent(kind, describe(error))
     else:

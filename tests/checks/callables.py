@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
+
+VALUE = "correct horse battery staple"
 
 
 def nothing() -> None:
@@ -39,3 +42,16 @@ def dispatch(kind: str, language: str, **arguments: str) -> None:
 
 def dispatch_addresses(kind: str, *, address: str, language: str) -> None:
     """Take one kind only."""
+
+
+def _with_audit(function: Any) -> Any:
+    @wraps(function)
+    def one(user: Any) -> Any:
+        return function(user, audit=print)
+
+    return one
+
+
+@_with_audit
+def decorated(user: Any, *, audit: Any) -> None:
+    """Take one more argument, which a decorator gives."""

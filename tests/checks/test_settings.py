@@ -42,14 +42,20 @@ DURATIONS = [
 
 #: Which of the callables in tests/checks/callables.py a setting accepts.
 CALLABLES = {
-    "CLAIMS": ["one", "claims_of_session", "anything"],
-    "ROLES": ["one", "anything"],
+    "CLAIMS": ["one", "claims_of_session", "anything", "decorated"],
+    "ROLES": ["one", "anything", "decorated"],
     "TENANT": ["nothing", "anything"],
     "LOCAL_USER": ["one", "anything"],
     "SESSION_LIFETIMES": ["lifetimes", "anything"],
     "NEW_DEVICE_HOOK": ["two", "anything"],
     "MAIL_DISPATCHER": ["dispatch", "anything"],
 }
+
+#: The checks of those settings.
+NAMED = [
+    *[("E021", "CLAIMS"), ("E022", "ROLES"), ("E075", "TENANT"), ("E085", "LOCAL_USER")],
+    *[("E108", "MAIL_DISPATCHER"), ("E111", "SESSION_LIFETIMES"), ("E112", "NEW_DEVICE_HOOK")],
+]
 
 #: What isn't the address of a page with the token in it.
 NO_LINKS = (
@@ -128,7 +134,7 @@ WRONG: list[tuple[str, str, Any]] = [
     *(("E112", "NEW_DEVICE_HOOK", value) for value in ("", "nothing", "os.sep", 5, print)),
     *(("E075", "TENANT", value) for value in ("", "nothing", "no.such.thing", "os.sep", 5)),
     *(("E108", "MAIL_DISPATCHER", v) for v in ("", "nothing", "no.such.thing", "os.sep", 5, None)),
-    ("E108", "MAIL_DISPATCHER", "tests.checks.broken_module.dispatch"),
+    *((number, name, "tests.checks.broken_module.dispatch") for number, name in NAMED),
     ("E080", "JWKS_URL", "https://[/jwks.json"),
     ("E080", "JWKS_URL", "http://auth.example.com/.well-known/jwks.json"),
     ("E080", "JWKS_URL", "https://user:password@auth.example.com/.well-known/jwks.json"),
@@ -187,6 +193,15 @@ def test_path_that_cannot_be_imported_is_an_error_that_says_why(
     """The reader sees which part of the path is wrong."""
     (message,) = messages_of(settings, **{name: path})
     assert missing in message.msg
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_path_of_a_value_is_an_error_that_does_not_quote_it(name: str, settings: Settings) -> None:
+    """It may be a secret that stands beside the callable."""
+    (message,) = messages_of(settings, **{name: f"{callables.__name__}.VALUE"})
+    assert f"'{callables.__name__}.VALUE'" in message.msg
+    assert "isn't callable" in message.msg
+    assert callables.VALUE not in message.msg
 
 
 @pytest.mark.parametrize(

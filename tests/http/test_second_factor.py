@@ -215,6 +215,14 @@ def test_ticket_ends_after_five_minutes(
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
 
 
+def test_window_of_a_count_may_end_at_any_moment(
+    site: Site, credentials: dict[str, str], two_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is there when it is added to, and has expired when it is counted up."""
+    monkeypatch.setattr("django.core.cache.backends.locmem.LocMemCache.add", lambda *_: False)
+    assert site.post("login/", credentials).status_code == 200
+
+
 def test_passwords_are_counted_by_name_and_by_address(site: Site, two_steps: None) -> None:
     """Each count stands for itself: a name that looks like an address is no address."""
     for _ in range(20):
